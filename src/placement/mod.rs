@@ -1,1 +1,96 @@
-//! Placeholder of the skeleton.
+//! Where an object is: [`locate`] computes from a map and a key the nodes that hold the replicas, in rank order
+//! (design, section 10).
+//!
+//! Here are the one entry point and what all algorithms share; each algorithm has a file of its own. Pure
+//! arithmetic on an accepted map: it cannot fail, wait or allocate, and it gives the same answer in every process
+//! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
+//!
+//! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
+//! `substitute.rs` replaces owners that are marked out. Further algorithms go beside `rush_r.rs`, each with a
+//! [`PlacementKind`] and a line in [`locate`].
+
+mod key;
+mod mixer;
+pub mod rush_r;
+mod substitute;
+
+use std::fmt;
+use std::ops::Deref;
+
+use crate::cluster::{ClusterMap, NodeIndex, PlacementKind, REPLICAS_MAX};
+
+pub use key::ObjectKey;
+pub use mixer::{Mixer, Purpose};
+
+/// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight above
+/// 0.
+#[inline]
+pub fn locate(map: &ClusterMap, key: ObjectKey) -> Replicas {
+    let mixer = Mixer::new(key);
+    let mut owners = match map.placement() {
+        PlacementKind::RushR => rush_r::locate(map.slots(), &mixer),
+    };
+    if map.any_out() {
+        substitute::replace_out(map, mixer, &mut owners);
+    }
+    owners
+}
+
+/// The nodes that hold an object's replicas, in rank order, without a repeat. A slice of [`NodeIndex`] that needs no
+/// allocation.
+#[derive(Clone, Copy)]
+pub struct Replicas {
+    /// Those from `count` on mean nothing.
+    nodes: [NodeIndex; REPLICAS_MAX],
+    /// At most [`REPLICAS_MAX`].
+    count: usize,
+}
+
+impl Replicas {
+    #[inline]
+    fn new() -> Self {
+        Self { nodes: [NodeIndex::new(0); REPLICAS_MAX], count: 0 }
+    }
+
+    #[inline]
+    fn push(&mut self, node: NodeIndex) {
+        self.nodes[self.count] = node;
+        self.count += 1;
+    }
+
+    /// The rank of `node`, from 0, if it is an owner.
+    pub fn rank_of(&self, node: NodeIndex) -> Option<usize> {
+        self.iter().position(|owner| *owner == node)
+    }
+}
+
+impl Deref for Replicas {
+    type Target = [NodeIndex];
+
+    fn deref(&self) -> &[NodeIndex] {
+        &self.nodes[..self.count]
+    }
+}
+
+impl<'a> IntoIterator for &'a Replicas {
+    type Item = &'a NodeIndex;
+    type IntoIter = std::slice::Iter<'a, NodeIndex>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl PartialEq for Replicas {
+    fn eq(&self, other: &Self) -> bool {
+        **self == **other
+    }
+}
+
+impl Eq for Replicas {}
+
+impl fmt::Debug for Replicas {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.iter().map(|node| node.get())).finish()
+    }
+}

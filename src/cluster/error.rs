@@ -1,0 +1,170 @@
+//! Why a map is refused, and where in it the reason lies. Whoever read the map from a file turns a [`Place`] into a
+//! line of that file.
+
+use super::name::{NameError, NodeName, SubClusterName};
+use super::spec::{NODES_MAX, REPLICAS_MAX, WEIGHT_MAX, WEIGHT_MIN};
+use super::url::{NodeUrl, UrlError};
+
+/// Where in a [`MapSpec`](super::MapSpec) something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// The map as a whole.
+    Map,
+    /// The field of the map of that name.
+    Field(&'static str),
+    /// The sub-cluster at that position.
+    SubCluster(usize),
+    /// A node: the position of its sub-cluster, and its own within that.
+    Node(usize, usize),
+}
+
+/// Why a map was refused. The specification is at fault, not the program; correct it and build the map again.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum MapError {
+    /// The epoch is 0.
+    #[error("epoch is 0; epochs start at 1")]
+    Epoch,
+    /// Too many or no replicas.
+    #[error("replicas is {given}; it must be from 1 to {REPLICAS_MAX}")]
+    Replicas {
+        /// What was given.
+        given: usize,
+    },
+    /// A write quorum that no write, or every write, would reach.
+    #[error("write_quorum is {given}; it must be from 1 to replicas, which is {replicas}")]
+    WriteQuorum {
+        /// What was given.
+        given: usize,
+        /// The replicas.
+        replicas: usize,
+    },
+    /// There is no sub-cluster.
+    #[error("the map has no sub-clusters; it needs at least one, with at least one node")]
+    NoSubClusters,
+    /// More than [`NODES_MAX`] nodes.
+    #[error("the map has {count} nodes; at most {NODES_MAX} are allowed")]
+    TooManyNodes {
+        /// How many there are.
+        count: usize,
+    },
+    /// The name of a sub-cluster is no name.
+    #[error("sub-cluster {}: {source}", .subcluster + 1)]
+    SubClusterName {
+        /// Its position, from 0.
+        subcluster: usize,
+        /// What is wrong with it.
+        source: NameError,
+    },
+    /// Two sub-clusters of one name.
+    #[error("sub-cluster {}: the name {name} is taken by sub-cluster {}", .subcluster + 1, .earlier + 1)]
+    DuplicateSubCluster {
+        /// The position of the second, from 0.
+        subcluster: usize,
+        /// The name.
+        name: SubClusterName,
+        /// The position of the first, from 0.
+        earlier: usize,
+    },
+    /// A sub-cluster has no nodes.
+    #[error("sub-cluster {name} has no nodes; it needs at least one")]
+    EmptySubCluster {
+        /// Its position, from 0.
+        subcluster: usize,
+        /// Its name.
+        name: SubClusterName,
+    },
+    /// A weight that is negative, not a number, or out of bounds.
+    #[error("sub-cluster {name}: weight is {given}; it must be 0 or from {WEIGHT_MIN} to {WEIGHT_MAX}")]
+    Weight {
+        /// Its position, from 0.
+        subcluster: usize,
+        /// Its name.
+        name: SubClusterName,
+        /// What was given.
+        given: f64,
+    },
+    /// The name of a node is no name.
+    #[error("node {} of sub-cluster {}: {source}", .node + 1, .subcluster + 1)]
+    NodeName {
+        /// The position of its sub-cluster, from 0.
+        subcluster: usize,
+        /// Its position in it, from 0.
+        node: usize,
+        /// What is wrong with it.
+        source: NameError,
+    },
+    /// Two nodes of one name.
+    #[error("node {name} is listed twice, first in sub-cluster {}; a name belongs to one node", .earlier + 1)]
+    DuplicateNode {
+        /// The position of the second's sub-cluster, from 0.
+        subcluster: usize,
+        /// The position of the second in it, from 0.
+        node: usize,
+        /// The name.
+        name: NodeName,
+        /// The position of the first's sub-cluster, from 0.
+        earlier: usize,
+    },
+    /// Two nodes of one URL: two names that reach one machine would count as two replicas.
+    #[error("node {name}: the url {url} is that of node {other}; each node has its own")]
+    DuplicateUrl {
+        /// The position of the second's sub-cluster, from 0.
+        subcluster: usize,
+        /// The position of the second in it, from 0.
+        node: usize,
+        /// The second.
+        name: NodeName,
+        /// The first.
+        other: NodeName,
+        /// The URL of both.
+        url: NodeUrl,
+    },
+    /// A URL that cannot be used.
+    #[error("node {name}: {field} {source}")]
+    Url {
+        /// The position of the sub-cluster, from 0.
+        subcluster: usize,
+        /// The position of the node in it, from 0.
+        node: usize,
+        /// The node.
+        name: NodeName,
+        /// Which of its URLs.
+        field: &'static str,
+        /// What is wrong with it.
+        source: UrlError,
+    },
+    /// Too few nodes can hold a replica.
+    #[error(
+        "replicas is {replicas}, but only {usable} of the nodes can hold one ({out} out, {weightless} of weight 0)"
+    )]
+    TooFewUsable {
+        /// Nodes in service of weight above 0.
+        usable: usize,
+        /// The replicas.
+        replicas: usize,
+        /// Nodes of weight above 0 that are marked out.
+        out: usize,
+        /// Nodes of weight 0.
+        weightless: usize,
+    },
+}
+
+impl MapError {
+    /// Where the fault is.
+    pub fn place(&self) -> Place {
+        match *self {
+            Self::NoSubClusters | Self::TooManyNodes { .. } => Place::Map,
+            Self::Epoch => Place::Field("epoch"),
+            Self::Replicas { .. } | Self::TooFewUsable { .. } => Place::Field("replicas"),
+            Self::WriteQuorum { .. } => Place::Field("write_quorum"),
+            Self::SubClusterName { subcluster, .. }
+            | Self::DuplicateSubCluster { subcluster, .. }
+            | Self::EmptySubCluster { subcluster, .. }
+            | Self::Weight { subcluster, .. } => Place::SubCluster(subcluster),
+            Self::NodeName { subcluster, node, .. }
+            | Self::DuplicateNode { subcluster, node, .. }
+            | Self::DuplicateUrl { subcluster, node, .. }
+            | Self::Url { subcluster, node, .. } => Place::Node(subcluster, node),
+        }
+    }
+}

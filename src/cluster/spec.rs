@@ -1,0 +1,115 @@
+//! What a cluster map says, before it is checked: plain values, as a file or a message gave them, and the bounds
+//! the check holds them to. Nothing here parses or decides.
+
+use std::fmt;
+use std::str::FromStr;
+
+/// The most replicas an object can have.
+pub const REPLICAS_MAX: usize = 16;
+
+/// The most nodes of one map.
+pub const NODES_MAX: usize = 65_536;
+
+/// The smallest weight that is not 0. With [`WEIGHT_MAX`] and [`NODES_MAX`] it keeps the sums of weights far from
+/// where a double would lose a node.
+pub const WEIGHT_MIN: f64 = 0.001;
+
+/// The largest weight.
+pub const WEIGHT_MAX: f64 = 1_000_000.0;
+
+/// A cluster map as written down, to be checked by [`ClusterMap::new`](super::ClusterMap::new).
+#[derive(Clone, Debug, PartialEq)]
+pub struct MapSpec {
+    /// The number of this version of the map, from 1.
+    pub epoch: u64,
+    /// Nodes that hold each object: from 1 to [`REPLICAS_MAX`].
+    pub replicas: usize,
+    /// Nodes that must have stored a write: from 1 to `replicas`.
+    pub write_quorum: usize,
+    /// The placement algorithm.
+    pub placement: PlacementKind,
+    /// At least one, oldest first. The order is part of the placement and never changes.
+    pub subclusters: Vec<SubClusterSpec>,
+}
+
+/// A sub-cluster as written down.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubClusterSpec {
+    /// Unique among the sub-clusters; the rule of [`SubClusterName`](super::SubClusterName).
+    pub name: String,
+    /// The weight of each node: 0, or from [`WEIGHT_MIN`] to [`WEIGHT_MAX`].
+    pub weight: f64,
+    /// At least one. The order is part of the placement: a node keeps its slot for ever.
+    pub nodes: Vec<NodeSpec>,
+}
+
+/// A node as written down.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NodeSpec {
+    /// Unique in the map; the rule of [`NodeName`](super::NodeName).
+    pub name: String,
+    /// Where other nodes reach it: `http://host[:port][/path]`.
+    pub url: String,
+    /// Where clients reach it: `http://` or `https://`.
+    pub public_url: Option<String>,
+    /// In service or out.
+    pub state: NodeState,
+}
+
+/// Whether a node is in service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum NodeState {
+    /// In service.
+    #[default]
+    In,
+    /// Out of service: each of its objects is placed on another node, and its slot stays.
+    Out,
+}
+
+/// A placement algorithm.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum PlacementKind {
+    /// RUSH_R (Honicky & Miller 2004): sub-clusters of any size.
+    #[default]
+    RushR,
+}
+
+/// An algorithm this program does not have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("unknown placement {given:?}; known: {}", known_placements())]
+pub struct UnknownPlacement {
+    /// What was asked for.
+    pub given: String,
+}
+
+impl PlacementKind {
+    /// Every algorithm there is.
+    pub const ALL: &[Self] = &[Self::RushR];
+
+    /// Its name in a map.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::RushR => "rush_r",
+        }
+    }
+}
+
+impl fmt::Display for PlacementKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl FromStr for PlacementKind {
+    type Err = UnknownPlacement;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.iter().copied().find(|kind| kind.as_str() == text);
+        known.ok_or_else(|| UnknownPlacement { given: text.to_owned() })
+    }
+}
+
+fn known_placements() -> String {
+    PlacementKind::ALL.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
+}

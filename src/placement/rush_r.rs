@@ -1,0 +1,175 @@
+//! RUSH_R: R. J. Honicky and E. L. Miller, "Replication Under Scalable Hashing: A Family of Algorithms for Scalable
+//! Decentralized Data Distribution", IPDPS 2004, section 3.2, by the steps of their group's own implementation,
+//! which `tests/vectors/rush_r/README.md` lists.
+//!
+//! From the newest sub-cluster to the oldest, each receives as many of the replicas still to be placed as draws
+//! without replacement by weight give it, on servers chosen by a partial shuffle. Three repairs to those steps:
+//!
+//! 1. a well-mixed random source, in place of one that leaves servers empty;
+//! 2. a sub-cluster makes one draw for each replica still to be placed, up to as many hits as it has servers, and
+//!    takes those hits or what the older ones cannot hold, whichever is more; fewer draws starved the small ones;
+//! 3. nothing is placed on weight 0: what the older ones can hold counts servers of weight above 0 only.
+//!
+//! Nothing here knows of nodes that are out. FROZEN, like the mixer.
+
+use super::Replicas;
+use super::mixer::{Mixer, Purpose, below, unit};
+use crate::cluster::{NodeIndex, REPLICAS_MAX, SlotRow, SlotTable};
+
+/// What draws are for, as a random source is asked for them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// How many replicas the sub-cluster receives.
+    Draw,
+    /// Which of its servers receive them.
+    Pick,
+}
+
+/// The random numbers of one key. The core takes them from a trait so that a test can run it on the generator that
+/// the published placements were made with.
+pub trait RandomSource {
+    /// A sequence of random numbers.
+    type Stream: RandomStream;
+
+    /// The numbers for a step at a sub-cluster, from the first on, each time it is called.
+    fn stream(&self, subcluster: u32, step: Step) -> Self::Stream;
+}
+
+/// A sequence of random numbers.
+pub trait RandomStream {
+    /// The next number, which stands for itself divided by 2^64. A source of fewer bits fills them from the top.
+    fn next_bits(&mut self) -> u64;
+}
+
+/// The servers of one object, in the order they are found: newest sub-cluster first.
+#[inline]
+pub fn locate<S: RandomSource>(table: &SlotTable, source: &S) -> Replicas {
+    let mut found = Replicas::new();
+    let mut left = table.replicas();
+    let mut rows = table.rows().len();
+    while left > 0 {
+        // The usual counts are compiled on their own, so that the processor works on several draws at once.
+        let taken = match left {
+            1 => next_take::<1, S>(table, rows, left, source),
+            2 => next_take::<2, S>(table, rows, left, source),
+            3 => next_take::<3, S>(table, rows, left, source),
+            4 => next_take::<4, S>(table, rows, left, source),
+            _ => next_take::<REPLICAS_MAX, S>(table, rows, left, source),
+        };
+        let (row, take) = taken.expect("a table has at least as many servers as replicas");
+        let picked = &table.rows()[row];
+        match take {
+            1 => pick::<1, S>(picked, take, source, &mut found),
+            2 => pick::<2, S>(picked, take, source, &mut found),
+            3 => pick::<3, S>(picked, take, source, &mut found),
+            _ => pick::<REPLICAS_MAX, S>(picked, take, source, &mut found),
+        }
+        rows = row;
+        left -= take;
+    }
+    found
+}
+
+/// The newest of the oldest `rows` rows that receives some of `left` replicas, and how many.
+///
+/// `COUNT` is `left`, or `REPLICAS_MAX` for any.
+#[inline]
+fn next_take<const COUNT: usize, S: RandomSource>(
+    table: &SlotTable,
+    rows: usize,
+    left: usize,
+    source: &S,
+) -> Option<(usize, usize)> {
+    let count = if COUNT < REPLICAS_MAX { COUNT } else { left };
+    for (number, bound) in table.quiet()[..rows].iter().enumerate().rev() {
+        if number == 0 {
+            break; // all that is left falls on the oldest, whatever it would draw
+        }
+        let mut draws = [0; COUNT];
+        let draws = &mut draws[..count];
+        let mut stream = source.stream(bound.subcluster, Step::Draw);
+        draws.iter_mut().for_each(|draw| *draw = stream.next_bits());
+        // Most sub-clusters receive nothing, and a comparison of whole numbers tells.
+        let smallest = draws.iter().fold(u64::MAX, |smallest, draw| smallest.min(*draw));
+        if (smallest >> 32) as u32 > bound.above {
+            continue;
+        }
+        let row = &table.rows()[number];
+        // What the older ones cannot hold.
+        let must = left.saturating_sub(row.servers_before as usize);
+        let take = must.max(hits(row, draws));
+        if take > 0 {
+            return Some((number, take));
+        }
+    }
+    (rows > 0).then_some((0, left))
+}
+
+/// How many of the draws, without replacement by weight from this and the older sub-clusters together, fall on this
+/// one. Stopping at as many hits as it has servers is the same as not counting further ones.
+#[inline]
+fn hits(row: &SlotRow, draws: &[u64]) -> usize {
+    let (mut own, mut total) = (row.weight_own, row.weight_total);
+    let mut hits = 0;
+    for draw in draws {
+        // A product, where the steps divide: cheaper, and where the two round differently is beyond the reach of
+        // the source. No branch, since the processor could not foresee it.
+        let hit = unit(*draw) * total < own;
+        hits += usize::from(hit);
+        own -= if hit { row.weight } else { 0.0 };
+        total -= row.weight;
+    }
+    hits.min(row.servers as usize)
+}
+
+/// Appends `take` of the row's servers: the start of a shuffle of all of them, which only the places it changes are
+/// kept of.
+///
+/// `COUNT` is `take`, or `REPLICAS_MAX` for any.
+#[inline]
+fn pick<const COUNT: usize, S: RandomSource>(row: &SlotRow, take: usize, source: &S, found: &mut Replicas) {
+    let take = if COUNT < REPLICAS_MAX { COUNT } else { take };
+    let mut stream = source.stream(row.subcluster, Step::Pick);
+    // (place, the server that lies there now); later entries override earlier ones.
+    let mut moved = [(0u32, 0u32); COUNT];
+    for made in 0..take {
+        let remaining = row.servers - made as u32;
+        let at = |place: u32| {
+            moved[..made].iter().fold(place, |at, entry| if entry.0 == place { entry.1 } else { at })
+        };
+        let place = below(stream.next_bits(), remaining);
+        found.push(NodeIndex::new(row.first + at(place)));
+        moved[made] = (place, at(remaining - 1));
+    }
+}
+
+/// The draws of one step at one sub-cluster.
+#[derive(Debug)]
+pub struct MixerStream {
+    mixer: Mixer,
+    purpose: Purpose,
+    subcluster: u32,
+    position: u32,
+}
+
+impl RandomStream for MixerStream {
+    #[inline]
+    fn next_bits(&mut self) -> u64 {
+        let position = self.position;
+        self.position += 1;
+        self.mixer.bits(self.purpose, self.subcluster, position)
+    }
+}
+
+impl RandomSource for Mixer {
+    type Stream = MixerStream;
+
+    #[inline]
+    fn stream(&self, subcluster: u32, step: Step) -> MixerStream {
+        let purpose = match step {
+            Step::Draw => Purpose::Draw,
+            Step::Pick => Purpose::Pick,
+        };
+        MixerStream { mixer: *self, purpose, subcluster, position: 0 }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the placement tests share: map builders, the slow and obvious implementations that the real one must agree
+//! with, and the reference's generator.
+
+// Each test binary uses a part of this.
+#![allow(dead_code)]
+
+pub mod naive;
+pub mod reference;
+
+use std::path::{Path, PathBuf};
+
+use webdfs::cluster::{ClusterMap, MapSpec, NodeSpec, NodeState, PlacementKind, SlotGroup, SubClusterSpec};
+
+/// Sub-clusters as servers and weight of each, oldest first, the replicas, and the nodes marked out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Layout {
+    pub groups: Vec<(u32, f64)>,
+    pub replicas: usize,
+    pub out: Vec<usize>,
+}
+
+impl Layout {
+    pub fn new(groups: &[(u32, f64)], replicas: usize) -> Self {
+        Self { groups: groups.to_vec(), replicas, out: Vec::new() }
+    }
+
+    /// `count` sub-clusters of `servers` servers of weight 1.
+    pub fn equal(count: usize, servers: u32, replicas: usize) -> Self {
+        Self::new(&vec![(servers, 1.0); count], replicas)
+    }
+
+    pub fn with_out(mut self, out: &[usize]) -> Self {
+        self.out = out.to_vec();
+        self
+    }
+
+    pub fn with_group(mut self, servers: u32, weight: f64) -> Self {
+        self.groups.push((servers, weight));
+        self
+    }
+
+    pub fn servers(&self) -> usize {
+        self.groups.iter().map(|group| group.0 as usize).sum()
+    }
+
+    /// The weight of each server.
+    pub fn weights(&self) -> Vec<f64> {
+        self.groups.iter().flat_map(|&(servers, weight)| vec![weight; servers as usize]).collect()
+    }
+
+    pub fn slot_groups(&self) -> Vec<SlotGroup> {
+        self.groups.iter().map(|&(servers, weight)| SlotGroup { servers, weight }).collect()
+    }
+
+    pub fn map(&self) -> ClusterMap {
+        let mut number = 0;
+        let mut node = || {
+            let node = NodeSpec {
+                name: format!("n{number}"),
+                url: format!("http://n{number}"),
+                public_url: None,
+                state: if self.out.contains(&number) { NodeState::Out } else { NodeState::In },
+            };
+            number += 1;
+            node
+        };
+        let subclusters = self
+            .groups
+            .iter()
+            .enumerate()
+            .map(|(j, &(servers, weight))| SubClusterSpec {
+                name: format!("s{j}"),
+                weight,
+                nodes: (0..servers).map(|_| node()).collect(),
+            })
+            .collect();
+        let spec = MapSpec {
+            epoch: 1,
+            replicas: self.replicas,
+            write_quorum: 1,
+            placement: PlacementKind::RushR,
+            subclusters,
+        };
+        ClusterMap::new(spec).unwrap_or_else(|error| panic!("{self:?}: {error}"))
+    }
+}
+
+/// Owners as plain numbers.
+pub fn owners(map: &ClusterMap, key: u32) -> Vec<usize> {
+    let owners = webdfs::placement::locate(map, webdfs::placement::ObjectKey::from_number(key));
+    owners.iter().map(|owner| owner.get()).collect()
+}
+
+/// The keys of made-up image names.
+pub fn image_keys(count: usize) -> impl Iterator<Item = u32> {
+    (0..count).map(|i| webdfs::placement::ObjectKey::of(format!("/img/{i}.jpg").as_bytes()).number())
+}
+
+/// `servers:weight` pairs separated by spaces.
+pub fn parse_groups(text: &str) -> Vec<(u32, f64)> {
+    let pair = |pair: &str| {
+        let (servers, weight) = pair.split_once(':')?;
+        Some((servers.parse().ok()?, weight.parse().ok()?))
+    };
+    text.split_whitespace()
+        .map(|text| pair(text).unwrap_or_else(|| panic!("{text:?} is not servers:weight")))
+        .collect()
+}
+
+/// Numbers separated by spaces.
+pub fn parse_numbers<T: std::str::FromStr>(text: &str) -> Vec<T> {
+    text.split_whitespace()
+        .map(|text| text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number of the right kind")))
+        .collect()
+}
+
+/// The rows of a CSV text after its header, which must be `header`. No field here is quoted.
+pub fn csv_rows<'a>(path: &Path, text: &'a str, header: &str) -> Vec<Vec<&'a str>> {
+    let mut lines = text.lines();
+    assert_eq!(lines.next(), Some(header), "{}: the header", path.display());
+    let fields = header.split(',').count();
+    let rows: Vec<Vec<&str>> = lines.map(|line| line.split(',').collect()).collect();
+    for (i, row) in rows.iter().enumerate() {
+        assert_eq!(row.len(), fields, "{}: line {} has the wrong number of fields", path.display(), i + 2);
+    }
+    rows
+}
+
+/// Says what was compared, and fails if that was nothing.
+pub fn report(path: &Path, compared: usize) {
+    println!("{}: compared {compared} rows", path.display());
+    assert!(compared > 0, "{}: no row was compared", path.display());
+}
+
+/// A path below the project's `tests` folder.
+pub fn tests_folder(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(below)
+}
