@@ -1,0 +1,145 @@
+//! What the two files say, word for word: every key optional, unknown keys refused, each value with its place in
+//! the text. No default and no decision lives here; see [`super::Settings`] and [`super::parse_map`].
+
+use serde::Deserialize;
+use toml::Spanned;
+
+/// A text that may be absent.
+type Text = Option<Spanned<String>>;
+
+/// node.toml.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NodeFile {
+    pub name: Text,
+    pub map: Text,
+    pub root: Text,
+    pub root_is_mount: Option<bool>,
+    pub prefix: Text,
+    pub index: Text,
+    pub exclude: Option<Spanned<Vec<String>>>,
+    pub follow_symlinks: Option<bool>,
+    pub file_mode: Text,
+    pub folder_mode: Text,
+    pub secret_file: Text,
+    pub front: Text,
+    pub durability: Text,
+    #[serde(default)]
+    pub listen: ListenFile,
+    #[serde(default)]
+    pub deliver: DeliverFile,
+    #[serde(default)]
+    pub write: WriteFile,
+}
+
+/// node.toml, the table `[listen]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table that starts with a line [listen]")]
+pub(super) struct ListenFile {
+    pub fcgi: Text,
+    pub fcgi_mode: Text,
+    pub http: Text,
+}
+
+/// node.toml, the table `[deliver]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table that starts with a line [deliver]")]
+pub(super) struct DeliverFile {
+    pub map_max: Text,
+    pub remote: Text,
+}
+
+/// node.toml, the table `[write]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table that starts with a line [write]")]
+pub(super) struct WriteFile {
+    pub allow: Option<Vec<Spanned<String>>>,
+    pub object_max: Text,
+    pub reserve: Text,
+}
+
+/// cluster.toml.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MapFile {
+    pub epoch: Option<Spanned<i64>>,
+    pub replicas: Option<Spanned<i64>>,
+    pub write_quorum: Option<Spanned<i64>>,
+    pub placement: Text,
+    #[serde(default)]
+    pub subcluster: Vec<Spanned<SubClusterFile>>,
+}
+
+/// cluster.toml, one `[[subcluster]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table that starts with a line [[subcluster]]")]
+pub(super) struct SubClusterFile {
+    pub name: Text,
+    pub weight: Option<f64>,
+    #[serde(default)]
+    pub node: Vec<Spanned<MapNodeFile>>,
+}
+
+/// cluster.toml, one `[[subcluster.node]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table that starts with a line [[subcluster.node]]")]
+pub(super) struct MapNodeFile {
+    pub name: Text,
+    pub url: Text,
+    pub public_url: Text,
+    pub state: Text,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use serde::de::DeserializeOwned;
+
+    use super::*;
+
+    /// The keys that the code knows in one table, as `table.key`.
+    fn known<T: DeserializeOwned + std::fmt::Debug>(table: &str) -> Vec<String> {
+        let error = toml::from_str::<T>("no_such_key = 0").unwrap_err();
+        let (_, keys) = error.message().split_once("expected").unwrap();
+        keys.split('`').skip(1).step_by(2).map(|key| format!("{table}{key}")).collect()
+    }
+
+    /// The keys that a file under conf/ shows, set or commented out (`#key = value`), as `table.key`.
+    fn documented(text: &str) -> BTreeSet<String> {
+        let mut table = String::new();
+        let mut keys = BTreeSet::new();
+        for line in text.lines() {
+            let line = line.strip_prefix('#').unwrap_or(line);
+            if line.starts_with('[') {
+                let name = line.split(']').next().unwrap().trim_start_matches('[');
+                table = format!("{name}.");
+                keys.extend(name.split('.').map(str::to_owned));
+            } else if let Some((key, _)) = line.split_once(" = ")
+                && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
+            {
+                keys.insert(format!("{table}{key}"));
+            }
+        }
+        keys
+    }
+
+    #[test]
+    fn node_toml_documents_every_key_and_no_other() {
+        let mut keys: BTreeSet<String> = known::<NodeFile>("").into_iter().collect();
+        keys.extend(known::<ListenFile>("listen."));
+        keys.extend(known::<DeliverFile>("deliver."));
+        keys.extend(known::<WriteFile>("write."));
+        assert_eq!(documented(include_str!("../../conf/node.toml")), keys);
+    }
+
+    #[test]
+    fn cluster_toml_documents_every_key_and_no_other() {
+        let mut keys: BTreeSet<String> = known::<MapFile>("").into_iter().collect();
+        keys.extend(known::<SubClusterFile>("subcluster."));
+        keys.remove("subcluster.node");
+        keys.insert("node".to_owned());
+        keys.extend(known::<MapNodeFile>("subcluster.node."));
+        assert_eq!(documented(include_str!("../../conf/cluster.toml")), keys);
+    }
+}
