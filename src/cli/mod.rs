@@ -1,0 +1,89 @@
+//! The command line: what was typed to a command, and what every command shares. One file per command; a command
+//! prints its answer, and returns what went wrong for `main` to print.
+
+mod args;
+mod locate;
+
+use std::io;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::ConfigError;
+
+pub use args::{AgentArgs, CheckArgs, DemoArgs, DemoFront, ServeArgs};
+pub use locate::LocateArgs;
+
+/// webdfs: images and other static files on many machines, beside the web server you already run.
+#[derive(Debug, Parser)]
+#[command(name = "webdfs", version, about, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    // Here go, each with its arguments from `args.rs` and a file of its own beside `locate.rs`:
+    //   serve   answers requests until it is told to stop
+    //   check   shows the decided settings and tests all that can be tested before serving
+    //   demo    three nodes on this machine, with images to try
+    //   agent   runs the background work of one storage root alone
+    Locate(LocateArgs),
+}
+
+/// Why a command failed; its exit code is 1.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// Some of the paths asked for name no file; each was named on standard error, the others were answered.
+    #[error("{refused} of {asked} paths refused")]
+    PathsRefused {
+        /// How many of them.
+        refused: usize,
+        /// How many there were.
+        asked: usize,
+    },
+    /// The answer could not be printed.
+    #[error("the answer could not be printed")]
+    Output(#[from] io::Error),
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// As the command says; what it could answer is printed all the same.
+    pub fn run(self) -> Result<(), CliError> {
+        match self.command {
+            // serve, check, demo, agent: see `Command`.
+            Command::Locate(args) => locate::run(&args),
+        }
+    }
+}
+
+/// An error and everything that caused it, on one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_described_without_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn an_error_is_printed_with_its_causes_on_one_line() {
+        let source = io::Error::new(io::ErrorKind::NotFound, "gone");
+        let error = CliError::from(ConfigError::Read { file: "node.toml".into(), source });
+        assert_eq!(chain(&error), "node.toml: cannot be read: gone");
+    }
+}
