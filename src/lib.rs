@@ -10,4 +10,5 @@ pub mod name;
 pub mod placement;
 pub mod response;
 pub mod semantics;
+pub mod sys;
 pub mod version;

@@ -1,1 +1,28 @@
-//! FastCGI 1.0 responder.
+//! FastCGI 1.0 responder: a protocol core that does no I/O, and a tokio shell around it.
+//!
+//! Nothing in this folder knows what a request means: it hands parameters and a body to a [`Handler`] and sends the
+//! [`Response`](crate::response::Response) that comes back.
+//!
+//! | file | what is there |
+//! |---|---|
+//! | `record` | headers, types and small bodies of records; pure |
+//! | `pairs` | name-value pairs, and [`Params`]; pure |
+//! | `conn` | records of one connection -> events; pure |
+//! | `batch` | an answer -> records for one vectored write |
+//! | `exchange` | what the connection and one of its requests share: the body on its way to the handler |
+//! | `answer` | sends one response, batch by batch |
+//! | `server` | accepting, reading, running the handler |
+//!
+//! The specification: <https://fastcgi-archives.github.io/FastCGI_Specification.html>
+
+mod answer;
+mod batch;
+pub mod conn;
+mod exchange;
+pub mod pairs;
+pub mod record;
+mod server;
+
+pub use self::conn::ProtocolError;
+pub use self::pairs::Params;
+pub use self::server::{Handler, Limits, ServeError, serve, serve_connection};

@@ -1,0 +1,505 @@
+//! One FastCGI connection without its socket: bytes in, events and answers out.  Pure.
+//!
+//! Here is what the records of one connection mean together (FastCGI 1.0, sections 3.3, 3.5, 4, 5 and 6.2). No socket,
+//! no clock and no task may appear here, and nothing that knows what a parameter means. The answers to requests are
+//! written by `batch`; only the answers that the protocol itself demands are made here.
+//! <https://fastcgi-archives.github.io/FastCGI_Specification.html>
+
+use std::collections::VecDeque;
+
+use bytes::{Buf, Bytes, BytesMut};
+
+use super::pairs::{PairsError, Params, encode_pair};
+use super::record::{
+    BeginRequest, FIXED_BODY_LENGTH, HEADER_LENGTH, NULL_REQUEST_ID, ProtocolStatus, RecordHeader,
+    RecordType, Role, VersionError, end_request, unknown_type,
+};
+
+/// Content of the longest `FCGI_GET_VALUES` record that is answered. The three names that exist take 49 bytes.
+pub const GET_VALUES_MAX: usize = 1024;
+
+/// What one connection may ask for.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionLimits {
+    /// Parameter bytes of one request. One with more is answered with status 431 and never seen by the handler.
+    pub params_bytes_max: usize,
+    /// Requests open at once on this connection, 1 or more. One more is refused as `FCGI_OVERLOADED`, or as
+    /// `FCGI_CANT_MPX_CONN` where only one is allowed.
+    pub requests_max: usize,
+    /// Only told to the web server, as `FCGI_MAX_CONNS`.
+    pub connections_max: usize,
+}
+
+/// Something that a request did.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A request has begun and its parameters are complete.
+    Request {
+        /// Names it in later events, and in [`Connection::end`].
+        id: u16,
+        /// Its parameters.
+        params: Params,
+    },
+    /// A piece of its body, never empty; a slice of the input buffer.
+    Body {
+        /// The request.
+        id: u16,
+        /// The piece.
+        bytes: Bytes,
+    },
+    /// The sender said that the body is complete.
+    BodyEnd {
+        /// The request.
+        id: u16,
+    },
+    /// The web server no longer wants the answer. It still waits for the record that ends the request.
+    Abort {
+        /// The request.
+        id: u16,
+    },
+}
+
+/// The other side broke the protocol. The connection is of no further use; requests open on it are lost.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ProtocolError {
+    /// Not FastCGI, or out of step.
+    #[error(transparent)]
+    Version(#[from] VersionError),
+    /// A request cannot begin under the id of an open one.
+    #[error("request id {0} begins again before its end")]
+    AlreadyOpen(u16),
+    /// Id 0 belongs to management records, and the others need an id.
+    #[error("a record of type {0:?} needs a request id other than 0")]
+    NullRequestId(RecordType),
+    /// `FCGI_BEGIN_REQUEST` has a body of fixed length.
+    #[error("a request begins with a record of {0} bytes instead of 8")]
+    BeginLength(usize),
+    /// No web server has that much to ask.
+    #[error("FCGI_GET_VALUES of {0} bytes, at most {GET_VALUES_MAX} are read")]
+    GetValuesLength(usize),
+    /// A record that does not fit what the request has already said.
+    #[error("request {id} got a record of type {record_type:?} {state}")]
+    OutOfPlace {
+        /// The request.
+        id: u16,
+        /// The record.
+        record_type: RecordType,
+        /// Where the request was.
+        state: &'static str,
+    },
+    /// The parameters of a request, or the names asked for, are cut.
+    #[error(transparent)]
+    Pairs(#[from] PairsError),
+}
+
+/// The protocol state of one connection.
+///
+/// Call [`handle_input`](Self::handle_input) with what was read, then [`poll_event`](Self::poll_event) and
+/// [`poll_output`](Self::poll_output) until both say `None`, then read again. When the answer to a request, with its
+/// `FCGI_END_REQUEST`, is written, call [`end`](Self::end) before the next `handle_input`. When
+/// [`is_finished`](Self::is_finished), close. After an error nothing but closing is left.
+#[derive(Debug)]
+pub struct Connection {
+    limits: ConnectionLimits,
+    /// The record that is arriving, once its header is there.
+    record: Option<Record>,
+    /// The open requests: few, so that a scan is the fastest look-up.
+    requests: Vec<(u16, Phase)>,
+    events: VecDeque<Event>,
+    output: BytesMut,
+    /// A request came without `FCGI_KEEP_CONN` (section 3.5).
+    close: bool,
+    /// A request was ended before its body was.
+    owed: bool,
+}
+
+/// The record whose header has been read.
+#[derive(Debug, Clone, Copy)]
+struct Record {
+    sink: Sink,
+    /// Content bytes still to come, then padding bytes.
+    content: usize,
+    padding: usize,
+}
+
+/// Where the content of a record goes.
+#[derive(Debug, Clone, Copy)]
+enum Sink {
+    /// Read when it is there as a whole; its length has been checked.
+    Begin(u16),
+    GetValues,
+    /// Taken piece by piece as it arrives.
+    Params(u16),
+    Body(u16),
+    Ignore,
+}
+
+/// How far a request has come.
+#[derive(Debug)]
+enum Phase {
+    Params(Block),
+    Body,
+    Complete,
+}
+
+/// The stream of parameters so far: not copied as long as it is one piece.
+#[derive(Debug, Default)]
+struct Block {
+    first: Bytes,
+    /// Everything, `first` included, once there is a second piece.
+    joined: BytesMut,
+}
+
+impl Connection {
+    /// A fresh connection.
+    pub fn new(limits: ConnectionLimits) -> Self {
+        Self {
+            limits,
+            record: None,
+            requests: Vec::new(),
+            events: VecDeque::new(),
+            output: BytesMut::new(),
+            close: false,
+            owed: false,
+        }
+    }
+
+    /// Takes in what is whole, or can be handed on piece by piece, from the front of `input`. At most a header or a
+    /// short record, [`GET_VALUES_MAX`] bytes, is left in it; append what is read next.
+    ///
+    /// # Errors
+    /// The other side broke the protocol; nothing after the error is looked at.
+    pub fn handle_input(&mut self, input: &mut BytesMut) -> Result<(), ProtocolError> {
+        loop {
+            let Some(record) = self.record else {
+                let Some(header) = input.first_chunk::<HEADER_LENGTH>() else { return Ok(()) };
+                let header = RecordHeader::decode(*header)?;
+                input.advance(HEADER_LENGTH);
+                let sink = self.open_record(header)?;
+                let content = usize::from(header.content_length);
+                self.record = Some(Record { sink, content, padding: usize::from(header.padding_length) });
+                continue;
+            };
+            let available = record.content.min(input.len());
+            let whole = matches!(record.sink, Sink::Begin(_) | Sink::GetValues);
+            if available < record.content && (whole || available == 0) {
+                return Ok(());
+            }
+            if available > 0 {
+                match record.sink {
+                    Sink::Ignore => input.advance(available),
+                    _ => self.handle_content(record.sink, input.split_to(available).freeze())?,
+                }
+            }
+            let content = record.content - available;
+            let skipped = if content == 0 { record.padding.min(input.len()) } else { 0 };
+            input.advance(skipped);
+            let padding = record.padding - skipped;
+            self.record = (content + padding > 0).then_some(Record { sink: record.sink, content, padding });
+            if self.record.is_some() && input.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What requests did, in the order it happened. `None`: more input is needed.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// Bytes to be written: whole records that answer for the protocol itself. `None`: nothing to say.
+    pub fn poll_output(&mut self) -> Option<Bytes> {
+        (!self.output.is_empty()).then(|| self.output.split().freeze())
+    }
+
+    /// The answer to request `id` has been written. What still comes for it is ignored (section 3.3, "Managing
+    /// request ids").
+    pub fn end(&mut self, id: u16) {
+        if let Some(at) = self.requests.iter().position(|(open, _)| *open == id) {
+            let (_, phase) = self.requests.swap_remove(at);
+            self.owed |= !matches!(phase, Phase::Complete);
+        }
+    }
+
+    /// Whether the web server expects that the connection is now closed: a request came without `FCGI_KEEP_CONN`,
+    /// and none is open any more.
+    pub fn is_finished(&self) -> bool {
+        self.close && self.requests.is_empty()
+    }
+
+    /// Whether a request was ended before its body, so that the web server may still be writing. Closing a socket
+    /// with unread input can destroy the answer on its way.
+    pub fn is_input_owed(&self) -> bool {
+        self.owed
+    }
+
+    /// Whether a body is on its way, so that large reads are worth their memory.
+    pub fn is_body_arriving(&self) -> bool {
+        self.requests.iter().any(|(_, phase)| matches!(phase, Phase::Body))
+    }
+
+    /// Decides by its header what becomes of a record, and does what needs no content.
+    fn open_record(&mut self, header: RecordHeader) -> Result<Sink, ProtocolError> {
+        let RecordHeader { record_type, request_id: id, content_length, .. } = header;
+        let length = usize::from(content_length);
+        if id == NULL_REQUEST_ID {
+            return self.open_management_record(record_type, length);
+        }
+        let found = self.requests.iter_mut().find(|(open, _)| *open == id).map(|(_, phase)| phase);
+        if record_type == RecordType::BeginRequest {
+            return match (found, length) {
+                (Some(_), _) => Err(ProtocolError::AlreadyOpen(id)),
+                (None, FIXED_BODY_LENGTH) => Ok(Sink::Begin(id)),
+                (None, _) => Err(ProtocolError::BeginLength(length)),
+            };
+        }
+        // Section 3.3: a record with the id of a request that is not active is ignored.
+        let Some(phase) = found else { return Ok(Sink::Ignore) };
+        match (record_type, &mut *phase) {
+            (RecordType::Params, Phase::Params(_)) if length > 0 => Ok(Sink::Params(id)),
+            (RecordType::Params, Phase::Params(block)) => {
+                let params = Params::decode(std::mem::take(block).complete())?;
+                *phase = Phase::Body;
+                self.events.push_back(Event::Request { id, params });
+                Ok(Sink::Ignore)
+            }
+            (RecordType::Stdin, Phase::Body) if length > 0 => Ok(Sink::Body(id)),
+            (RecordType::Stdin, Phase::Body) => {
+                *phase = Phase::Complete;
+                self.events.push_back(Event::BodyEnd { id });
+                Ok(Sink::Ignore)
+            }
+            // Saying twice that a stream has ended is odd, but loses nothing.
+            (RecordType::Stdin, Phase::Complete) if length == 0 => Ok(Sink::Ignore),
+            (RecordType::AbortRequest, Phase::Params(_)) => {
+                self.refuse(id, ProtocolStatus::RequestComplete);
+                self.end(id);
+                Ok(Sink::Ignore)
+            }
+            (RecordType::AbortRequest, _) => {
+                self.events.push_back(Event::Abort { id });
+                Ok(Sink::Ignore)
+            }
+            // Only a filter has a use for it (section 6.4).
+            (RecordType::Data, _) => Ok(Sink::Ignore),
+            (_, phase) => Err(ProtocolError::OutOfPlace { id, record_type, state: phase.name() }),
+        }
+    }
+
+    /// A record of the connection as a whole (section 4).
+    fn open_management_record(
+        &mut self,
+        record_type: RecordType,
+        length: usize,
+    ) -> Result<Sink, ProtocolError> {
+        match record_type {
+            RecordType::GetValues if length <= GET_VALUES_MAX => Ok(Sink::GetValues),
+            RecordType::GetValues => Err(ProtocolError::GetValuesLength(length)),
+            RecordType::Other(number) => {
+                self.output.extend_from_slice(&unknown_type(number));
+                Ok(Sink::Ignore)
+            }
+            // Answers to questions that were never asked. To answer an answer could go on for ever.
+            RecordType::GetValuesResult | RecordType::UnknownType => Ok(Sink::Ignore),
+            _ => Err(ProtocolError::NullRequestId(record_type)),
+        }
+    }
+
+    /// Takes a record's content: all of it or, for a stream, a piece that is not empty.
+    fn handle_content(&mut self, sink: Sink, bytes: Bytes) -> Result<(), ProtocolError> {
+        match sink {
+            Sink::Begin(id) => {
+                let begin = bytes
+                    .first_chunk()
+                    .expect("a record that begins a request has been checked for its length");
+                self.begin(id, BeginRequest::decode(*begin));
+            }
+            Sink::GetValues => self.answer_values(&Params::decode(bytes)?),
+            Sink::Params(id) => self.extend_params(id, bytes),
+            // The request may have been ended in the middle of this record.
+            Sink::Body(id) if self.requests.iter().any(|(open, _)| *open == id) => {
+                self.events.push_back(Event::Body { id, bytes });
+            }
+            Sink::Body(_) | Sink::Ignore => {}
+        }
+        Ok(())
+    }
+
+    /// Opens a request, or refuses it (section 5.5).
+    fn begin(&mut self, id: u16, begin: BeginRequest) {
+        self.close |= !begin.keep_conn;
+        if begin.role != Role::Responder {
+            self.refuse(id, ProtocolStatus::UnknownRole);
+        } else if self.requests.len() < self.limits.requests_max {
+            self.requests.push((id, Phase::Params(Block::default())));
+        } else if self.limits.requests_max == 1 {
+            self.refuse(id, ProtocolStatus::CantMultiplex);
+        } else {
+            self.refuse(id, ProtocolStatus::Overloaded);
+        }
+    }
+
+    /// Ends a request that the handler does not get to see.
+    fn refuse(&mut self, id: u16, status: ProtocolStatus) {
+        self.output.extend_from_slice(&end_request(id, status));
+    }
+
+    /// Takes a piece of the parameters of request `id`.
+    fn extend_params(&mut self, id: u16, bytes: Bytes) {
+        let Some((_, Phase::Params(block))) = self.requests.iter_mut().find(|(open, _)| *open == id) else {
+            // The request was refused in the middle of this record.
+            return;
+        };
+        if block.length() + bytes.len() <= self.limits.params_bytes_max {
+            block.extend(bytes);
+            return;
+        }
+        const ANSWER: &[u8] = b"Status: 431 Request Header Fields Too Large\r\n\r\n";
+        for content in [ANSWER, b""] {
+            let header = RecordHeader::padded(RecordType::Stdout, id, content.len() as u16);
+            self.output.extend_from_slice(&header.encode());
+            self.output.extend_from_slice(content);
+            self.output.extend_from_slice(&[0; 8][..usize::from(header.padding_length)]);
+        }
+        self.refuse(id, ProtocolStatus::RequestComplete);
+        self.end(id);
+    }
+
+    /// Answers those questions that are known (section 4.1).
+    fn answer_values(&mut self, asked: &Params) {
+        let multiplexed = self.limits.requests_max > 1;
+        let mut content = BytesMut::new();
+        for (name, _) in asked {
+            let value = match name {
+                b"FCGI_MAX_CONNS" => self.limits.connections_max,
+                // The one web server that asks, HAProxy, takes it as the limit of each connection.
+                b"FCGI_MAX_REQS" => self.limits.requests_max,
+                b"FCGI_MPXS_CONNS" => usize::from(multiplexed),
+                _ => continue,
+            };
+            encode_pair(name, value.to_string().as_bytes(), &mut content);
+        }
+        let length = u16::try_from(content.len()).expect("the question was short, so the answer is");
+        let header = RecordHeader::padded(RecordType::GetValuesResult, NULL_REQUEST_ID, length);
+        self.output.extend_from_slice(&header.encode());
+        self.output.extend_from_slice(&content);
+        self.output.extend_from_slice(&[0; 8][..usize::from(header.padding_length)]);
+    }
+}
+
+impl Phase {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Params(_) => "before the end of its parameters",
+            Self::Body => "after the end of its parameters",
+            Self::Complete => "after the end of its body",
+        }
+    }
+}
+
+impl Block {
+    fn length(&self) -> usize {
+        self.first.len().max(self.joined.len())
+    }
+
+    fn extend(&mut self, bytes: Bytes) {
+        if self.first.is_empty() {
+            self.first = bytes;
+            return;
+        }
+        if self.joined.is_empty() {
+            self.joined.extend_from_slice(&self.first);
+        }
+        self.joined.extend_from_slice(&bytes);
+    }
+
+    fn complete(self) -> Bytes {
+        if self.joined.is_empty() { self.first } else { self.joined.freeze() }
+    }
+}
+
+#[doc(hidden)]
+pub use self::fuzz::fuzz_records;
+
+/// What must hold for every input whatsoever; called by the tests and by the fuzzer.
+mod fuzz {
+    use super::*;
+
+    /// What became of an input: joined events, output, and the error if there was one.
+    #[derive(Debug, Default, PartialEq, Eq)]
+    pub(super) struct Outcome {
+        pub(super) events: Vec<Event>,
+        pub(super) output: Vec<u8>,
+        pub(super) error: Option<ProtocolError>,
+    }
+
+    /// Feeds `input` in pieces of the lengths that `pieces` yields. Pieces of one body that follow each other are
+    /// joined, because where they are cut depends on the reads alone.
+    pub(super) fn feed(
+        limits: ConnectionLimits,
+        input: &[u8],
+        pieces: impl IntoIterator<Item = usize>,
+    ) -> Outcome {
+        let mut connection = Connection::new(limits);
+        let mut outcome = Outcome::default();
+        let mut pieces = pieces.into_iter();
+        let mut buffer = BytesMut::new();
+        let mut rest = input;
+        while !rest.is_empty() && outcome.error.is_none() {
+            let length = pieces.next().unwrap_or(rest.len()).clamp(1, rest.len());
+            let (piece, after) = rest.split_at(length);
+            rest = after;
+            buffer.extend_from_slice(piece);
+            outcome.error = connection.handle_input(&mut buffer).err();
+            if outcome.error.is_none() {
+                assert!(buffer.len() <= GET_VALUES_MAX, "only the start of a short record is left");
+                assert!(connection.requests.len() <= limits.requests_max);
+            }
+            while let Some(event) = connection.poll_event() {
+                outcome.record(event);
+            }
+            while let Some(bytes) = connection.poll_output() {
+                outcome.output.extend_from_slice(&bytes);
+            }
+        }
+        outcome
+    }
+
+    impl Outcome {
+        fn record(&mut self, event: Event) {
+            if let (Some(Event::Body { id: last, bytes: so_far }), Event::Body { id, bytes }) =
+                (self.events.last_mut(), &event)
+                && last == id
+            {
+                *so_far = [&so_far[..], &bytes[..]].concat().into();
+                return;
+            }
+            self.events.push(event);
+        }
+    }
+
+    /// Any input gives the same events however it is cut, and never a panic.
+    #[doc(hidden)]
+    pub fn fuzz_records(input: &[u8]) {
+        let limits = ConnectionLimits { params_bytes_max: 600, requests_max: 3, connections_max: 7 };
+        let whole = feed(limits, input, None);
+        let written: usize = whole.output.len();
+        assert!(written <= 16 * input.len(), "the output is bounded by the input");
+        assert_eq!(feed(limits, input, std::iter::repeat(1)), whole, "one byte at a time");
+        let seed = input.first().copied().map_or(1, usize::from);
+        let pieces = (0..).map(|n: usize| (n * 31 + seed) % 23);
+        assert_eq!(feed(limits, input, pieces), whole, "in odd pieces");
+        let mut open = Vec::new();
+        for event in &whole.events {
+            match event {
+                Event::Request { id, .. } => open.push(*id),
+                Event::Body { id, bytes } => assert!(open.contains(id) && !bytes.is_empty()),
+                Event::BodyEnd { id } | Event::Abort { id } => assert!(open.contains(id)),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "conn_tests.rs"]
+mod tests;

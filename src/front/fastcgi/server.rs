@@ -1,0 +1,310 @@
+//! The tokio shell: accepts connections, reads, runs the handler.
+//!
+//! Here is waiting, and little else: what the bytes mean is decided in `conn`, how an answer is written in `answer`.
+//!
+//! One task serves one connection. The requests on it are futures of that task. An ordinary GET is one read and one
+//! vectored write: its records arrive together, the handler answers without waiting, and after a short read tokio does
+//! not ask the socket again before it has become readable.
+//!
+//! **Who may stop what.** A handler is never dropped because the web server or its client went away: it may be in the
+//! middle of something that must be finished. It notices by [`BodyError::Cut`] if the body was still arriving, runs to
+//! its end, and its answer is thrown away; a stream that is being sent is dropped at once. Only the deadline after the
+//! stop signal drops handlers.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::ready;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Mutex, watch};
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::{sleep, timeout};
+
+use super::answer::send;
+use super::conn::{Connection, ConnectionLimits, Event, ProtocolError};
+use super::exchange::{Exchange, RequestBody, Wanted};
+use super::pairs::Params;
+use crate::front::listen::Listener;
+use crate::response::{BodyError, ByteStream, Response};
+
+/// What answers requests.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// Answers one request. `body` ends without an error only if the web server said that it was complete; a handler
+    /// that does not want it drops it. The future runs to its end even if the web server goes away meanwhile.
+    fn handle(&self, params: Params, body: ByteStream) -> impl Future<Output = Response> + Send;
+}
+
+/// What web servers may ask for, each and all together.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at once, 1 or more; others wait in the socket's backlog. Each takes a file descriptor.
+    pub connections_max: usize,
+    /// Requests at once on one connection, 1 or more. More are refused as the protocol provides.
+    pub requests_max: usize,
+    /// Parameter bytes of one request; nginx sends at most 65,535. One with more is answered with status 431.
+    pub params_bytes_max: usize,
+    /// Body bytes of one request that have been read and not yet taken by the handler. The connection is not read
+    /// while that many are waiting; the read that reaches it may pass it.
+    pub body_queue_bytes: usize,
+    /// How long running requests may take after the stop signal.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            requests_max: 32,
+            params_bytes_max: 128 << 10,
+            body_queue_bytes: 256 << 10,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why a connection ended before its time. Requests that were open on it are lost.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Reading or writing failed; usually the web server has gone.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// What came in was not FastCGI.
+    #[error("the web server broke the FastCGI protocol: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// An answer had begun and could not be completed. Only a connection cut in the middle tells the web server so.
+    #[error("the body of an answer ended before its end: {0}")]
+    Body(#[source] BodyError),
+    /// A file was shorter than the slice of it that was to be sent, or could not be read.
+    #[error("a file could not be sent: {0}")]
+    File(#[source] io::Error),
+}
+
+/// The buffer for a request with its parameters.
+const READ_SMALL: usize = 16 << 10;
+/// The buffer while a body is arriving.
+const READ_LARGE: usize = 64 << 10;
+/// How long the rest of a body that nobody wanted is read before the connection is closed all the same.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long to wait when no connection can be accepted, for want of descriptors or memory.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Accepts connections and serves them until `stop` says true, or its sender is dropped. Then nothing more is accepted,
+/// idle connections are closed, and running requests are finished; what still runs after [`Limits::drain`] is dropped.
+/// Returns when the last connection has ended.
+pub async fn serve<H: Handler>(listener: Listener, handler: H, limits: Limits, stop: watch::Receiver<bool>) {
+    let mut connections = JoinSet::new();
+    let mut stopping = pin!(stopped(stop.clone()));
+    let mut failing = false;
+    loop {
+        let has_room = connections.len() < limits.connections_max.max(1);
+        let accepted = tokio::select! {
+            biased;
+            () = &mut stopping => break,
+            Some(ended) = connections.join_next(), if !connections.is_empty() => {
+                report(ended);
+                continue;
+            }
+            accepted = listener.accept(), if has_room => accepted,
+        };
+        match accepted {
+            Ok(stream) => {
+                failing = false;
+                connections.spawn(serve_connection(stream, handler.clone(), limits.clone(), stop.clone()));
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    log::error!("{listener}: no connection can be accepted: {error}");
+                }
+                sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    let ended = async {
+        while let Some(ended) = connections.join_next().await {
+            report(ended);
+        }
+    };
+    if timeout(limits.drain, ended).await.is_err() {
+        log::warn!("{} connections were still busy at the deadline and are cut", connections.len());
+        connections.shutdown().await;
+    }
+}
+
+/// Logs what was wrong with a connection that has ended.
+fn report(ended: Result<Result<(), ServeError>, JoinError>) {
+    match ended {
+        Ok(Ok(())) => {}
+        Ok(Err(error @ (ServeError::Io(_) | ServeError::Body(_)))) => log::debug!("{error}"),
+        Ok(Err(error)) => log::warn!("{error}"),
+        Err(panic) => log::error!("a request ended in a panic: {panic}"),
+    }
+}
+
+/// Returns when the signal is given, or can no longer be.
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Serves one connection until the web server closes it, a request that came without `FCGI_KEEP_CONN` is answered, or
+/// `stop` says true and no request is open.
+///
+/// # Errors
+/// The connection could not be used to its end. Handlers that were running have been let run to theirs.
+pub async fn serve_connection<S, H>(
+    stream: S,
+    handler: H,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) -> Result<(), ServeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: Handler,
+{
+    let (mut reader, writer) = tokio::io::split(stream);
+    let writer = Mutex::new(writer);
+    let mut stopping = pin!(stopped(stop));
+    let mut connection = Connection::new(ConnectionLimits {
+        params_bytes_max: limits.params_bytes_max,
+        requests_max: limits.requests_max.max(1),
+        connections_max: limits.connections_max,
+    });
+    let mut input = BytesMut::new();
+    let mut open: Vec<(u16, Arc<Exchange>)> = Vec::new();
+    let mut work = FuturesUnordered::new();
+    // While an answer of the protocol itself is being written nothing is read, so that there is never a second.
+    let mut writing = false;
+
+    let end = loop {
+        while let Some(event) = connection.poll_event() {
+            if let Event::Request { id, params } = event {
+                let exchange = Exchange::new(limits.body_queue_bytes);
+                open.push((id, exchange.clone()));
+                work.push(perform(Job::Answer { id, params, exchange }, &handler, &writer));
+            } else {
+                pass_on(event, &open);
+            }
+        }
+        if let Some(bytes) = connection.poll_output() {
+            writing = true;
+            work.push(perform(Job::Write(bytes), &handler, &writer));
+        }
+        if connection.is_finished() && work.is_empty() {
+            break Ok(End::Finished);
+        }
+        let large = connection.is_body_arriving();
+        tokio::select! {
+            biased;
+            Some((done, result)) = work.next(), if !work.is_empty() => {
+                match done {
+                    Some(id) => {
+                        connection.end(id);
+                        open.retain(|(other, _)| *other != id);
+                    }
+                    None => writing = false,
+                }
+                if let Err(error) = result {
+                    break Err(error);
+                }
+            }
+            read = read(&mut reader, &mut input, large, &open), if !writing => match read {
+                Ok(0) => break Ok(End::Gone),
+                Ok(_) => if let Err(error) = connection.handle_input(&mut input) {
+                    break Err(error.into());
+                }
+                Err(error) => break Err(error.into()),
+            },
+            () = &mut stopping, if work.is_empty() => break Ok(End::Finished),
+        }
+    };
+
+    open.iter().for_each(|(_, exchange)| exchange.reduce(Wanted::No));
+    while work.next().await.is_some() {}
+    if matches!(end?, End::Finished) && connection.is_input_owed() {
+        // Closing now could reset the connection under the answer: the web server is still writing.
+        writer.lock().await.shutdown().await?;
+        let _ = timeout(LINGER, tokio::io::copy(&mut reader, &mut tokio::io::sink())).await;
+    }
+    Ok(())
+}
+
+/// How a connection ended well.
+enum End {
+    /// By us.
+    Finished,
+    /// By the web server.
+    Gone,
+}
+
+/// Tells the request that an event belongs to. It may have been answered before its body was complete.
+fn pass_on(event: Event, open: &[(u16, Arc<Exchange>)]) {
+    let (Event::Request { id, .. } | Event::Body { id, .. } | Event::BodyEnd { id } | Event::Abort { id }) =
+        event;
+    let Some((_, exchange)) = open.iter().find(|(open, _)| *open == id) else { return };
+    match event {
+        Event::Body { bytes, .. } => exchange.push(bytes),
+        Event::BodyEnd { .. } => exchange.complete(),
+        Event::Abort { .. } => exchange.reduce(Wanted::EndOnly),
+        Event::Request { .. } => unreachable!("a request is not an event of another"),
+    }
+}
+
+/// Something a connection does beside reading.
+enum Job {
+    /// Answers a request.
+    Answer { id: u16, params: Params, exchange: Arc<Exchange> },
+    /// Writes whole records.
+    Write(Bytes),
+}
+
+/// Does it; the id of the request that has thereby ended.
+async fn perform<W, H>(job: Job, handler: &H, writer: &Mutex<W>) -> (Option<u16>, Result<(), ServeError>)
+where
+    W: AsyncWrite + Unpin,
+    H: Handler,
+{
+    match job {
+        Job::Answer { id, params, exchange } => {
+            let body = Box::pin(RequestBody(exchange.clone()));
+            let response = handler.handle(params, body).await;
+            let sending = send(id, response, &exchange, writer);
+            let sent = exchange.while_wanted(Wanted::EndOnly, sending).await;
+            (Some(id), sent.unwrap_or(Ok(())))
+        }
+        Job::Write(bytes) => {
+            let written = writer.lock().await.write_all(&bytes).await;
+            (None, written.map_err(ServeError::Io))
+        }
+    }
+}
+
+/// Waits until every queue has room, then for input, and appends it to `input`. A connection that waits with an empty
+/// buffer has none: thousands of idle ones cost little.
+async fn read<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    input: &mut BytesMut,
+    large: bool,
+    open: &[(u16, Arc<Exchange>)],
+) -> io::Result<usize> {
+    let capacity = if large { READ_LARGE } else { READ_SMALL };
+    poll_fn(|context| {
+        for (_, exchange) in open {
+            ready!(exchange.poll_room(context));
+        }
+        if input.capacity() - input.len() < capacity / 2 {
+            input.reserve(capacity);
+        }
+        let read = pin!(reader.read_buf(input)).poll(context);
+        if read.is_pending() && input.is_empty() {
+            *input = BytesMut::new();
+        }
+        read
+    })
+    .await
+}

@@ -1,0 +1,156 @@
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixListener as StdUnixListener;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use super::*;
+
+fn directory() -> tempfile::TempDir {
+    tempfile::tempdir().unwrap()
+}
+
+/// Whether a byte gets through a new connection to a unix listener.
+async fn answers(listener: &Listener, path: &Path) {
+    let mut client = UnixStream::connect(path).await.unwrap();
+    let mut server = listener.accept().await.unwrap();
+    client.write_all(b"x").await.unwrap();
+    assert_eq!(server.read_u8().await.unwrap(), b'x');
+}
+
+#[tokio::test]
+async fn a_unix_socket_has_the_mode_asked_for_and_its_file_goes_with_the_listener() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    for mode in [0o600, 0o660, 0o666] {
+        let listener = Listener::unix(&path, mode).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o7777, mode);
+        assert_eq!(listener.to_string(), format!("unix:{}", path.display()));
+        answers(&listener, &path).await;
+        drop(listener);
+        assert!(!path.exists());
+    }
+}
+
+#[tokio::test]
+async fn a_stale_socket_is_replaced() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    drop(StdUnixListener::bind(&path).unwrap());
+    assert!(path.exists(), "std leaves the file behind, as a killed process does");
+    let listener = Listener::unix(&path, 0o600).unwrap();
+    answers(&listener, &path).await;
+}
+
+#[tokio::test]
+async fn a_socket_on_which_someone_answers_is_left_alone_and_named() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let first = Listener::unix(&path, 0o600).unwrap();
+    let error = Listener::unix(&path, 0o600).unwrap_err();
+    assert!(matches!(&error, ListenError::InUse(named) if *named == path), "{error}");
+    // The look at it left a connection that ended; the next is served all the same.
+    drop(first.accept().await.unwrap());
+    answers(&first, &path).await;
+}
+
+#[tokio::test]
+async fn what_is_not_a_socket_is_never_removed() {
+    let directory = directory();
+    let path = directory.path().join("precious");
+    std::fs::write(&path, "data").unwrap();
+    let error = Listener::unix(&path, 0o600).unwrap_err();
+    assert!(matches!(&error, ListenError::NotASocketFile(named) if *named == path), "{error}");
+    assert_eq!(std::fs::read(&path).unwrap(), b"data");
+    let missing = Listener::unix(&directory.path().join("no/such/folder"), 0o600).unwrap_err();
+    assert!(matches!(missing, ListenError::Step { step: "bind", .. }), "{missing}");
+    let long = Listener::unix(&directory.path().join("x".repeat(150)), 0o600).unwrap_err();
+    assert!(matches!(long, ListenError::Step { step: "use this path for a socket", .. }), "{long}");
+}
+
+#[tokio::test]
+async fn the_file_of_a_successor_is_not_removed() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let first = Listener::unix(&path, 0o600).unwrap();
+    std::fs::remove_file(&path).unwrap();
+    let second = Listener::unix(&path, 0o600).unwrap();
+    drop(first);
+    answers(&second, &path).await;
+}
+
+#[tokio::test]
+async fn tcp_connections_do_not_wait_for_acknowledgements() {
+    let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
+    let address = listener.tcp_address().unwrap();
+    let mut client = TcpStream::connect(address).await.unwrap();
+    let Stream::Tcp(mut server) = listener.accept().await.unwrap() else { panic!("not over TCP") };
+    assert!(server.nodelay().unwrap());
+    client.write_all(b"x").await.unwrap();
+    assert_eq!(server.read_u8().await.unwrap(), b'x');
+    let error = Listener::tcp(&address.to_string()).await.unwrap_err();
+    assert!(error.to_string().starts_with(&address.to_string()), "{error}");
+}
+
+#[tokio::test]
+async fn inherited_sockets_of_both_families_are_adopted() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let unix = StdUnixListener::bind(&path).unwrap();
+    let listener = Listener::inherited(unix.as_raw_fd()).unwrap();
+    answers(&listener, &path).await;
+    drop(listener);
+    assert!(path.exists(), "whoever made it removes it");
+
+    let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let listener = Listener::inherited(tcp.as_raw_fd()).unwrap();
+    let _client = TcpStream::connect(tcp.local_addr().unwrap()).await.unwrap();
+    assert!(matches!(listener.accept().await.unwrap(), Stream::Tcp(_)));
+}
+
+#[tokio::test]
+async fn anything_but_a_listening_socket_is_refused_with_what_it_is() {
+    let (connected, _peer) = std::os::unix::net::UnixStream::pair().unwrap();
+    let file = tempfile::tempfile().unwrap();
+    let datagram = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let table = [
+        (connected.as_raw_fd(), "is a socket that does not listen"),
+        (file.as_raw_fd(), "is not a socket"),
+        (datagram.as_raw_fd(), "is not a stream socket"),
+        (1_000_000, "cannot be used (Bad file descriptor (os error 9))"),
+    ];
+    for (fd, what) in table {
+        let error = Listener::inherited(fd).unwrap_err().to_string();
+        assert!(error.starts_with(&format!("file descriptor {fd} {what}; expected")), "{error}");
+    }
+}
+
+#[test]
+fn sockets_of_systemd_are_taken_only_if_they_are_meant_for_this_process() {
+    let own = std::process::id().to_string();
+    assert!(Listener::systemd(None, None).unwrap().is_none());
+    assert!(Listener::systemd(Some("1"), Some("1")).unwrap().is_none());
+    assert!(Listener::systemd(Some("nonsense"), Some("1")).unwrap().is_none());
+    assert!(Listener::systemd(Some(&own), Some("0")).unwrap().is_none());
+    for count in ["2", "-1", "many"] {
+        let error = Listener::systemd(Some(&own), Some(count)).unwrap_err();
+        assert!(matches!(error, ListenError::Environment { name: "LISTEN_FDS", .. }), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn only_the_web_servers_addresses_may_connect_where_they_are_given() {
+    assert_eq!(parse_addresses("127.0.0.1, ::1").unwrap().len(), 2);
+    assert!(matches!(parse_addresses("localhost"), Err(ListenError::Environment { .. })));
+
+    let mut listener = Listener::tcp("127.0.0.1:0").await.unwrap();
+    listener.allowed = Some(parse_addresses("127.0.0.2,::ffff:127.0.0.3").unwrap());
+    let address = listener.tcp_address().unwrap();
+    let client = |from: &'static str| async move {
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind(format!("{from}:0").parse().unwrap()).unwrap();
+        socket.connect(address).await.unwrap()
+    };
+    let (_refused, allowed) = (client("127.0.0.1").await, client("127.0.0.3").await);
+    let Stream::Tcp(accepted) = listener.accept().await.unwrap() else { panic!("not over TCP") };
+    assert_eq!(accepted.peer_addr().unwrap(), allowed.local_addr().unwrap());
+}
