@@ -5,6 +5,8 @@
 pub mod cluster;
 pub mod config;
 pub mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod name;
 pub mod placement;
 pub mod response;
