@@ -6,6 +6,8 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod front;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod name;
 pub mod placement;
 pub mod response;
