@@ -1,14 +1,18 @@
 //! The command line: what was typed to a command, and what every command shares. One file per command; a command
 //! prints its answer, and returns what went wrong for `main` to print.
 
+mod agent;
 mod args;
+mod check;
 mod locate;
+mod serve;
 
 use std::io;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
+use crate::node::NodeError;
 
 pub use args::{AgentArgs, CheckArgs, DemoArgs, DemoFront, ServeArgs};
 pub use locate::LocateArgs;
@@ -23,12 +27,10 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    // Here go, each with its arguments from `args.rs` and a file of its own beside `locate.rs`:
-    //   serve   answers requests until it is told to stop
-    //   check   shows the decided settings and tests all that can be tested before serving
-    //   demo    three nodes on this machine, with images to try
-    //   agent   runs the background work of one storage root alone
+    Serve(ServeArgs),
+    Check(CheckArgs),
     Locate(LocateArgs),
+    Agent(AgentArgs),
 }
 
 /// Why a command failed; its exit code is 1.
@@ -45,6 +47,17 @@ pub enum CliError {
         /// How many there were.
         asked: usize,
     },
+    /// The node does not run.
+    #[error(transparent)]
+    Node(#[from] NodeError),
+    /// Something is wrong; each was named in its line.
+    #[error("{wrong} of {tested} tests failed")]
+    CheckFailed {
+        /// How many failed.
+        wrong: usize,
+        /// How many were made.
+        tested: usize,
+    },
     /// The answer could not be printed.
     #[error("the answer could not be printed")]
     Output(#[from] io::Error),
@@ -57,8 +70,10 @@ impl Cli {
     /// As the command says; what it could answer is printed all the same.
     pub fn run(self) -> Result<(), CliError> {
         match self.command {
-            // serve, check, demo, agent: see `Command`.
+            Command::Serve(args) => serve::run(&args),
+            Command::Check(args) => check::run(&args),
             Command::Locate(args) => locate::run(&args),
+            Command::Agent(args) => agent::run(args),
         }
     }
 }

@@ -131,6 +131,11 @@ impl ClusterMap {
         &self.nodes
     }
 
+    /// All nodes with their indexes, in order.
+    pub fn indexed(&self) -> impl Iterator<Item = (NodeIndex, &Node)> {
+        (0..).map(NodeIndex::new).zip(&self.nodes)
+    }
+
     /// The nodes of one sub-cluster of this map, in order.
     pub fn nodes_of(&self, subcluster: &SubCluster) -> &[Node] {
         &self.nodes[subcluster.first as usize..][..subcluster.node_count as usize]

@@ -11,7 +11,8 @@ pub const NAME_BYTES_MAX: usize = 64;
 
 /// The name of a node, which it bears for ever: 1 to [`NAME_BYTES_MAX`] of the characters `A-Z a-z 0-9 . _ -`, not
 /// starting with `.` or `-`. Such a name is safe in a header, a URL, a file name and on a command line.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct NodeName(Arc<str>);
 
 /// The name of a sub-cluster; the same rule as for a [`NodeName`].
@@ -107,6 +108,21 @@ macro_rules! name_type {
 }
 
 name_type!(NodeName);
+
+impl TryFrom<String> for NodeName {
+    type Error = NameError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse()
+    }
+}
+
+impl From<NodeName> for String {
+    fn from(name: NodeName) -> Self {
+        name.as_str().to_owned()
+    }
+}
+
 name_type!(SubClusterName);
 
 /// A node of one map: its number, counted through all sub-clusters in order from 0. It means something only

@@ -127,6 +127,18 @@ pub enum Reserve {
     Bytes(u64),
 }
 
+impl Reserve {
+    /// The bytes to leave alone on a file system of `total` bytes.
+    pub fn bytes(self, total: u64) -> u64 {
+        /// The least that the default leaves alone.
+        const LEAST: u64 = 1 << 30;
+        match self {
+            Reserve::Default => LEAST.max(total / 100),
+            Reserve::Bytes(bytes) => bytes,
+        }
+    }
+}
+
 /// The settings that decide which file a URL path names and where it belongs.
 #[derive(Debug)]
 pub struct Naming {

@@ -1,4 +1,5 @@
 //! The ways in: each front turns bytes of its protocol into a request and a response into bytes.
 
 pub mod fastcgi;
+pub mod http;
 pub mod listen;

@@ -1,0 +1,217 @@
+//! Bringing single keys up to date on a node that missed a write of them, as soon as it answers.
+//!
+//! A mark for another node means: it may lack what we hold. A mark for this node means: we may lack what they hold.
+//! Either way both sides are compared and the newer one travels; a mark is forgotten once they agree.
+
+use std::sync::Arc;
+
+use futures_util::StreamExt;
+use http::{HeaderMap, header};
+
+use super::{Agent, Complaints, blocking};
+use crate::cluster::NodeIndex;
+use crate::deliver::file;
+use crate::held::{CopyInfo, Held};
+use crate::name::ObjectName;
+use crate::peer::client::{ObjectReply, PeerError};
+use crate::peer::message::{CRC32, CommitOrder, DeleteOrder, VERSION};
+use crate::resolve::Route;
+use crate::response::FileSlice;
+use crate::store::{Commit, SpoolId, StoreError};
+use crate::version::Version;
+
+use super::plan::{Step, step};
+
+/// Keys replayed for one node in one round; the rest follow in the next.
+const KEYS_PER_ROUND: usize = 2048;
+/// Keys replayed at the same time.
+const AT_ONCE: usize = 8;
+
+/// Why a key could not be brought up to date. It stays marked.
+#[derive(Debug, thiserror::Error)]
+enum ReplayError {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("what the other node sent is not the copy it named")]
+    Mismatch,
+    #[error("a file put there by hand has no checksum yet")]
+    NoChecksum,
+}
+
+impl Agent {
+    /// Replays what `node`, this one or another, has missed, if it answers.
+    pub(super) async fn replay(&self, node: NodeIndex, complaints: &mut Complaints) {
+        let (store, name) = (Arc::clone(&self.store), self.map.node(node).name().clone());
+        let dirty = match blocking(move || store.dirty(&name, KEYS_PER_ROUND)).await {
+            Ok(dirty) if dirty.is_empty() => return,
+            Ok(dirty) => dirty,
+            Err(error) => return log::error!("missed writes cannot be listed: {error}"),
+        };
+        if node != self.own {
+            if let Err(error) = self.peers.hello(&self.map, node, self.is_complete()).await {
+                return complaints.raise(node, &error);
+            }
+            complaints.settle(node);
+        }
+        let count = dirty.len();
+        let settled = futures_util::stream::iter(dirty)
+            .map(|name| async move { self.replay_key(node, &name).await })
+            .buffer_unordered(AT_ONCE)
+            .fold(0, |settled, done| async move { settled + usize::from(done) })
+            .await;
+        if settled > 0 {
+            log::info!(
+                "{settled} of {count} keys that node {} missed are up to date",
+                self.map.node(node).name()
+            );
+        }
+    }
+
+    /// Whether the key is settled and its mark forgotten.
+    async fn replay_key(&self, node: NodeIndex, name: &ObjectName) -> bool {
+        let result = if node == self.own { self.pull(name).await } else { self.push(node, name).await };
+        match result {
+            Ok(true) => {
+                let (store, node, name) =
+                    (Arc::clone(&self.store), self.map.node(node).name().clone(), name.clone());
+                blocking(move || store.clear_dirty(&node, &name)).await;
+                true
+            }
+            Ok(false) => false,
+            Err(error) => {
+                log::debug!("{name} stays marked: {error}");
+                false
+            }
+        }
+    }
+
+    /// Brings one other owner up to date.
+    async fn push(&self, node: NodeIndex, name: &ObjectName) -> Result<bool, ReplayError> {
+        let route = Route::of(&self.map, self.own, name);
+        if !route.others.contains(&node) {
+            return Ok(true);
+        }
+        let theirs = self.peers.ask(&self.map, node, name).await?.held;
+        let ours = self.held(name).await?;
+        self.take(node, name, step(&ours, &theirs)).await?;
+        Ok(true)
+    }
+
+    /// Brings this node up to date with every other owner that answers. Settled once all have.
+    async fn pull(&self, name: &ObjectName) -> Result<bool, ReplayError> {
+        let route = Route::of(&self.map, self.own, name);
+        if !route.own {
+            return Ok(true);
+        }
+        let mut all = true;
+        for node in route.others {
+            match self.peers.ask(&self.map, node, name).await {
+                Ok(theirs) => {
+                    let ours = self.held(name).await?;
+                    self.take(node, name, step(&ours, &theirs.held)).await?;
+                }
+                Err(error) => {
+                    log::debug!("{name} stays marked: {error}");
+                    all = false;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    async fn take(&self, node: NodeIndex, name: &ObjectName, step: Step) -> Result<(), ReplayError> {
+        match step {
+            Step::Nothing => Ok(()),
+            Step::SendCopy => self.send_copy(node, name).await,
+            Step::SendTombstone(version) => {
+                let order = DeleteOrder { version, for_client: false };
+                self.peers.delete(&self.map, node, name, &order).await?;
+                Ok(())
+            }
+            Step::FetchCopy => self.fetch_copy(node, name).await,
+            Step::TakeTombstone(version) => {
+                let (store, name) = (Arc::clone(&self.store), name.clone());
+                blocking(move || store.delete(&name, version, false)).await?;
+                Ok(())
+            }
+        }
+    }
+
+    async fn held(&self, name: &ObjectName) -> Result<Held, StoreError> {
+        let (store, name) = (Arc::clone(&self.store), name.clone());
+        blocking(move || store.held(&name)).await
+    }
+
+    /// Sends the own copy as it is: prepared and committed at its version.
+    async fn send_copy(&self, node: NodeIndex, name: &ObjectName) -> Result<(), ReplayError> {
+        let (store, asked) = (Arc::clone(&self.store), name.clone());
+        let opened = blocking(move || {
+            let Some(replica) = store.open_replica(&asked)? else { return Ok(None) };
+            let crc32 = store.checksum_of(&replica)?;
+            Ok::<_, StoreError>(Some((replica, crc32)))
+        });
+        // Deleted meanwhile: the deletion has marks of its own.
+        let Some((replica, crc32)) = opened.await? else { return Ok(()) };
+        let crc32 = crc32.ok_or(ReplayError::NoChecksum)?;
+        let id = SpoolId::random();
+        let length = replica.size;
+        let body = file::stream(FileSlice { file: replica.file, offset: 0, length });
+        let answer = self.peers.prepare(&self.map, node, (id, name), length, body).await?;
+        if answer.crc32 != crc32 {
+            self.peers.drop_upload(&self.map, node, id).await;
+            return Err(ReplayError::Mismatch);
+        }
+        let order =
+            CommitOrder { version: replica.version, crc32, length, missed: Vec::new(), for_client: false };
+        self.peers.commit(&self.map, node, (id, name), &order).await?;
+        Ok(())
+    }
+
+    /// Fetches another owner's copy; its checksum is compared before it becomes a replica.
+    async fn fetch_copy(&self, node: NodeIndex, name: &ObjectName) -> Result<(), ReplayError> {
+        let answer = match self.peers.object(&self.map, node, name, &HeaderMap::new()).await? {
+            ObjectReply::Found(answer) => answer,
+            ObjectReply::Lacks { .. } => return Ok(()),
+        };
+        let copy = copy_described(&answer.headers).ok_or(ReplayError::NoChecksum)?;
+        let crc32 = copy.crc32.ok_or(ReplayError::NoChecksum)?;
+        let mut spool = {
+            let (store, id) = (Arc::clone(&self.store), SpoolId::random());
+            blocking(move || store.spool(id, Some(copy.size))).await?
+        };
+        let mut body = answer.body;
+        while let Some(piece) = body.next().await {
+            let piece = piece.map_err(|_| ReplayError::Mismatch)?;
+            spool = blocking(move || spool.write(&piece).map(|()| spool)).await?;
+        }
+        let (store, name, epoch) = (Arc::clone(&self.store), name.clone(), self.map.epoch().get());
+        blocking(move || {
+            let id = spool.id();
+            let prepared = spool.finish(&name, epoch)?;
+            if (prepared.crc32, prepared.length) != (crc32, copy.size) {
+                store.discard(id);
+                return Err(ReplayError::Mismatch);
+            }
+            let (version, length) = (copy.version, copy.size);
+            store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })?;
+            Ok(())
+        })
+        .await
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete.load(std::sync::atomic::Ordering::Relaxed)
+    }
+}
+
+/// The copy that an answer's headers describe.
+fn copy_described(headers: &HeaderMap) -> Option<CopyInfo> {
+    let text = |name: http::HeaderName| headers.get(name)?.to_str().ok();
+    Some(CopyInfo {
+        version: text(VERSION)?.parse::<Version>().ok()?,
+        size: text(header::CONTENT_LENGTH)?.parse().ok()?,
+        crc32: text(CRC32).and_then(|text| u32::from_str_radix(text, 16).ok()),
+    })
+}

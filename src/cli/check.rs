@@ -1,0 +1,5 @@
+//! placeholder
+use super::{CheckArgs, CliError};
+pub(super) fn run(_args: &CheckArgs) -> Result<(), CliError> {
+    Ok(())
+}

@@ -1,0 +1,34 @@
+//! `webdfs serve`: answers requests until it is told to stop.
+
+use std::future::Future;
+use std::num::NonZeroUsize;
+
+use tokio::runtime::Builder;
+
+use super::{CliError, ServeArgs};
+use crate::node::{self, Source};
+
+/// Threads for requests at most: they only wait for sockets, so more than a few gain nothing.
+const WORKERS_MAX: usize = 8;
+/// Threads that may wait for the disk at the same time.
+const DISK_THREADS_MAX: usize = 128;
+
+pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
+    let source = Source {
+        config: args.config.clone(),
+        overrides: args.overrides(),
+        working_directory: std::env::current_dir()?,
+    };
+    Ok(block_on(node::serve(source))??)
+}
+
+/// Runs a node's future on a runtime of its own.
+pub(super) fn block_on<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
+    let cores = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let runtime = Builder::new_multi_thread()
+        .worker_threads(cores.clamp(2, WORKERS_MAX))
+        .max_blocking_threads(DISK_THREADS_MAX)
+        .enable_all()
+        .build()?;
+    Ok(runtime.block_on(future))
+}

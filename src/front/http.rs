@@ -1,0 +1,179 @@
+//! The embedded HTTP/1.1 front, on hyper: for trying webdfs out, for tests, and for traffic between nodes that should
+//! not pass through the web server.
+//!
+//! It reads files rather than mapping them: hyper may copy what it is given, and a copy from a map of a file that
+//! shrank is a SIGBUS.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http::header;
+use http_body_util::{BodyExt, StreamBody};
+use hyper::body::{Frame, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use crate::deliver::file;
+use crate::request::{Request, Via};
+use crate::response::{Body, BodyError, ByteStream, Part, Response};
+
+/// What answers requests.
+pub trait Handler: Clone + Send + Sync + 'static {
+    /// Answers one request.
+    fn handle(&self, request: Request, body: ByteStream) -> impl Future<Output = Response> + Send;
+}
+
+/// What clients may ask for.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Connections at once; others wait in the socket's backlog.
+    pub connections_max: usize,
+    /// How long a client may take to send the head of a request.
+    pub head_timeout: Duration,
+    /// Bytes of a request's head.
+    pub head_bytes_max: usize,
+    /// How long running requests may take after the stop signal.
+    pub drain: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            connections_max: 4096,
+            head_timeout: Duration::from_secs(60),
+            head_bytes_max: 64 << 10,
+            drain: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Accepts connections until `stop` says so, then lets running requests finish within the deadline.
+pub async fn serve<H: Handler>(
+    listener: TcpListener,
+    handler: H,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) {
+    let permits = Arc::new(Semaphore::new(limits.connections_max));
+    let mut connections = JoinSet::new();
+    let mut stopped = stop.clone();
+    loop {
+        let accepted = async {
+            let permit = Arc::clone(&permits).acquire_owned().await.expect("the semaphore is never closed");
+            (permit, listener.accept().await)
+        };
+        tokio::select! {
+            () = stopping(&mut stopped) => break,
+            Some(_) = connections.join_next() => {}
+            (permit, accepted) = accepted => match accepted {
+                Ok((stream, address)) => {
+                    let connection = connection(stream, address, handler.clone(), limits.clone(), stop.clone());
+                    connections.spawn(async move {
+                        connection.await;
+                        drop(permit);
+                    });
+                }
+                Err(error) => {
+                    // Out of file descriptors, usually: others have to end first.
+                    log::warn!("a connection cannot be accepted: {error}");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            },
+        }
+    }
+    drop(listener);
+    let drained = timeout(limits.drain, async { while connections.join_next().await.is_some() {} });
+    if drained.await.is_err() {
+        log::warn!("{} connections did not end in time", connections.len());
+    }
+}
+
+async fn connection<H: Handler>(
+    stream: TcpStream,
+    address: SocketAddr,
+    handler: H,
+    limits: Limits,
+    mut stop: watch::Receiver<bool>,
+) {
+    if let Err(error) = stream.set_nodelay(true) {
+        log::debug!("{address}: {error}");
+    }
+    let service = service_fn(move |request: hyper::Request<Incoming>| {
+        let handler = handler.clone();
+        async move {
+            let (request, body) = received(request, address.ip());
+            Ok::<_, Infallible>(sent(handler.handle(request, body).await))
+        }
+    });
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.head_timeout)
+        .max_buf_size(limits.head_bytes_max)
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = std::pin::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stopping(&mut stop) => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        log::debug!("{address}: {error}");
+    }
+}
+
+/// Waits for the stop signal. A sender that is gone has stopped too.
+async fn stopping(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+fn received(request: hyper::Request<Incoming>, address: IpAddr) -> (Request, ByteStream) {
+    let (head, body) = request.into_parts();
+    let content_length =
+        head.headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    let target = head.uri.path_and_query().map_or_else(|| head.uri.path().to_owned(), ToString::to_string);
+    let request = Request {
+        method: head.method,
+        target: Bytes::from(target),
+        headers: head.headers,
+        content_length,
+        address: Some(address),
+        user: None,
+        via: Via::Embedded,
+        failed_peer: None,
+    };
+    let body = body.into_data_stream().map(|piece| piece.map_err(|_| BodyError::Cut));
+    (request, Box::pin(body))
+}
+
+fn sent(
+    response: Response,
+) -> hyper::Response<StreamBody<impl Stream<Item = Result<Frame<Bytes>, BodyError>> + Send + 'static>> {
+    let body = StreamBody::new(bytes_of(response.body).map(|piece| piece.map(Frame::data)));
+    let mut sent = hyper::Response::new(body);
+    *sent.status_mut() = response.status;
+    *sent.headers_mut() = response.headers;
+    sent
+}
+
+/// The bytes of a body, part after part.
+fn bytes_of(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+    stream::iter(body.parts).flat_map(|part| -> ByteStream {
+        match part {
+            Part::Bytes(bytes) => Box::pin(stream::iter([Ok(bytes)])),
+            Part::File(slice) => file::stream(slice),
+            Part::Stream(stream) => stream,
+        }
+    })
+}

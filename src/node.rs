@@ -1,0 +1,399 @@
+//! One running node: builds everything from the settings, puts the fronts before the service, and owns the stop.
+
+use std::future::Future;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, JoinSet};
+use tokio_util::task::TaskTracker;
+
+use crate::agent::Agent;
+use crate::cluster::NodeName;
+use crate::config::{self, ConfigError, FcgiListen, Listen, OverrideError, Overrides, Settings};
+use crate::deliver::DeliverSettings;
+use crate::front::fastcgi::{self, Params};
+use crate::front::http as embedded;
+use crate::front::listen::{self, ListenError, Listener};
+use crate::peer::client::PeerClient;
+use crate::peer::sign::Signer;
+use crate::request::Request;
+use crate::response::{ByteStream, Response};
+use crate::service::{Service, ServiceParts, ServiceSettings};
+use crate::store::{Store, StoreError, StoreSettings};
+
+/// How long work that no client waits for may take after the fronts have stopped.
+const BACKGROUND_DRAIN: Duration = Duration::from_secs(5);
+/// How often a process that is not the agent's looks whether it may open the embedded front.
+const BIND_RETRY: Duration = Duration::from_secs(1);
+
+/// Why a node does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The configuration is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// An address given on the command line is refused.
+    #[error(transparent)]
+    Override(#[from] OverrideError),
+    /// The storage root cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A socket cannot be opened.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The node is not in the map.
+    #[error("node \"{name}\" is not in {map}: add it there, or correct name in node.toml")]
+    NotInMap {
+        /// The node's name.
+        name: NodeName,
+        /// The map's file.
+        map: PathBuf,
+    },
+    /// Nothing would listen.
+    #[error(
+        "nothing to listen on: set [listen] fcgi or http, or start webdfs with a socket on file descriptor 0"
+    )]
+    NoSocket,
+    /// The embedded front's address cannot be bound.
+    #[error("[listen] http = \"{address}\" cannot be bound")]
+    Bind {
+        /// The address.
+        address: String,
+        /// The system's answer.
+        source: io::Error,
+    },
+    /// Signals cannot be waited for.
+    #[error("signals cannot be waited for")]
+    Signals(#[source] io::Error),
+    /// A reload changes what only a restart can.
+    #[error("{setting} has changed: restart webdfs for that")]
+    NeedsRestart {
+        /// What has changed.
+        setting: &'static str,
+    },
+}
+
+/// Where a node's settings come from, so that they can be read again.
+#[derive(Debug, Clone)]
+pub struct Source {
+    /// `node.toml`.
+    pub config: PathBuf,
+    /// What goes before it.
+    pub overrides: Overrides,
+    /// What paths in the overrides are relative to.
+    pub working_directory: PathBuf,
+}
+
+impl Source {
+    /// Reads the settings.
+    ///
+    /// # Errors
+    /// When they are refused.
+    pub fn settings(&self) -> Result<Settings, NodeError> {
+        let mut settings = config::load(&self.config)?;
+        settings.apply(&self.overrides, &self.working_directory)?;
+        Ok(settings)
+    }
+}
+
+/// Everything that is made anew when the configuration is read again.
+struct Generation {
+    settings: Settings,
+    fingerprint: crate::cluster::Fingerprint,
+    service: Arc<Service>,
+    agent: Agent,
+    elected: watch::Receiver<bool>,
+}
+
+impl Generation {
+    fn build(settings: Settings, background: &TaskTracker) -> Result<Self, NodeError> {
+        let map = Arc::new(config::load_map(&settings.map)?);
+        let own = map
+            .index_of(&settings.name)
+            .ok_or_else(|| NodeError::NotInMap { name: settings.name.clone(), map: settings.map.clone() })?;
+        let store = Arc::new(Store::open(store_settings(&settings))?);
+        let complete = Arc::new(AtomicBool::new(store.identify(&settings.name)?.complete));
+        let signer = Signer::new(&settings.secrets);
+        let peers = PeerClient::new(settings.name.clone(), signer.clone());
+        let (elected_sender, elected) = watch::channel(false);
+        let agent = Agent {
+            own,
+            map: Arc::clone(&map),
+            store: Arc::clone(&store),
+            peers: peers.clone(),
+            complete: Arc::clone(&complete),
+            elected: elected_sender,
+        };
+        let fingerprint = map.fingerprint();
+        let parts = ServiceParts {
+            own,
+            map,
+            store,
+            peers,
+            signer,
+            complete,
+            background: background.clone(),
+            settings: service_settings(&settings),
+        };
+        let service = Arc::new(Service::new(parts));
+        Ok(Self { settings, fingerprint, service, agent, elected })
+    }
+}
+
+fn store_settings(settings: &Settings) -> StoreSettings {
+    StoreSettings {
+        root: settings.root.clone(),
+        durability: settings.durability,
+        reserve: settings.write.reserve,
+        file_mode: settings.file_mode,
+        folder_mode: settings.folder_mode,
+        follow_symlinks: settings.follow_symlinks,
+        root_is_mount: settings.root_is_mount,
+    }
+}
+
+fn service_settings(settings: &Settings) -> ServiceSettings {
+    ServiceSettings {
+        prefix: settings.prefix.clone(),
+        index: settings.index.clone(),
+        exclude: settings.exclude.clone(),
+        access: settings.write.allow.clone(),
+        object_max: settings.write.object_max,
+        front: settings.front,
+        remote: settings.deliver.remote,
+        deliver: DeliverSettings { map_max: settings.deliver.map_max },
+    }
+}
+
+/// Hands requests of every front to the service of the newest generation.
+#[derive(Clone)]
+struct Current(Arc<RwLock<Arc<Service>>>);
+
+impl Current {
+    fn service(&self) -> Arc<Service> {
+        Arc::clone(&self.0.read().expect("no holder panics"))
+    }
+}
+
+impl fastcgi::Handler for Current {
+    async fn handle(&self, params: Params, body: ByteStream) -> Response {
+        match Request::from_params(params.iter()) {
+            Ok(request) => self.service().answer(request, body).await,
+            Err(error) => {
+                log::warn!("a request cannot be understood: {error}");
+                crate::service::refusal_of(error.status(), &error.to_string())
+            }
+        }
+    }
+}
+
+impl embedded::Handler for Current {
+    async fn handle(&self, request: Request, body: ByteStream) -> Response {
+        self.service().answer(request, body).await
+    }
+}
+
+/// Runs a node until it is told to stop: SIGTERM, SIGINT or SIGUSR1. SIGHUP makes it read its configuration again.
+///
+/// # Errors
+/// When it cannot start. Once it runs, it goes on.
+pub async fn serve(source: Source) -> Result<(), NodeError> {
+    let background = TaskTracker::new();
+    let mut generation = Generation::build(source.settings()?, &background)?;
+    let mut signals = Signals::new().map_err(NodeError::Signals)?;
+    let (stop_sender, stop) = watch::channel(false);
+    let current = Current(Arc::new(RwLock::new(Arc::clone(&generation.service))));
+
+    let mut fronts = JoinSet::new();
+    let listen = &generation.settings.listen;
+    if let Some(listener) = fastcgi_listener(listen).await? {
+        log::info!("node {} answers FastCGI on {listener}", generation.settings.name);
+        fronts.spawn(ended(fastcgi::serve(
+            listener,
+            current.clone(),
+            fastcgi::Limits::default(),
+            stop.clone(),
+        )));
+    } else if listen.http.is_none() {
+        return Err(NodeError::NoSocket);
+    }
+    let mut agent = RunningAgent::start(generation.agent.clone());
+    if let Some(address) = listen.http.clone() {
+        if !listen::is_spawned() && listen.fcgi == FcgiListen::Inherited {
+            // Alone on its root, usually: an address that is taken should be said at once.
+            let probe = TcpListener::bind(&address).await;
+            probe.map_err(|source| NodeError::Bind { address: address.clone(), source })?;
+        }
+        let elected = generation.elected.clone();
+        fronts.spawn(ended(embedded_front(address, current.clone(), elected, stop.clone())));
+    }
+
+    loop {
+        match signals.next().await {
+            Order::Stop => break,
+            Order::Reload => match reload(&source, &generation, &background) {
+                Ok(next) => {
+                    *current.0.write().expect("no holder panics") = Arc::clone(&next.service);
+                    agent.stop().await;
+                    agent = RunningAgent::start(next.agent.clone());
+                    generation = next;
+                    log::info!("the configuration was read again");
+                }
+                Err(error) => log::error!("the old configuration stays: {}", crate::cli::chain(&error)),
+            },
+        }
+    }
+    log::info!("stopping: running requests are finished first");
+    stop_sender.send_replace(true);
+    while fronts.join_next().await.is_some() {}
+    agent.stop().await;
+    background.close();
+    if tokio::time::timeout(BACKGROUND_DRAIN, background.wait()).await.is_err() {
+        log::warn!("{} writes in the background were cut short; they are replayed", background.len());
+    }
+    Ok(())
+}
+
+/// Runs the background work of a root alone.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run_agent(source: Source) -> Result<(), NodeError> {
+    let background = TaskTracker::new();
+    let mut generation = Generation::build(source.settings()?, &background)?;
+    let mut signals = Signals::new().map_err(NodeError::Signals)?;
+    let mut agent = RunningAgent::start(generation.agent.clone());
+    loop {
+        match signals.next().await {
+            Order::Stop => break,
+            Order::Reload => match reload(&source, &generation, &background) {
+                Ok(next) => {
+                    agent.stop().await;
+                    agent = RunningAgent::start(next.agent.clone());
+                    generation = next;
+                }
+                Err(error) => log::error!("the old configuration stays: {}", crate::cli::chain(&error)),
+            },
+        }
+    }
+    agent.stop().await;
+    Ok(())
+}
+
+/// Reads the configuration again. What has open files or sockets, or decides where files lie, stays as it is.
+fn reload(source: &Source, now: &Generation, background: &TaskTracker) -> Result<Generation, NodeError> {
+    let settings = source.settings()?;
+    let same = |setting, same: bool| if same { Ok(()) } else { Err(NodeError::NeedsRestart { setting }) };
+    same("name", settings.name == now.settings.name)?;
+    same("root", settings.root == now.settings.root)?;
+    same("[listen]", settings.listen == now.settings.listen)?;
+    let next = Generation::build(settings, background)?;
+    same("the cluster map", next.fingerprint == now.fingerprint)?;
+    Ok(next)
+}
+
+/// The agent of one generation, and the way to stop it.
+struct RunningAgent {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl RunningAgent {
+    fn start(agent: Agent) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        Self { stop, task: tokio::spawn(agent.run(stopped)) }
+    }
+
+    async fn stop(self) {
+        self.stop.send_replace(true);
+        if let Err(error) = self.task.await {
+            log::error!("the background work failed: {error}");
+        }
+    }
+}
+
+/// The FastCGI socket, if there is to be one: without `fcgi` and without a socket on fd 0, only the embedded front runs.
+async fn fastcgi_listener(listen: &Listen) -> Result<Option<Listener>, NodeError> {
+    Ok(match &listen.fcgi {
+        FcgiListen::Unix { path, mode } => Some(Listener::unix(path, *mode)?),
+        FcgiListen::Tcp(address) => Some(Listener::tcp(address).await?),
+        FcgiListen::Inherited => {
+            let variable = |name| std::env::var(name).ok();
+            match Listener::systemd(variable("LISTEN_PID").as_deref(), variable("LISTEN_FDS").as_deref())? {
+                Some(listener) => Some(listener),
+                None if listen::is_spawned() => {
+                    Some(Listener::spawned(variable("FCGI_WEB_SERVER_ADDRS").as_deref())?)
+                }
+                None => None,
+            }
+        }
+    })
+}
+
+/// Opens the embedded front once this process is the agent's: of several processes on one root only one can.
+async fn embedded_front(
+    address: String,
+    current: Current,
+    mut elected: watch::Receiver<bool>,
+    mut stop: watch::Receiver<bool>,
+) {
+    let listener = async {
+        let _ = elected.wait_for(|elected| *elected).await;
+        loop {
+            match TcpListener::bind(&address).await {
+                Ok(listener) => break listener,
+                Err(error) => log::error!("[listen] http = \"{address}\" cannot be bound: {error}"),
+            }
+            tokio::time::sleep(BIND_RETRY).await;
+        }
+    };
+    let listener = tokio::select! {
+        _ = stop.wait_for(|stop| *stop) => return,
+        listener = listener => listener,
+    };
+    log::info!("the embedded front answers on {address}");
+    embedded::serve(listener, current, embedded::Limits::default(), stop).await;
+}
+
+async fn ended(front: impl Future<Output = ()>) {
+    front.await;
+}
+
+/// What an operator's signal asks for.
+enum Order {
+    Stop,
+    Reload,
+}
+
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    user: Signal,
+    hangup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            user: signal(SignalKind::user_defined1())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Order {
+        tokio::select! {
+            _ = self.terminate.recv() => Order::Stop,
+            _ = self.interrupt.recv() => Order::Stop,
+            _ = self.user.recv() => Order::Stop,
+            _ = self.hangup.recv() => Order::Reload,
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! COPY and MOVE, after RFC 4918 sections 9.8 and 9.9. MOVE is a copy, then a deletion: a failure between the two
+//! leaves both names.
+
+use std::sync::Arc;
+
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+
+use super::Service;
+use super::delete::delete;
+use super::put::stored_answer;
+use super::refusal::{refuse, text};
+use super::upload::{Upload, store};
+use crate::name::{ObjectName, Target};
+use crate::request::Request;
+use crate::response::Response;
+
+const DESTINATION: HeaderName = HeaderName::from_static("destination");
+const OVERWRITE: HeaderName = HeaderName::from_static("overwrite");
+
+pub(super) async fn answer(service: &Arc<Service>, request: &Request, from: &ObjectName) -> Response {
+    let to = match destination(service, request) {
+        Ok(to) => to,
+        Err((status, problem)) => return text(status, &problem),
+    };
+    if to == *from {
+        return text(StatusCode::FORBIDDEN, "Destination is the object itself");
+    }
+    let source = match super::get::open(service, from).await {
+        Ok(source) => source,
+        Err(status) => return text(status, "the object to copy cannot be read"),
+    };
+    let mut headers = HeaderMap::new();
+    if request.headers.get(OVERWRITE).is_some_and(|value| value == "F") {
+        headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
+    }
+    let upload = Upload { name: &to, length: Some(source.length), body: source.body, headers: &headers };
+    let stored = match store(service, upload).await {
+        Ok(stored) => stored,
+        Err(error) => return refuse(error.status(), &error),
+    };
+    if request.method.as_str() == "MOVE"
+        && let Err(error) = delete(service, from, &HeaderMap::new()).await
+    {
+        log::warn!("{from} was copied to {to} and is still there: {error}");
+        return text(error.status(), &format!("copied, but the original is still there: {error}"));
+    }
+    stored_answer(service, &stored)
+}
+
+/// The name that Destination means: a path, or a URL of which only the path counts.
+fn destination(service: &Service, request: &Request) -> Result<ObjectName, (StatusCode, String)> {
+    let refuse = |line: &str| Err((StatusCode::BAD_REQUEST, line.to_owned()));
+    let Some(value) = request.headers.get(DESTINATION) else {
+        return refuse("COPY and MOVE need a Destination header");
+    };
+    let target = match Target::parse(value.as_bytes(), &service.settings.prefix) {
+        Ok(target) => target,
+        Err(error) => return refuse(&format!("Destination: {error}")),
+    };
+    match target {
+        Target::Folder(_) => refuse("Destination ends in /: name the new object"),
+        Target::Object(name) if service.settings.exclude.matches(&name) => {
+            Err((StatusCode::FORBIDDEN, "names like this are not stored here (exclude)".to_owned()))
+        }
+        Target::Object(name) => Ok(name),
+    }
+}

@@ -1,0 +1,130 @@
+//! DELETE: writes a tombstone above whatever the owners hold.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use futures_util::future::join_all;
+use http::{HeaderMap, Method, StatusCode};
+
+use super::Service;
+use super::gather::{Order, gather};
+use super::refusal::{refuse, text};
+use super::upload::newest;
+use crate::held::Held;
+use crate::name::ObjectName;
+use crate::peer::message::{DeleteOrder, HeldAnswer};
+use crate::quorum::read_quorum;
+use crate::request::Request;
+use crate::resolve::Route;
+use crate::response::Response;
+use crate::semantics::{Precondition, Validators, evaluate};
+use crate::version::{self, Version};
+
+/// Why an object was not deleted.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum DeleteError {
+    /// There is nothing to delete.
+    #[error("not found")]
+    Missing,
+    /// The client's If-Match does not hold.
+    #[error("the object is not in the state that If-Match or If-Unmodified-Since asks for")]
+    Condition,
+    /// Too few owners said what they hold.
+    #[error("{heard} of the {needed} owners needed could say what they hold")]
+    NotHeard {
+        /// How many did.
+        heard: usize,
+        /// How many must.
+        needed: usize,
+    },
+    /// Too few tombstones were written in time.
+    #[error(
+        "{deleted} of the {needed} owners needed have deleted it: it may disappear later; repeat the request"
+    )]
+    Unknown {
+        /// How many were.
+        deleted: usize,
+        /// How many must be.
+        needed: usize,
+    },
+}
+
+impl DeleteError {
+    pub(super) fn status(&self) -> StatusCode {
+        match self {
+            DeleteError::Missing => StatusCode::NOT_FOUND,
+            DeleteError::Condition => StatusCode::PRECONDITION_FAILED,
+            DeleteError::NotHeard { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            DeleteError::Unknown { .. } => StatusCode::GATEWAY_TIMEOUT,
+        }
+    }
+}
+
+pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &ObjectName) -> Response {
+    match delete(service, name, &request.headers).await {
+        Ok(()) => Response::new(StatusCode::NO_CONTENT),
+        Err(error @ DeleteError::Missing) => text(error.status(), &error.to_string()),
+        Err(error) => refuse(error.status(), &error),
+    }
+}
+
+/// Deletes an object if the client's conditions hold.
+pub(super) async fn delete(
+    service: &Arc<Service>,
+    name: &ObjectName,
+    headers: &HeaderMap,
+) -> Result<(), DeleteError> {
+    let map = service.map();
+    let owners = Route::of(&map, service.own, name).owners(service.own);
+    let asked = join_all(owners.iter().map(|node| service.ask(&map, *node, name))).await;
+    let answers: Vec<HeldAnswer> = asked
+        .into_iter()
+        .filter_map(|answer| {
+            answer.inspect_err(|error| log::warn!("a deletion goes on without an owner: {error}")).ok()
+        })
+        .collect();
+    let heard = answers.iter().filter(|answer| answer.counts()).count();
+    let needed = read_quorum(owners.len(), map.write_quorum());
+    if heard < needed {
+        return Err(DeleteError::NotHeard { heard, needed });
+    }
+    let newest = newest(answers.iter().map(|answer| answer.held));
+    let current = newest.copy().map(|copy| Validators {
+        version: copy.version,
+        size: copy.size,
+        front: service.settings.front,
+    });
+    if evaluate(&Method::DELETE, headers, current.as_ref()) != Precondition::Proceed {
+        return Err(DeleteError::Condition);
+    }
+    if nothing_to_delete(&answers, owners.len()) {
+        return Err(DeleteError::Missing);
+    }
+
+    let now = Version::from_time(SystemTime::now());
+    let order = DeleteOrder { version: version::choose(now, &newest, None), for_client: true };
+    let orders = owners.iter().map(|&node| -> Order {
+        let (service, map, name, order) =
+            (Arc::clone(service), Arc::clone(&map), name.clone(), order.clone());
+        Box::pin(async move {
+            let result = service.order_delete(&map, node, &name, &order).await;
+            if let Err(error) = &result {
+                log::warn!("an owner does not delete: {error}");
+            }
+            (node, result.is_ok())
+        })
+    });
+    let (needed, orders) = (map.write_quorum(), orders.collect());
+    let obeyed = gather(service, map, name, orders, needed).await;
+    if !obeyed.enough {
+        return Err(DeleteError::Unknown { deleted: obeyed.count, needed });
+    }
+    Ok(())
+}
+
+/// Whether a tombstone would add nothing: every owner is complete, and all hold nothing or all the same tombstone.
+fn nothing_to_delete(answers: &[HeldAnswer], owners: usize) -> bool {
+    let same = answers.windows(2).all(|pair| pair[0].held == pair[1].held);
+    let complete = answers.len() == owners && answers.iter().all(|answer| answer.complete);
+    complete && same && answers.iter().all(|answer| !matches!(answer.held, Held::Copy(_)))
+}

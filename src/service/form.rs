@@ -1,0 +1,102 @@
+//! POST of a multipart form (RFC 7578): stores its file parts under a folder, for a plain HTML upload form.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::{StreamExt, TryStreamExt};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+use serde::Serialize;
+
+use super::Service;
+use super::refusal::text;
+use super::upload::{Upload, store};
+use crate::name::{Folder, ObjectName};
+use crate::request::Request;
+use crate::response::{BodyError, ByteStream, Response};
+
+/// What became of one file of the form.
+#[derive(Debug, Serialize)]
+struct FileAnswer {
+    path: String,
+    status: u16,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// The answer to a form.
+#[derive(Debug, Serialize)]
+struct FormAnswer {
+    files: Vec<FileAnswer>,
+}
+
+pub(super) async fn answer(
+    service: &Arc<Service>,
+    request: &Request,
+    folder: &Folder,
+    body: ByteStream,
+) -> Response {
+    let content_type = request.headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let Some(boundary) = content_type.and_then(|value| multer::parse_boundary(value).ok()) else {
+        return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "post a form of type multipart/form-data");
+    };
+    let mut form = multer::Multipart::new(body, boundary);
+    let mut files = Vec::new();
+    loop {
+        let field = match form.next_field().await {
+            Ok(Some(field)) => field,
+            Ok(None) => break,
+            Err(error) => {
+                files.push(FileAnswer { path: String::new(), status: 400, error: Some(error.to_string()) });
+                break;
+            }
+        };
+        // A field without a file name is not a file; a file input left empty has an empty one.
+        let Some(file_name) = field.file_name().filter(|name| !name.is_empty()) else { continue };
+        let (path, stored) = match named(service, folder, file_name) {
+            Ok(name) => {
+                let body: ByteStream =
+                    Box::pin(field.into_stream().map(|piece| piece.map_err(|_| BodyError::Cut)));
+                let upload = Upload { name: &name, length: None, body, headers: &HeaderMap::new() };
+                let stored = store(service, upload).await;
+                let stored = stored
+                    .map(|stored| if stored.replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
+                    .map_err(|error| (error.status(), error.to_string()));
+                (service.settings.prefix.url_path(&name), stored)
+            }
+            Err(problem) => (file_name.to_owned(), Err((StatusCode::BAD_REQUEST, problem))),
+        };
+        let (status, error) = match stored {
+            Ok(status) => (status, None),
+            Err((status, error)) => (status, Some(error)),
+        };
+        files.push(FileAnswer { path, status: status.as_u16(), error });
+    }
+    if files.is_empty() {
+        return text(StatusCode::BAD_REQUEST, "the form has no file");
+    }
+    whole_answer(files)
+}
+
+/// The name of a file of the form: its last segment below the folder. Some browsers send whole paths, with the
+/// separators of their own system.
+fn named(service: &Service, folder: &Folder, file_name: &str) -> Result<ObjectName, String> {
+    let last = file_name.rsplit(['/', '\\']).next().unwrap_or_default();
+    let name = folder.join(last.as_bytes()).map_err(|error| error.to_string())?;
+    if service.settings.exclude.matches(&name) {
+        return Err("names like this are not stored here (exclude)".into());
+    }
+    Ok(name)
+}
+
+/// 201 if every file was stored, else the status of the first that was not. The body lists them all.
+fn whole_answer(files: Vec<FileAnswer>) -> Response {
+    let failed = files.iter().find(|file| file.error.is_some()).map(|file| file.status);
+    let status = failed.and_then(|status| StatusCode::from_u16(status).ok()).unwrap_or(StatusCode::CREATED);
+    let mut body = serde_json::to_vec(&FormAnswer { files }).expect("strings and numbers are always JSON");
+    body.push(b'\n');
+    let mut response = Response::new(status);
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    response.body = Bytes::from(body).into();
+    response
+}

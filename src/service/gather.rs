@@ -1,0 +1,153 @@
+//! The second phase of every write: orders go to several nodes at once, the client hears when enough have obeyed,
+//! and the stragglers are waited for in the background.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::Service;
+use crate::cluster::{ClusterMap, NodeIndex};
+use crate::name::ObjectName;
+use crate::quorum::{Decision, Tally};
+
+/// How long the client waits for the other owners once enough have obeyed.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// How many owners had obeyed when the client was answered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Obeyed {
+    /// Their number.
+    pub count: usize,
+    /// Whether that is enough.
+    pub enough: bool,
+}
+
+/// The order to one node on its way; whether it obeyed.
+pub(super) type Order = BoxFuture<'static, (NodeIndex, bool)>;
+
+/// Carries out `orders`, whether or not the client waits for the outcome. Owners that did not obey are afterwards
+/// marked dirty on those that did.
+pub(super) async fn gather(
+    service: &Arc<Service>,
+    map: Arc<ClusterMap>,
+    name: &ObjectName,
+    orders: Vec<Order>,
+    needed: usize,
+) -> Obeyed {
+    let (reply, outcome) = oneshot::channel();
+    let (background, service, name) = (service.background.clone(), Arc::clone(service), name.clone());
+    background.spawn(async move {
+        let obeyed = carry_out(orders, needed, reply).await;
+        let missed: Vec<_> = obeyed
+            .iter()
+            .filter(|(_, obeyed)| !**obeyed)
+            .map(|(node, _)| map.node(*node).name().clone())
+            .collect();
+        if missed.is_empty() {
+            return;
+        }
+        for (&node, _) in obeyed.iter().filter(|(_, obeyed)| **obeyed) {
+            service.tell_missed(&map, node, &name, missed.clone()).await;
+        }
+    });
+    outcome.await.unwrap_or(Obeyed { count: 0, enough: false })
+}
+
+async fn carry_out(
+    orders: Vec<Order>,
+    needed: usize,
+    reply: oneshot::Sender<Obeyed>,
+) -> HashMap<NodeIndex, bool> {
+    let mut tally = Tally::new(orders.len(), needed);
+    let mut orders: FuturesUnordered<_> = orders.into_iter().collect();
+    let mut obeyed = HashMap::new();
+    let mut reply = Some(reply);
+    let mut deadline: Option<Instant> = None;
+    loop {
+        let due = async {
+            match deadline.filter(|_| reply.is_some()) {
+                Some(deadline) => sleep_until(deadline).await,
+                None => std::future::pending().await,
+            }
+        };
+        let answered = tokio::select! {
+            answer = orders.next() => answer,
+            () = due => {
+                send(&mut reply, tally);
+                continue;
+            }
+        };
+        let Some((node, did)) = answered else { break };
+        obeyed.insert(node, did);
+        tally.count(did);
+        match tally.decision() {
+            Decision::Failed => {}
+            Decision::Reached if !tally.is_complete() => {
+                deadline.get_or_insert_with(|| Instant::now() + GRACE);
+            }
+            Decision::Reached => send(&mut reply, tally),
+            Decision::Pending => {}
+        }
+    }
+    send(&mut reply, tally);
+    obeyed
+}
+
+fn send(reply: &mut Option<oneshot::Sender<Obeyed>>, tally: Tally) {
+    if let Some(reply) = reply.take() {
+        // A client that has gone away hears nothing; the orders were carried out all the same.
+        let _ = reply.send(Obeyed { count: tally.yes(), enough: tally.decision() == Decision::Reached });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(index: u32) -> NodeIndex {
+        NodeIndex::new(index)
+    }
+
+    fn answer(index: u32, obeyed: bool, after: u64) -> Order {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(after)).await;
+            (node(index), obeyed)
+        })
+    }
+
+    async fn run(orders: Vec<Order>, needed: usize) -> (Obeyed, Duration, HashMap<NodeIndex, bool>) {
+        let (reply, outcome) = oneshot::channel();
+        let begun = Instant::now();
+        let task = tokio::spawn(carry_out(orders, needed, reply));
+        let obeyed = outcome.await.unwrap();
+        (obeyed, begun.elapsed(), task.await.unwrap())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_client_hears_when_everybody_has_answered() {
+        let (obeyed, after, _) =
+            run(vec![answer(0, true, 1), answer(1, true, 2), answer(2, true, 9)], 2).await;
+        assert_eq!((obeyed, after.as_millis()), (Obeyed { count: 3, enough: true }, 9));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_straggler_delays_the_client_a_quarter_second_and_is_still_waited_for() {
+        let orders = vec![answer(0, true, 1), answer(1, true, 2), answer(2, false, 3000)];
+        let (obeyed, after, all) = run(orders, 2).await;
+        assert_eq!((obeyed, after.as_millis()), (Obeyed { count: 2, enough: true }, 252));
+        assert_eq!(all.get(&node(2)), Some(&false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn too_few_is_said_only_once_everybody_has_answered() {
+        let orders = vec![answer(0, true, 1), answer(1, false, 2), answer(2, false, 30)];
+        let (obeyed, after, _) = run(orders, 2).await;
+        assert_eq!((obeyed, after.as_millis()), (Obeyed { count: 1, enough: false }, 30));
+    }
+}

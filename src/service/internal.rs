@@ -1,0 +1,208 @@
+//! Requests from other nodes, below `/_webdfs/v1/`. They are answered from this node's own disk or refused, and never
+//! make it ask a third node.
+
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::refusal::text;
+use super::{IntakeError, OrderError, Service, blocking};
+use crate::deliver;
+use crate::name::ObjectName;
+use crate::peer::message::{
+    self, BASE, COMPLETE, CONTROL_BYTES_MAX, CRC32, DoneAnswer, Envelope, EnvelopeError, Hello, Missed,
+    Operation, Refusal, VERSION, seal_answer,
+};
+use crate::request::Request;
+use crate::response::{ByteStream, Response};
+use crate::semantics::Validators;
+use crate::store::StoreError;
+
+/// Why another node's request is refused.
+#[derive(Debug, thiserror::Error)]
+enum InternalError {
+    #[error(transparent)]
+    Envelope(#[from] EnvelopeError),
+    #[error("there is no such operation in this release")]
+    Operation,
+    #[error("the control body makes no sense: {0}")]
+    Control(String),
+    #[error("a file between nodes needs a Content-Length")]
+    Length,
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+    #[error(transparent)]
+    Order(#[from] OrderError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+impl InternalError {
+    fn status(&self) -> StatusCode {
+        let of_store = |error: &StoreError| match error {
+            StoreError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
+            StoreError::NotPrepared => StatusCode::CONFLICT,
+            _ => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        match self {
+            InternalError::Envelope(error) => error.status(),
+            InternalError::Operation => StatusCode::NOT_FOUND,
+            InternalError::Control(_) => StatusCode::BAD_REQUEST,
+            InternalError::Length => StatusCode::LENGTH_REQUIRED,
+            InternalError::Intake(IntakeError::Store(error)) | InternalError::Store(error) => of_store(error),
+            InternalError::Intake(IntakeError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
+            InternalError::Intake(_) => StatusCode::BAD_REQUEST,
+            InternalError::Order(OrderError::Store(error)) => of_store(error),
+            InternalError::Order(OrderError::Clock { .. }) => StatusCode::CONFLICT,
+            InternalError::Order(OrderError::Peer(_)) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+}
+
+/// What goes back: a control body, or a copy with its head.
+enum Reply {
+    Control(Vec<u8>),
+    Copy(Response),
+    Lacking,
+}
+
+pub(super) async fn answer(service: &Arc<Service>, request: &Request, body: ByteStream) -> Response {
+    let path = std::str::from_utf8(&request.target).ok().and_then(|target| target.strip_prefix(BASE));
+    let Some(path) = path else { return text(StatusCode::NOT_FOUND, "not found") };
+    let result = perform(service, request, path, body).await;
+    if let Err(InternalError::Envelope(EnvelopeError::Unsigned)) = &result {
+        log::warn!("a request without a valid signature is refused: {} {BASE}{path}", request.method);
+        return text(StatusCode::FORBIDDEN, "not a node of this cluster");
+    }
+    let question = request.headers.get(message::SIGNATURE).map_or(&b""[..], HeaderValue::as_bytes);
+    let reply = match result {
+        Ok(Reply::Copy(response)) => return sealed_copy(service, question, response),
+        Ok(Reply::Control(body)) => (StatusCode::OK, body),
+        Ok(Reply::Lacking) => (StatusCode::NOT_FOUND, control(&Refusal { error: "no copy here".into() })),
+        Err(error) => {
+            log::warn!("a request of another node is refused: {error}");
+            (error.status(), control(&Refusal { error: error.to_string() }))
+        }
+    };
+    sealed_control(service, question, reply)
+}
+
+fn sealed_control(service: &Service, question: &[u8], (status, body): (StatusCode, Vec<u8>)) -> Response {
+    let mut response = Response::new(status);
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers.insert(header::CONTENT_LENGTH, body.len().into());
+    response.headers.insert(COMPLETE, yes_or_no(service.is_complete()));
+    seal_answer(&service.signer, question, status, &mut response.headers, Some(&body));
+    response.body = Bytes::from(body).into();
+    response
+}
+
+fn sealed_copy(service: &Service, question: &[u8], mut response: Response) -> Response {
+    response.headers.insert(COMPLETE, yes_or_no(service.is_complete()));
+    let file = matches!(response.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
+    let control = if file { None } else { Some(&b""[..]) };
+    seal_answer(&service.signer, question, response.status, &mut response.headers, control);
+    response
+}
+
+async fn perform(
+    service: &Arc<Service>,
+    request: &Request,
+    path: &str,
+    body: ByteStream,
+) -> Result<Reply, InternalError> {
+    // A stranger learns nothing, not even which operations there are; so a file is told from a control body by the
+    // method alone until the signature is checked.
+    let (control_body, file_body) =
+        if request.method == Method::PUT { (None, Some(body)) } else { (Some(collect(body).await?), None) };
+    let envelope =
+        Envelope::open(&service.signer, &request.headers, &request.method, path, control_body.as_deref())?;
+    let map = service.map();
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    envelope.check(&service.name, map.epoch(), map.fingerprint(), now)?;
+
+    let control_body = control_body.unwrap_or_default();
+    match Operation::parse(&request.method, path).ok_or(InternalError::Operation)? {
+        Operation::Hello => {
+            let _: Hello = parsed(&control_body)?;
+            Ok(Reply::Control(control(&Hello { complete: service.is_complete() })))
+        }
+        Operation::Ask(name) => Ok(Reply::Control(control(&service.own_answer(&name).await?))),
+        Operation::Object(name) => object(service, &name, &request.headers).await,
+        Operation::Prepare(id, name) => {
+            let length = request.content_length.ok_or(InternalError::Length)?;
+            let body = file_body.unwrap_or_else(|| Box::pin(futures_util::stream::empty()));
+            let answer = service.take_in(&map, (id, &name), Some(length), body).await?;
+            Ok(Reply::Control(control(&answer)))
+        }
+        Operation::Commit(id, name) => {
+            let order = parsed(&control_body)?;
+            let outcome = service.obey_commit(&envelope.from, (id, &name), &order).await?;
+            Ok(Reply::Control(control(&DoneAnswer { outcome })))
+        }
+        Operation::Drop(id) => {
+            let store = Arc::clone(&service.store);
+            blocking(move || store.discard(id)).await;
+            Ok(Reply::Control(control(&())))
+        }
+        Operation::Delete(name) => {
+            let order = parsed(&control_body)?;
+            let outcome = service.obey_delete(&envelope.from, &name, &order).await?;
+            Ok(Reply::Control(control(&DoneAnswer { outcome })))
+        }
+        Operation::Missed(name) => {
+            let Missed { nodes } = parsed(&control_body)?;
+            service.remember_missed(&name, nodes).await;
+            Ok(Reply::Control(control(&())))
+        }
+    }
+}
+
+/// The own copy, with what a client asked of it. Never through the web server: it would drop the signature.
+async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Result<Reply, InternalError> {
+    let (store, asked) = (Arc::clone(&service.store), name.clone());
+    let opened = blocking(move || {
+        let Some(replica) = store.open_replica(&asked)? else { return Ok(None) };
+        let crc32 = store.checksum_of(&replica)?;
+        Ok::<_, StoreError>(Some((replica, crc32)))
+    });
+    let Some((replica, crc32)) = opened.await? else { return Ok(Reply::Lacking) };
+    let validators =
+        Validators { version: replica.version, size: replica.size, front: service.settings.front };
+    let mut response = deliver::represent(&Method::GET, headers, name, &validators, Some(&replica.file));
+    response.headers.insert(VERSION, replica.version.nanos().into());
+    if let Some(crc32) = crc32 {
+        let text = format!("{crc32:08x}");
+        response.headers.insert(CRC32, HeaderValue::from_str(&text).expect("hexadecimal digits"));
+    }
+    Ok(Reply::Copy(response))
+}
+
+async fn collect(mut body: ByteStream) -> Result<Bytes, InternalError> {
+    let mut whole = BytesMut::new();
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(IntakeError::from)?;
+        if whole.len() + piece.len() > CONTROL_BYTES_MAX {
+            return Err(InternalError::Control(format!("more than {CONTROL_BYTES_MAX} bytes")));
+        }
+        whole.extend_from_slice(&piece);
+    }
+    Ok(whole.freeze())
+}
+
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, InternalError> {
+    serde_json::from_slice(body).map_err(|error| InternalError::Control(error.to_string()))
+}
+
+fn control(value: &impl Serialize) -> Vec<u8> {
+    serde_json::to_vec(value).expect("our own messages are always JSON")
+}
+
+fn yes_or_no(yes: bool) -> HeaderValue {
+    HeaderValue::from_static(if yes { "yes" } else { "no" })
+}

@@ -1,0 +1,85 @@
+//! `.webdfs/node.toml`: whose root this is, and whether it lacks nothing it should have.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::layout;
+use super::spool::SpoolId;
+use super::{Store, StoreError};
+use crate::cluster::NodeName;
+
+/// The layout this release writes.
+const FORMAT: u32 = 1;
+
+/// Whose root it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Identity {
+    /// The node's name. Never changes.
+    pub name: String,
+    /// The layout of the root.
+    pub format: u32,
+    /// Whether the root lacks nothing it should have. An incomplete node's "I lack it" counts nowhere.
+    pub complete: bool,
+}
+
+impl Store {
+    /// The root's identity, made now if it has none: then it is incomplete.
+    ///
+    /// # Errors
+    /// [`StoreError::OtherNode`] for another node's root, [`StoreError::Damaged`] for an unreadable file.
+    pub fn identify(&self, name: &NodeName) -> Result<Identity, StoreError> {
+        let Some(identity) = self.read_identity()? else {
+            let identity = Identity { name: name.as_str().to_owned(), format: FORMAT, complete: false };
+            self.write_identity(&identity)?;
+            return Ok(identity);
+        };
+        if identity.name != name.as_str() {
+            return Err(StoreError::OtherNode {
+                root: self.settings.root.clone(),
+                found: identity.name,
+                expected: name.as_str().to_owned(),
+            });
+        }
+        if identity.format != FORMAT {
+            let problem = format!("format {} is not {FORMAT}: written by another release", identity.format);
+            return Err(StoreError::Damaged { path: self.settings.root.join(layout::IDENTITY), problem });
+        }
+        Ok(identity)
+    }
+
+    /// Records that the root is complete.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn mark_complete(&self, name: &NodeName) -> Result<(), StoreError> {
+        let identity = Identity { complete: true, ..self.identify(name)? };
+        self.write_identity(&identity)
+    }
+
+    fn read_identity(&self) -> Result<Option<Identity>, StoreError> {
+        let path = Path::new(layout::IDENTITY);
+        let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
+        let Some((mut file, _)) = opened else { return Ok(None) };
+        let mut text = String::new();
+        file.read_to_string(&mut text).map_err(|source| self.io("read", path, source))?;
+        let damaged = |error: toml::de::Error| StoreError::Damaged {
+            path: self.settings.root.join(path),
+            problem: error.message().to_owned(),
+        };
+        toml::from_str(&text).map(Some).map_err(damaged)
+    }
+
+    fn write_identity(&self, identity: &Identity) -> Result<(), StoreError> {
+        let spool = Path::new(layout::TMP).join(format!("{}-identity", SpoolId::random()));
+        let path = Path::new(layout::IDENTITY);
+        let text = toml::to_string(identity).expect("strings, numbers and booleans are always TOML");
+        let fail = |source| self.io("write", &spool, source);
+        let file = self.calls.create(&spool, 0o600).map_err(fail)?;
+        self.calls.write(&file, &spool, text.as_bytes()).map_err(fail)?;
+        self.calls.sync_file(&file, &spool).map_err(|source| self.sync_error(&spool, source))?;
+        self.calls.rename(&spool, path).map_err(|source| self.io("rename to", path, source))?;
+        self.sync_folder(Path::new(layout::PRIVATE))
+    }
+}

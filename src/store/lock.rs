@@ -1,0 +1,52 @@
+//! Locks that work across the processes of one root, and vanish with their holder.
+
+use std::fs::File;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, OFlags, flock};
+
+use super::layout::{self, NameHash};
+use super::{Store, StoreError};
+
+/// The lock of one key's stripe, held until dropped. Each is an open file of its own, so that it keeps out other
+/// threads as well as other processes.
+pub(super) struct KeyLock {
+    _file: File,
+}
+
+/// The right to do the root's background work, held until dropped.
+#[derive(Debug)]
+pub struct AgentLock {
+    _file: File,
+}
+
+impl Store {
+    /// Waits for the lock of a key.
+    pub(super) fn lock_key(&self, hash: NameHash) -> Result<KeyLock, StoreError> {
+        let path = hash.lock();
+        let file = self.open_lock(&path)?;
+        flock(&file, FlockOperation::LockExclusive).map_err(|error| self.io("lock", &path, error.into()))?;
+        Ok(KeyLock { _file: file })
+    }
+
+    /// Takes the agent's lock if no other process has it.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn try_lock_agent(&self) -> Result<Option<AgentLock>, StoreError> {
+        let path = Path::new(layout::AGENT_LOCK);
+        let file = self.open_lock(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(AgentLock { _file: file })),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(self.io("lock", path, error.into())),
+        }
+    }
+
+    fn open_lock(&self, path: &Path) -> Result<File, StoreError> {
+        let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
+        let opened =
+            self.root.open_beneath(path, flags, 0o600).map_err(|source| self.io("open", path, source))?;
+        Ok(File::from(opened))
+    }
+}

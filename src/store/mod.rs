@@ -1,0 +1,227 @@
+//! The storage root (design section 5). Nothing else in webdfs touches its files.
+//!
+//! Rules that everything here keeps:
+//! - a replica is written under a temporary name, completed, synced and renamed; it is never edited or truncated in
+//!   place. Mapping replicas is sound because of this rule;
+//! - every change of a key happens under that key's lock, which works across processes;
+//! - whatever was on disk stays readable when the machine stops between any two calls (`tests/crash.rs`).
+//!
+//! All methods block on the disk, except [`Store::open_cached`]; async callers run them on a thread for that.
+
+pub mod attribute;
+pub mod calls;
+mod dirty;
+mod error;
+mod folders;
+mod identity;
+pub mod layout;
+mod lock;
+mod read;
+mod spool;
+mod tombstone;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+pub use error::StoreError;
+pub use identity::Identity;
+pub use lock::AgentLock;
+pub use read::Replica;
+pub use spool::{Prepared, Spool, SpoolId, Swept};
+pub use write::{Commit, Outcome};
+
+use crate::config::{Durability, Reserve};
+use calls::{Calls, RealCalls, RootFolder};
+use folders::SyncedFolders;
+
+/// The settings of a storage root.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// The folder.
+    pub root: PathBuf,
+    /// Whether client writes are synced before they are acknowledged. Everything else always is.
+    pub durability: Durability,
+    /// Free space below which uploads are refused.
+    pub reserve: Reserve,
+    /// Mode of replicas, so that the web server can read them.
+    pub file_mode: u32,
+    /// Mode of folders made for replicas.
+    pub folder_mode: u32,
+    /// Follow symbolic links that stay inside the root.
+    pub follow_symlinks: bool,
+    /// Refuse a root that is not a mount point: its disk is missing.
+    pub root_is_mount: bool,
+}
+
+/// An open storage root.
+pub struct Store {
+    settings: StoreSettings,
+    root: Arc<RootFolder>,
+    calls: Box<dyn Calls>,
+    synced_folders: SyncedFolders,
+    /// Set when a sync failed: what the kernel then holds is not what the disk holds, and asking again would lie.
+    sync_failed: AtomicBool,
+}
+
+impl Store {
+    /// Opens a root, making `.webdfs` in it if it is new.
+    ///
+    /// # Errors
+    /// When the root is missing, is not the mount it should be, or lies on a file system that keeps no nanosecond
+    /// mtimes or no user attributes.
+    pub fn open(settings: StoreSettings) -> Result<Self, StoreError> {
+        let root = Arc::new(
+            RootFolder::open(&settings.root, settings.follow_symlinks)
+                .map_err(|source| StoreError::io("open the storage root", &settings.root, source))?,
+        );
+        let calls = Box::new(RealCalls::new(Arc::clone(&root)));
+        Self::open_with(settings, root, calls)
+    }
+
+    /// The same with other calls, for tests that record or interrupt them.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_with(
+        settings: StoreSettings,
+        root: Arc<RootFolder>,
+        calls: Box<dyn Calls>,
+    ) -> Result<Self, StoreError> {
+        let store = Self {
+            settings,
+            root,
+            calls,
+            synced_folders: SyncedFolders::default(),
+            sync_failed: AtomicBool::new(false),
+        };
+        if store.settings.root_is_mount {
+            store.check_mounted()?;
+        }
+        store.make_private_folders()?;
+        store.check_abilities()?;
+        Ok(store)
+    }
+
+    /// The folder, for messages and for the web server.
+    pub fn root(&self) -> &Path {
+        &self.settings.root
+    }
+
+    fn check_mounted(&self) -> Result<(), StoreError> {
+        let own =
+            self.root.stat(Path::new(".")).map_err(|source| self.io("look at", Path::new("."), source))?;
+        let parent = self.settings.root.join("..");
+        let above =
+            rustix::fs::stat(&parent).map_err(|source| StoreError::io("look at", &parent, source.into()))?;
+        if own.st_dev == above.st_dev && own.st_ino != above.st_ino {
+            return Err(StoreError::NotMounted { root: self.settings.root.clone() });
+        }
+        Ok(())
+    }
+
+    fn make_private_folders(&self) -> Result<(), StoreError> {
+        const PRIVATE_MODE: u32 = 0o700;
+        let folders = [
+            layout::PRIVATE,
+            layout::TMP,
+            layout::TOMBSTONES,
+            layout::ESCAPE,
+            layout::DIRTY,
+            layout::LOCKS,
+            layout::QUARANTINE,
+            layout::MAPS,
+        ];
+        let mut made = false;
+        for folder in folders {
+            match self.calls.make_folder(Path::new(folder), PRIVATE_MODE) {
+                Ok(()) => made = true,
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(source) => return Err(self.io("make the folder", Path::new(folder), source)),
+            }
+        }
+        if made {
+            self.sync_folder(Path::new(layout::PRIVATE))?;
+            self.sync_folder(Path::new(""))?;
+        }
+        Ok(())
+    }
+
+    /// Writes and reads back what webdfs needs a file system to keep.
+    fn check_abilities(&self) -> Result<(), StoreError> {
+        let probe = Path::new(layout::TMP).join(format!("probe-{:016x}", fastrand::u64(..)));
+        let result = self.probe_abilities(&probe);
+        let _ = self.root.in_parent(&probe, |folder, name| {
+            rustix::fs::unlinkat(folder, name, rustix::fs::AtFlags::empty())
+        });
+        result
+    }
+
+    fn probe_abilities(&self, probe: &Path) -> Result<(), StoreError> {
+        // Straight through the root, not through `calls`: a probe is no part of what has to survive.
+        let real = RealCalls::new(Arc::clone(&self.root));
+        let file = real.create(probe, 0o600).map_err(|source| self.io("create", probe, source))?;
+        let version = crate::version::Version::from_nanos(1_234_567_890_123_456_789);
+        real.set_mtime(&file, probe, version).map_err(|source| self.io("set the mtime of", probe, source))?;
+        let stat = rustix::fs::fstat(&file).map_err(|source| self.io("look at", probe, source.into()))?;
+        if read::mtime(&stat) != version {
+            return Err(StoreError::NoNanoseconds { root: self.settings.root.clone() });
+        }
+        let value = b"1 1 00000000";
+        real.set_attribute(&file, probe, attribute::ATTRIBUTE, value)
+            .map_err(|source| StoreError::NoAttributes { root: self.settings.root.clone(), source })?;
+        Ok(())
+    }
+
+    /// Free space for uploads: whether more may be taken in.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when less than the reserve would be left after `bytes` more.
+    pub fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
+        let space = rustix::fs::fstatvfs(self.root.handle())
+            .map_err(|source| self.io("ask for the free space of", Path::new("."), source.into()))?;
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let total = space.f_blocks.saturating_mul(space.f_frsize);
+        if free.saturating_sub(bytes) < self.settings.reserve.bytes(total) {
+            return Err(StoreError::Full { root: self.settings.root.clone() });
+        }
+        Ok(())
+    }
+
+    /// Whether a sync has failed, so that writes are refused until a restart.
+    pub fn sync_has_failed(&self) -> bool {
+        self.sync_failed.load(Ordering::Relaxed)
+    }
+
+    fn check_writable(&self) -> Result<(), StoreError> {
+        if self.sync_has_failed() {
+            return Err(StoreError::SyncFailed { root: self.settings.root.clone() });
+        }
+        Ok(())
+    }
+
+    fn sync_folder(&self, path: &Path) -> Result<(), StoreError> {
+        self.calls.sync_folder(path).map_err(|source| self.sync_error(path, source))
+    }
+
+    fn sync_error(&self, path: &Path, source: std::io::Error) -> StoreError {
+        self.sync_failed.store(true, Ordering::Relaxed);
+        self.io("sync", path, source)
+    }
+
+    /// An error about a path below the root, told apart from a full disk.
+    fn io(&self, action: &'static str, path: &Path, source: std::io::Error) -> StoreError {
+        use std::io::ErrorKind::{QuotaExceeded, StorageFull};
+        if matches!(source.kind(), StorageFull | QuotaExceeded) {
+            return StoreError::Full { root: self.settings.root.clone() };
+        }
+        StoreError::io(action, &self.settings.root.join(path), source)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("root", &self.settings.root).finish_non_exhaustive()
+    }
+}
