@@ -146,7 +146,8 @@ impl Generation {
     }
 }
 
-fn store_settings(settings: &Settings) -> StoreSettings {
+/// The settings of the storage root among those of the node.
+pub fn store_settings(settings: &Settings) -> StoreSettings {
     StoreSettings {
         root: settings.root.clone(),
         durability: settings.durability,
