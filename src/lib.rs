@@ -34,6 +34,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod deliver;
+pub mod disk;
 pub mod front;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -17,6 +17,7 @@ const ORDER: &[&str] = &[
     "semantics",
     "config",
     "store",
+    "disk",
     "peer",
     "quorum",
     "request",

@@ -10,10 +10,11 @@ use tokio::sync::mpsc;
 
 use super::lookups::{Turn, Verdict};
 use super::refusal::text;
-use super::{Service, blocking, mark_dirty};
+use super::{Service, mark_dirty};
 use crate::cluster::ClusterMap;
 use crate::config::Remote;
 use crate::deliver;
+use crate::disk::on_thread;
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectAnswer, ObjectReply};
@@ -77,7 +78,7 @@ async fn own_replica(service: &Service, name: &ObjectName) -> Option<Replica> {
         return known;
     }
     let (store, asked) = (Arc::clone(&service.store), name.clone());
-    blocking(move || store.open_replica(&asked)).await.unwrap_or_else(|error| {
+    on_thread(move || store.open_replica(&asked)).await.unwrap_or_else(|error| {
         log::error!("{name} cannot be read here: {error}");
         None
     })
@@ -307,11 +308,11 @@ async fn keep(
         service.take_in(map, (id, name), Some(copy.length), body).await.map_err(|error| error.to_string())?;
     let (store, name) = (Arc::clone(&service.store), name.clone());
     if taken.crc32 != copy.crc32 {
-        blocking(move || store.discard(id)).await;
+        on_thread(move || store.discard(id)).await;
         return Err("the bytes received do not match the checksum".into());
     }
     let Described { version, crc32, length } = copy;
-    let committed = blocking(move || {
+    let committed = on_thread(move || {
         store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })
     });
     committed.await.map(|_| ()).map_err(|error| error.to_string())
@@ -320,7 +321,7 @@ async fn keep(
 /// The agent fetches what this node lacks.
 async fn remember_lacking(service: &Service, name: &ObjectName) {
     let (store, node, name) = (Arc::clone(&service.store), service.name.clone(), name.clone());
-    blocking(move || mark_dirty(&store, &node, &name)).await;
+    on_thread(move || mark_dirty(&store, &node, &name)).await;
 }
 
 /// An object's bytes, wherever they are: what COPY reads.

@@ -11,8 +11,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::refusal::text;
-use super::{IntakeError, OrderError, Service, blocking};
+use super::{IntakeError, OrderError, Service};
 use crate::deliver;
+use crate::disk::on_thread;
 use crate::name::ObjectName;
 use crate::peer::message::{
     self, BASE, COMPLETE, CONTROL_BYTES_MAX, CRC32, DoneAnswer, Envelope, EnvelopeError, Hello, HelloAnswer,
@@ -148,7 +149,7 @@ async fn perform(
         }
         Operation::Drop(id) => {
             let store = Arc::clone(&service.store);
-            blocking(move || store.discard(id)).await;
+            on_thread(move || store.discard(id)).await;
             Ok(Reply::Control(control(&())))
         }
         Operation::Delete(name) => {
@@ -167,7 +168,7 @@ async fn perform(
 /// The own copy, with what a client asked of it. Never through the web server: it would drop the signature.
 async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Result<Reply, InternalError> {
     let (store, asked) = (Arc::clone(&service.store), name.clone());
-    let opened = blocking(move || {
+    let opened = on_thread(move || {
         let Some(replica) = store.open_replica(&asked)? else { return Ok(None) };
         let crc32 = store.checksum_of(&replica)?;
         Ok::<_, StoreError>(Some((replica, crc32)))

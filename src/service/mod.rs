@@ -24,6 +24,7 @@ pub use refusal::text as refusal_of;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::config::{Access, Remote};
 use crate::deliver::DeliverSettings;
+use crate::disk::{client_write, on_thread};
 use crate::held::Held;
 use crate::name::{Exclude, ObjectName, Prefix, Target};
 use crate::peer::client::{PeerClient, PeerError};
@@ -213,7 +214,7 @@ impl Service {
     /// What this node holds of a name, as it counts in a quorum.
     async fn own_answer(&self, name: &ObjectName) -> Result<HeldAnswer, StoreError> {
         let (store, name) = (Arc::clone(&self.store), name.clone());
-        let held = blocking(move || store.held(&name)).await?;
+        let held = client_write(&self.store, move || store.held(&name)).await?;
         Ok(HeldAnswer { held, complete: self.is_complete() })
     }
 
@@ -281,7 +282,7 @@ impl Service {
         order: &CommitOrder,
     ) -> Result<Outcome, OrderError> {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
-        let outcome = blocking(move || {
+        let outcome = client_write(&self.store, move || {
             check_clock(&store, &name, order.version, &from)?;
             let CommitOrder { version, crc32, length, for_client, .. } = order;
             let outcome = store.commit(&Commit { id, name: &name, version, crc32, length, for_client })?;
@@ -303,7 +304,7 @@ impl Service {
         order: &DeleteOrder,
     ) -> Result<Outcome, OrderError> {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
-        blocking(move || {
+        client_write(&self.store, move || {
             check_clock(&store, &name, order.version, &from)?;
             Ok(store.delete(&name, order.version, order.for_client)?)
         })
@@ -322,7 +323,7 @@ impl Service {
     /// Remembers that other nodes missed a write.
     async fn remember_missed(&self, name: &ObjectName, missed: Vec<NodeName>) {
         let (store, name) = (Arc::clone(&self.store), name.clone());
-        blocking(move || missed.iter().for_each(|node| mark_dirty(&store, node, &name))).await;
+        on_thread(move || missed.iter().for_each(|node| mark_dirty(&store, node, &name))).await;
     }
 }
 
@@ -344,14 +345,6 @@ fn check_clock(
 fn mark_dirty(store: &Store, node: &NodeName, name: &ObjectName) {
     if let Err(error) = store.mark_dirty(node, name) {
         log::warn!("{name} is not marked as missed by {node}: {error}");
-    }
-}
-
-/// Runs what waits for the disk on a thread for that.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

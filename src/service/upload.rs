@@ -14,11 +14,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout_at};
 
+use super::Service;
 use super::gather::{Order, gather};
 use super::intake::{IntakeError, Limits, gathered, receive};
-use super::{Service, blocking};
 use crate::cluster::{ClusterMap, NodeIndex};
 use crate::deliver;
+use crate::disk::on_thread;
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::PeerError;
@@ -251,7 +252,7 @@ async fn spooled_first(
     let (prepared, _) =
         receive(store, (id, name), map.epoch().get(), limits, body).await.map_err(UploadError::Body)?;
     let opening = Arc::clone(store);
-    let file = blocking(move || {
+    let file = on_thread(move || {
         let file = opening.read_spool(id);
         // The open file keeps the bytes; the name is not needed any more.
         opening.discard(id);
@@ -424,7 +425,7 @@ fn drop_uploads(service: &Arc<Service>, map: &Arc<ClusterMap>, id: SpoolId, node
         background.spawn(async move {
             if node == service.own {
                 let store = Arc::clone(&service.store);
-                blocking(move || store.discard(id)).await;
+                on_thread(move || store.discard(id)).await;
             } else {
                 service.peers.drop_upload(&map, node, id).await;
             }
