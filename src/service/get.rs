@@ -86,7 +86,9 @@ async fn own_replica(service: &Service, name: &ObjectName) -> Option<Replica> {
 
 fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: &Replica) -> Response {
     let settings = &service.settings;
-    if let Some(response) = deliver::hand_over(settings.deliver, settings.front, request, name, replica) {
+    if let Some(response) =
+        deliver::hand_over(settings.deliver, settings.front, &settings.prefix, request, name, replica)
+    {
         return response;
     }
     let validators = Validators { version: replica.version, size: replica.size, front: settings.front };
@@ -96,7 +98,7 @@ fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: 
 /// An owner to which the web server went in vain is asked last for a while.
 fn note_failed_peers(service: &Service, map: &ClusterMap, request: &Request) {
     for failed in &request.failed_peers {
-        for (index, node) in map.indexed().filter(|(_, node)| node.url().authority() == failed) {
+        for (index, node) in map.indexed().filter(|(_, node)| deliver::peer_address(node) == *failed) {
             log::warn!("{}: node {} could not answer", failed, node.name());
             service.peers.put_aside(index);
         }

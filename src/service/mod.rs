@@ -44,6 +44,8 @@ use tokio_util::task::TaskTracker;
 const ALLOW: &str = "GET, HEAD, PUT, DELETE, POST, COPY, MOVE, OPTIONS";
 /// What webdfs keeps for itself below the root of every site.
 const RESERVED: &[u8] = b"/_webdfs/";
+/// Why a name is refused.
+const NOT_STORED: &str = "names like this are not stored here (exclude, or reserved for webdfs)";
 
 /// The settings the service needs.
 #[derive(Debug, Clone)]
@@ -188,8 +190,8 @@ impl Service {
                 return allowing(text(StatusCode::METHOD_NOT_ALLOWED, "folders exist by their files alone"));
             }
         };
-        if self.settings.exclude.matches(&name) {
-            return text(StatusCode::FORBIDDEN, "names like this are not stored here (exclude)");
+        if !self.may_hold(&name) {
+            return text(StatusCode::FORBIDDEN, NOT_STORED);
         }
         match request.method.as_str() {
             "PUT" => put::answer(self, request, &name, body).await,
@@ -204,7 +206,13 @@ impl Service {
             Target::Object(name) => name,
             Target::Folder(folder) => folder.join(self.settings.index.as_ref()?.as_bytes()).ok()?,
         };
-        (!self.settings.exclude.matches(&name)).then_some(name)
+        self.may_hold(&name).then_some(name)
+    }
+
+    /// Whether an object of this name may exist: it is not excluded, and its URL is not one of webdfs's own.
+    fn may_hold(&self, name: &ObjectName) -> bool {
+        let own = self.settings.prefix.url_path(name).as_bytes().starts_with(RESERVED);
+        !own && !self.settings.exclude.matches(name)
     }
 
     fn is_complete(&self) -> bool {
