@@ -44,6 +44,7 @@ const PURE: &[&str] = &[
     "request.rs",
     "resolve.rs",
     "peer/sign.rs",
+    "peer/envelope.rs",
     "peer/message.rs",
     "store/layout.rs",
     "store/attribute.rs",

@@ -18,7 +18,7 @@ use crate::disk::on_thread;
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectAnswer, ObjectReply};
-use crate::peer::message::{CRC32, VERSION};
+use crate::peer::envelope::{CRC32, VERSION};
 use crate::peer::sign;
 use crate::quorum::read_quorum;
 use crate::request::{Request, Via};

@@ -15,9 +15,9 @@ use super::{IntakeError, OrderError, Service};
 use crate::deliver;
 use crate::disk::on_thread;
 use crate::name::ObjectName;
+use crate::peer::envelope::{COMPLETE, CRC32, Envelope, EnvelopeError, SIGNATURE, VERSION, seal_answer};
 use crate::peer::message::{
-    self, BASE, COMPLETE, CONTROL_BYTES_MAX, CRC32, DoneAnswer, Envelope, EnvelopeError, Hello, HelloAnswer,
-    Missed, Operation, Refusal, VERSION, seal_answer,
+    BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal,
 };
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
@@ -80,7 +80,7 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, body: Byte
         log::warn!("a request without a valid signature is refused: {} {BASE}{path}", request.method);
         return text(StatusCode::FORBIDDEN, "not a node of this cluster");
     }
-    let question = request.headers.get(message::SIGNATURE).map_or(&b""[..], HeaderValue::as_bytes);
+    let question = request.headers.get(SIGNATURE).map_or(&b""[..], HeaderValue::as_bytes);
     let reply = match result {
         Ok(Reply::Copy(response)) => return sealed_copy(service, question, response),
         Ok(Reply::Control(body)) => (StatusCode::OK, body),

@@ -8,6 +8,7 @@ mod get;
 mod intake;
 mod internal;
 mod lookups;
+mod prepare;
 mod put;
 mod refusal;
 mod upload;
