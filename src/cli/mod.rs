@@ -4,6 +4,7 @@
 mod agent;
 mod args;
 mod check;
+pub mod demo;
 mod locate;
 mod serve;
 
