@@ -126,14 +126,14 @@ impl Agent {
             Step::Nothing => Ok(()),
             Step::SendCopy => self.send_copy(node, name).await,
             Step::SendTombstone(version) => {
-                let order = DeleteOrder { version, for_client: false };
+                let order = DeleteOrder { version };
                 self.peers.delete(&self.map, node, name, &order).await?;
                 Ok(())
             }
             Step::FetchCopy => self.fetch_copy(node, name).await,
             Step::TakeTombstone(version) => {
                 let (store, name) = (Arc::clone(&self.store), name.clone());
-                blocking(move || store.delete(&name, version, false)).await?;
+                blocking(move || store.delete(&name, version)).await?;
                 Ok(())
             }
         }

@@ -102,7 +102,7 @@ pub(super) async fn delete(
     }
 
     let now = Version::from_time(SystemTime::now());
-    let order = DeleteOrder { version: version::choose(now, &newest, None), for_client: true };
+    let order = DeleteOrder { version: version::choose(now, &newest, None) };
     let orders = owners.iter().map(|&node| -> Order {
         let (service, map, name, order) =
             (Arc::clone(service), Arc::clone(&map), name.clone(), order.clone());

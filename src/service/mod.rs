@@ -305,7 +305,7 @@ impl Service {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
         blocking(move || {
             check_clock(&store, &name, order.version, &from)?;
-            Ok(store.delete(&name, order.version, order.for_client)?)
+            Ok(store.delete(&name, order.version)?)
         })
         .await
     }

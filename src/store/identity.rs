@@ -6,7 +6,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::layout;
-use super::spool::SpoolId;
 use super::{Store, StoreError};
 use crate::cluster::NodeName;
 
@@ -30,11 +29,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::OtherNode`] for another node's root, [`StoreError::Damaged`] for an unreadable file.
     pub fn identify(&self, name: &NodeName) -> Result<Identity, StoreError> {
-        let Some(identity) = self.read_identity()? else {
-            let identity = Identity { name: name.as_str().to_owned(), format: FORMAT, complete: false };
-            self.write_identity(&identity)?;
-            return Ok(identity);
-        };
+        if let Some(identity) = self.read_identity()? {
+            return self.checked(identity, name);
+        }
+        // Several processes may start at once on a new root, and one of them may find it complete.
+        let _lock = self.lock_identity()?;
+        if let Some(identity) = self.read_identity()? {
+            return self.checked(identity, name);
+        }
+        let identity = Identity { name: name.as_str().to_owned(), format: FORMAT, complete: false };
+        self.write_identity(&identity)?;
+        Ok(identity)
+    }
+
+    fn checked(&self, identity: Identity, name: &NodeName) -> Result<Identity, StoreError> {
         if identity.name != name.as_str() {
             return Err(StoreError::OtherNode {
                 root: self.settings.root.clone(),
@@ -54,8 +62,9 @@ impl Store {
     /// # Errors
     /// When the disk fails.
     pub fn mark_complete(&self, name: &NodeName) -> Result<(), StoreError> {
-        let identity = Identity { complete: true, ..self.identify(name)? };
-        self.write_identity(&identity)
+        let identity = self.identify(name)?;
+        let _lock = self.lock_identity()?;
+        self.write_identity(&Identity { complete: true, ..identity })
     }
 
     fn read_identity(&self) -> Result<Option<Identity>, StoreError> {
@@ -72,14 +81,7 @@ impl Store {
     }
 
     fn write_identity(&self, identity: &Identity) -> Result<(), StoreError> {
-        let spool = Path::new(layout::TMP).join(format!("{}-identity", SpoolId::random()));
-        let path = Path::new(layout::IDENTITY);
         let text = toml::to_string(identity).expect("strings, numbers and booleans are always TOML");
-        let fail = |source| self.io("write", &spool, source);
-        let file = self.calls.create(&spool, 0o600).map_err(fail)?;
-        self.calls.write(&file, &spool, text.as_bytes()).map_err(fail)?;
-        self.calls.sync_file(&file, &spool).map_err(|source| self.sync_error(&spool, source))?;
-        self.calls.rename(&spool, path).map_err(|source| self.io("rename to", path, source))?;
-        self.sync_folder(Path::new(layout::PRIVATE))
+        self.replace(Path::new(layout::IDENTITY), text.as_bytes(), None)
     }
 }
