@@ -313,9 +313,9 @@ impl Service {
         order: &DeleteOrder,
     ) -> Result<Outcome, OrderError> {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
-        client_write(&self.store, move || {
+        on_thread(move || {
             check_clock(&store, &name, order.version, &from)?;
-            Ok(store.delete(&name, order.version, order.for_client)?)
+            Ok(store.delete(&name, order.version)?)
         })
         .await
     }
