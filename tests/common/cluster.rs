@@ -32,7 +32,11 @@ const LOG_LINES: usize = 60;
 /// What stands in front of the nodes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Front {
+    /// nginx as shipped: it serves the files that are on its disk itself.
     Nginx,
+    /// nginx that leaves every request to webdfs, as a site does that wants each of them seen.
+    Responder,
+    /// No web server.
     Embedded,
 }
 
@@ -133,7 +137,7 @@ impl Cluster {
     /// The embedded front of a node: beside nginx, or the only front.
     pub fn side_address(&self, node: usize) -> SocketAddr {
         match self.front {
-            Front::Nginx => SocketAddr::from((self.address, SIDE_PORT + node as u16)),
+            Front::Nginx | Front::Responder => SocketAddr::from((self.address, SIDE_PORT + node as u16)),
             Front::Embedded => self.address(node),
         }
     }
@@ -241,7 +245,7 @@ impl Cluster {
             webdfs.arg("serve").arg("--config").arg(self.config(node)).env("RUST_LOG", "info,webdfs=debug");
             processes.webdfs = Some(Process::start(&mut webdfs, &dir.join("webdfs.log")));
         }
-        if self.front == Front::Nginx && processes.nginx.is_none() {
+        if self.front != Front::Embedded && processes.nginx.is_none() {
             let mut nginx = Command::new("nginx");
             nginx.arg("-p").arg(&dir).arg("-c").arg(dir.join("nginx.conf"));
             nginx.arg("-e").arg(dir.join("nginx-error.log"));
@@ -349,7 +353,7 @@ impl Cluster {
         };
         write_private(&dir.join("secret"), secret);
         self.write_config(node, self.options.allow);
-        if self.front == Front::Nginx {
+        if self.front != Front::Embedded {
             self.configure_nginx(node);
         }
     }
@@ -358,12 +362,9 @@ impl Cluster {
     pub fn write_config(&self, node: usize, allow: &str) {
         let Options { durability, write, deliver, top, .. } = &self.options;
         let (name, side) = (self.name(node), self.side_address(node));
-        let (front, fcgi) = match self.front {
-            Front::Nginx => ("nginx", "fcgi = \"unix:webdfs.sock\"\n"),
-            Front::Embedded => ("nginx", ""),
-        };
+        let fcgi = if self.front == Front::Embedded { "" } else { "fcgi = \"unix:webdfs.sock\"\n" };
         let text = format!(
-            "name = \"{name}\"\nmap = \"../cluster.toml\"\nroot = \"root\"\nfront = \"{front}\"\n\
+            "name = \"{name}\"\nmap = \"../cluster.toml\"\nroot = \"root\"\nfront = \"nginx\"\n\
              durability = \"{durability}\"\n{top}\n\
              [listen]\n{fcgi}http = \"{side}\"\n\
              [deliver]\n{deliver}\n\
@@ -391,13 +392,17 @@ impl Cluster {
             .map(|kind| format!("    {kind}_temp_path temp-{kind};\n"))
             .concat();
         let (listen, root) = (self.address(node), self.root(node));
+        let locations = match self.front {
+            Front::Responder => "location / { error_page 418 = @webdfs; return 418; }\n        ",
+            _ => "",
+        };
         let conf = format!(
             "daemon off;\n{user}\nworker_processes 1;\npid nginx.pid;\n\
-             error_log nginx-error.log info;\n\
+             error_log nginx-error.log notice;\n\
              events {{ worker_connections 2048; }}\n\
              http {{\n    access_log off;\n    include /etc/nginx/mime.types;\n{temp}\
              \x20   include webdfs-http.conf;\n\
-             \x20   server {{\n        listen {listen};\n        root {root};\n        include webdfs.conf;\n    }}\n}}\n",
+             \x20   server {{\n        listen {listen};\n        root {root};\n        {locations}include webdfs.conf;\n    }}\n}}\n",
             root = root.display()
         );
         fs::write(dir.join("nginx.conf"), conf).expect("nginx.conf is written");
@@ -422,9 +427,11 @@ impl Drop for Cluster {
 /// folder of its own.
 pub fn shared(front: Front) -> Shared {
     static NGINX: OnceLock<Cluster> = OnceLock::new();
+    static RESPONDER: OnceLock<Cluster> = OnceLock::new();
     static EMBEDDED: OnceLock<Cluster> = OnceLock::new();
     let cluster = match front {
         Front::Nginx => &NGINX,
+        Front::Responder => &RESPONDER,
         Front::Embedded => &EMBEDDED,
     };
     Shared(cluster.get_or_init(|| Cluster::start(front, Options::default())))

@@ -61,3 +61,14 @@ macro_rules! on_both_fronts {
         }
     };
 }
+
+/// The same, and once more behind an nginx that leaves every request to webdfs: `responder::NAME`.
+#[macro_export]
+macro_rules! on_every_front {
+    ($($name:ident),+ $(,)?) => {
+        $crate::on_both_fronts!($($name),+);
+        mod responder {
+            $(#[test] fn $name() { super::$name($crate::common::Front::Responder) })+
+        }
+    };
+}

@@ -146,6 +146,7 @@ done
 [ -z "$dirs" ] || rm -rf $dirs
 "#;
 
+#[expect(clippy::zombie_processes, reason = "the watchdog outlives this program")]
 fn tell_watchdog(line: &str) {
     static INPUT: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
     let input = INPUT.get_or_init(|| {
