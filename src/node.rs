@@ -14,6 +14,7 @@ use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 
 use crate::agent::Agent;
+use crate::chain::chain;
 use crate::cluster::NodeName;
 use crate::config::{self, ConfigError, FcgiListen, Listen, OverrideError, Overrides, Settings};
 use crate::deliver::DeliverSettings;
@@ -146,7 +147,8 @@ impl Generation {
     }
 }
 
-fn store_settings(settings: &Settings) -> StoreSettings {
+/// The settings of the storage root among those of the node.
+pub fn store_settings(settings: &Settings) -> StoreSettings {
     StoreSettings {
         root: settings.root.clone(),
         durability: settings.durability,
@@ -245,7 +247,7 @@ pub async fn serve(source: Source) -> Result<(), NodeError> {
                     generation = next;
                     log::info!("the configuration was read again");
                 }
-                Err(error) => log::error!("the old configuration stays: {}", crate::cli::chain(&error)),
+                Err(error) => log::error!("the old configuration stays: {}", chain(&error)),
             },
         }
     }
@@ -278,7 +280,7 @@ pub async fn run_agent(source: Source) -> Result<(), NodeError> {
                     agent = RunningAgent::start(next.agent.clone());
                     generation = next;
                 }
-                Err(error) => log::error!("the old configuration stays: {}", crate::cli::chain(&error)),
+                Err(error) => log::error!("the old configuration stays: {}", chain(&error)),
             },
         }
     }

@@ -26,8 +26,10 @@ pub struct Request {
     pub user: Option<String>,
     /// How it came.
     pub via: Via,
-    /// The owner (host:port) to which the web server handed this request in vain.
-    pub failed_peer: Option<String>,
+    /// The owners (host:port) to which the web server handed this request in vain.
+    pub failed_peers: Vec<String>,
+    /// Whether the web server was told to send a file and did not find it.
+    pub failed_file: bool,
 }
 
 /// How a request came.
@@ -66,8 +68,8 @@ impl Request {
     /// # Errors
     /// When the method or the target is missing, or something cannot be parsed.
     pub fn from_params<'a>(params: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Self, RequestError> {
-        let (mut method, mut target, mut address, mut user, mut failed_peer) = (None, None, None, None, None);
-        let mut content_length = None;
+        let (mut method, mut target, mut address, mut user) = (None, None, None, None);
+        let (mut content_length, mut failed_peers, mut failed_file) = (None, Vec::new(), false);
         let mut headers = HeaderMap::with_capacity(16);
         for (name, value) in params {
             match name {
@@ -80,8 +82,10 @@ impl Request {
                 }
                 b"REMOTE_USER" => user = std::str::from_utf8(value).ok().filter(|user| !user.is_empty()),
                 b"WEBDFS_FAILED_PEER" => {
-                    failed_peer = std::str::from_utf8(value).ok().filter(|peer| !peer.is_empty());
+                    let peers = std::str::from_utf8(value).unwrap_or_default();
+                    failed_peers = peers.split_ascii_whitespace().map(str::to_owned).collect();
                 }
+                b"WEBDFS_FAILED_FILE" => failed_file = !value.is_empty(),
                 _ => {
                     if let Some(name) = header_name(name) {
                         insert(&mut headers, name, value);
@@ -100,7 +104,8 @@ impl Request {
             address,
             user: user.map(str::to_owned),
             via: Via::WebServer,
-            failed_peer: failed_peer.map(str::to_owned),
+            failed_peers,
+            failed_file,
         })
     }
 }
@@ -166,6 +171,19 @@ mod tests {
         assert_eq!(request.headers[header::IF_NONE_MATCH], "\"x\"");
         assert_eq!(request.headers[header::CONTENT_TYPE], "image/png");
         assert_eq!(request.headers[header::HOST], "example.com");
+    }
+
+    #[test]
+    fn what_the_web_server_tried_in_vain_is_noted() {
+        let request = request(&[
+            GET[0],
+            GET[1],
+            ("WEBDFS_FAILED_PEER", " 10.0.0.2:80 10.0.0.3:80"),
+            ("WEBDFS_FAILED_FILE", "1"),
+        ]);
+        let request = request.unwrap();
+        assert_eq!(request.failed_peers, ["10.0.0.2:80", "10.0.0.3:80"]);
+        assert!(request.failed_file);
     }
 
     #[test]

@@ -1,5 +1,274 @@
-//! placeholder
-use super::{CheckArgs, CliError};
-pub(super) fn run(_args: &CheckArgs) -> Result<(), CliError> {
+//! `webdfs check`: shows the decided settings and tests all that can be tested, running or not. One line each.
+
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{Request, StatusCode};
+use http_body_util::Empty;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::TokioExecutor;
+use tokio::time::timeout;
+
+use super::serve::block_on;
+use super::{CheckArgs, CliError, chain};
+use crate::cluster::{ClusterMap, NodeIndex};
+use crate::config::{self, FcgiListen, Remote, Settings};
+use crate::node::store_settings;
+use crate::peer::client::{PeerClient, PeerError};
+use crate::peer::sign::Signer;
+use crate::store::{Store, StoreError, layout};
+
+/// How long a web server may take to answer.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+
+pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
+    let settings = config::load(&args.config)?;
+    let mut report = Report::new(io::stdout().lock());
+    for (setting, value) in settings.decided() {
+        report.line("set", setting, &value)?;
+    }
+    check_root(&settings, &mut report)?;
+    check_sockets(&settings, &mut report)?;
+    match config::load_map(&settings.map) {
+        Ok(map) => check_cluster(&settings, map, &mut report)?,
+        Err(error) => report.wrong("map", &chain(&error))?,
+    }
+    report.end()
+}
+
+/// Lines of a word, what it is about, and what was found.
+struct Report<W> {
+    out: W,
+    tested: usize,
+    wrong: usize,
+}
+
+impl<W: Write> Report<W> {
+    fn new(out: W) -> Self {
+        Self { out, tested: 0, wrong: 0 }
+    }
+
+    fn line(&mut self, word: &str, about: &str, found: &str) -> io::Result<()> {
+        writeln!(self.out, "{word:<5} {about}: {found}")
+    }
+
+    fn ok(&mut self, about: &str, found: &str) -> io::Result<()> {
+        self.tested += 1;
+        self.line("ok", about, found)
+    }
+
+    fn wrong(&mut self, about: &str, found: &str) -> io::Result<()> {
+        self.tested += 1;
+        self.wrong += 1;
+        self.line("WRONG", about, found)
+    }
+
+    /// Something an operator should know that is not wrong in itself.
+    fn warn(&mut self, about: &str, found: &str) -> io::Result<()> {
+        self.tested += 1;
+        self.line("warn", about, found)
+    }
+
+    /// Something that could not be tested, and why.
+    fn untested(&mut self, about: &str, reason: &str) -> io::Result<()> {
+        self.line("-", about, reason)
+    }
+
+    fn end(self) -> Result<(), CliError> {
+        match self.wrong {
+            0 => Ok(()),
+            wrong => Err(CliError::CheckFailed { wrong, tested: self.tested }),
+        }
+    }
+}
+
+fn check_root<W: Write>(settings: &Settings, report: &mut Report<W>) -> io::Result<()> {
+    match Store::examine(store_settings(settings)) {
+        Ok(()) => report.ok("root", "keeps nanosecond mtimes and user attributes")?,
+        Err(error) => return report.wrong("root", &error.to_string()),
+    }
+    if !settings.root.join(layout::IDENTITY).exists() {
+        return report.untested("node.toml of the root", "the root is new: serve will make it this node's");
+    }
+    // Only a root that is a node's already is opened: opening a new one makes its folders, as whoever runs this.
+    match Store::open(store_settings(settings)) {
+        Ok(store) => {
+            match store.identity(&settings.name) {
+                Ok(Some(identity)) if identity.complete => report.ok("node.toml of the root", "this node's, complete")?,
+                Ok(_) => report.warn(
+                    "node.toml of the root",
+                    "this node's, not complete yet: its \"I lack it\" does not count until enough nodes have answered",
+                )?,
+                Err(error) => report.wrong("node.toml of the root", &error.to_string())?,
+            }
+            match store.check_space(0) {
+                Ok(()) => report.ok("space", "above the reserve"),
+                Err(error @ StoreError::Full { .. }) => report.wrong("space", &error.to_string()),
+                Err(error) => report.wrong("space", &error.to_string()),
+            }
+        }
+        Err(error) => report.wrong("root", &error.to_string()),
+    }
+}
+
+fn check_sockets<W: Write>(settings: &Settings, report: &mut Report<W>) -> io::Result<()> {
+    match &settings.listen.fcgi {
+        FcgiListen::Unix { path, .. } => {
+            let folder = path.parent().unwrap_or(Path::new("/"));
+            if folder.is_dir() {
+                report.ok("listen.fcgi", &format!("the folder {} exists", folder.display()))
+            } else {
+                report
+                    .wrong("listen.fcgi", &format!("the folder {} does not exist: make it", folder.display()))
+            }
+        }
+        FcgiListen::Inherited if settings.listen.http.is_some() => {
+            report.untested("listen.fcgi", "the socket webdfs is started with, if any; else only listen.http")
+        }
+        FcgiListen::Inherited => report.untested("listen.fcgi", "the socket webdfs is started with"),
+        FcgiListen::Tcp(_) => Ok(()),
+    }
+}
+
+fn check_cluster<W: Write>(settings: &Settings, map: ClusterMap, report: &mut Report<W>) -> io::Result<()> {
+    let found = format!(
+        "epoch {}, {} nodes, {} replicas, {} of them for a write, fingerprint {}",
+        map.epoch(),
+        map.nodes().len(),
+        map.replicas(),
+        map.write_quorum(),
+        map.fingerprint()
+    );
+    report.ok("map", &found)?;
+    if 2 * map.write_quorum() <= map.replicas() {
+        report.warn(
+            "map",
+            "with 2 * write_quorum <= replicas a deleted object can come back after a failure",
+        )?;
+    }
+    let Some(own) = map.index_of(&settings.name) else {
+        return report.wrong("name", &format!("\"{}\" is not in the map", settings.name));
+    };
+    report.ok("name", "is in the map")?;
+    if settings.deliver.remote == Remote::Redirect {
+        for node in map.nodes().iter().filter(|node| node.public_url().is_none()) {
+            let problem = format!("is \"redirect\", and node {} has no public_url in the map", node.name());
+            report.wrong("deliver.remote", &problem)?;
+        }
+    }
+    block_on(check_network(settings, Arc::new(map), own, report))?
+}
+
+async fn check_network<W: Write>(
+    settings: &Settings,
+    map: Arc<ClusterMap>,
+    own: NodeIndex,
+    report: &mut Report<W>,
+) -> io::Result<()> {
+    let peers = PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets));
+    for (node, other) in map.indexed() {
+        let about = format!("node {}", other.name());
+        match peers.hello(&map, node, false).await {
+            Ok(answer) => {
+                let complete = if answer.complete { "" } else { ", not complete yet" };
+                report.ok(&about, &format!("answers at {}{complete}", other.url()))?;
+                if node == own {
+                    check_allow(settings, &map, own, answer.seen, report)?;
+                }
+            }
+            Err(error @ PeerError::Unreachable { .. }) if node == own => {
+                report.untested(
+                    &about,
+                    &format!("this node does not run, or its web server does not ({error})"),
+                )?;
+            }
+            Err(error) => report.wrong(&about, &error.to_string())?,
+        }
+    }
+    check_private(settings, &map, own, report).await
+}
+
+/// A proxy on this machine that does not pass the client's address on makes everyone a client from here.
+fn check_allow<W: Write>(
+    settings: &Settings,
+    map: &ClusterMap,
+    own: NodeIndex,
+    seen: Option<IpAddr>,
+    report: &mut Report<W>,
+) -> io::Result<()> {
+    const ABOUT: &str = "write.allow";
+    if !settings.write.allow.admits_loopback() {
+        return Ok(());
+    }
+    let url = map.node(own).url();
+    match (local_address_towards(url.host(), url.port()), seen) {
+        (Some(from), _) if from.is_loopback() => report.untested(
+            ABOUT,
+            "admits this machine; whether a proxy hides the real clients cannot be seen through a loopback url",
+        ),
+        (Some(_), None) => report.untested(ABOUT, "admits this machine; the web server passes no client address on"),
+        (Some(from), Some(seen)) if seen != from && seen.is_loopback() => report.warn(
+            ABOUT,
+            &format!(
+                "admits EVERYONE: a request from {from} was seen as {seen}; have the proxy on this machine pass on \
+                 the client's address (nginx: set_real_ip_from, real_ip_header), or take loopback out"
+            ),
+        ),
+        (Some(_), Some(_)) => report.ok(ABOUT, "admits this machine; clients are seen under their own addresses"),
+        (None, _) => report.untested(ABOUT, "no way to the node's own url"),
+    }
+}
+
+/// The address from which this machine reaches a host. Nothing is sent.
+fn local_address_towards(host: &str, port: u16) -> Option<IpAddr> {
+    use std::net::ToSocketAddrs;
+    let target: SocketAddr = (host.trim_matches(['[', ']']), port).to_socket_addrs().ok()?.next()?;
+    let any: SocketAddr = if target.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
+    let socket = UdpSocket::bind(any).ok()?;
+    socket.connect(target).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// The web server must not serve `.webdfs`.
+async fn check_private<W: Write>(
+    settings: &Settings,
+    map: &ClusterMap,
+    own: NodeIndex,
+    report: &mut Report<W>,
+) -> io::Result<()> {
+    if !settings.root.join(layout::IDENTITY).exists() {
+        return report.untested(layout::PRIVATE, "nothing to serve yet: check again once the node has run");
+    }
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let authority = map.node(own).url().authority();
+    let prefix = settings.prefix.to_string();
+    for path in [format!("{prefix}{}", layout::IDENTITY), format!("{prefix}%2ewebdfs/node.toml")] {
+        let url = format!("http://{authority}{path}");
+        let request = Request::builder().uri(&url).body(Empty::new());
+        let Ok(request) = request else {
+            report.untested(layout::PRIVATE, &format!("{url} is no URL"))?;
+            continue;
+        };
+        match timeout(ANSWER_TIMEOUT, client.request(request)).await {
+            Ok(Ok(answer))
+                if matches!(
+                    answer.status(),
+                    StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST
+                ) =>
+            {
+                report.ok(layout::PRIVATE, &format!("{url} is not served ({})", answer.status().as_u16()))?;
+            }
+            Ok(Ok(answer)) => {
+                let problem =
+                    format!("{url} answers {}: include the shipped configuration", answer.status().as_u16());
+                report.wrong(layout::PRIVATE, &problem)?;
+            }
+            _ => report.untested(layout::PRIVATE, &format!("nothing answers at {authority}"))?,
+        }
+    }
     Ok(())
 }

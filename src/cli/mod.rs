@@ -14,6 +14,7 @@ use clap::{Parser, Subcommand};
 use crate::config::ConfigError;
 use crate::node::NodeError;
 
+pub use crate::chain::chain;
 pub use args::{AgentArgs, CheckArgs, DemoArgs, DemoFront, ServeArgs};
 pub use locate::LocateArgs;
 
@@ -76,12 +77,6 @@ impl Cli {
             Command::Agent(args) => agent::run(args),
         }
     }
-}
-
-/// An error and everything that caused it, on one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |line, cause| format!("{line}: {cause}"))
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ pub fn hand_over(
     name: &ObjectName,
     replica: &Replica,
 ) -> Option<Response> {
-    let possible = request.via == Via::WebServer && front == FrontKind::Nginx && !replica.escaped;
+    let can_send = request.via == Via::WebServer && front == FrontKind::Nginx;
+    let possible = can_send && !replica.escaped && !request.failed_file;
     if !possible || replica.size <= settings.map_max {
         return None;
     }

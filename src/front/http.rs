@@ -151,7 +151,8 @@ fn received(request: hyper::Request<Incoming>, address: IpAddr) -> (Request, Byt
         address: Some(address),
         user: None,
         via: Via::Embedded,
-        failed_peer: None,
+        failed_peers: Vec::new(),
+        failed_file: false,
     };
     let body = body.into_data_stream().map(|piece| piece.map_err(|_| BodyError::Cut));
     (request, Box::pin(body))

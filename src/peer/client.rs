@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use super::message::{
     self, BASE, COMPLETE, CONTROL_BYTES_MAX, CommitOrder, DeleteOrder, DoneAnswer, Envelope, HeldAnswer,
-    Hello, Missed, Operation, PrepareAnswer, Refusal, answer_is_genuine,
+    Hello, HelloAnswer, Missed, Operation, PrepareAnswer, Refusal, answer_is_genuine,
 };
 use super::sign::Signer;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
@@ -167,7 +167,12 @@ impl PeerClient {
     ///
     /// # Errors
     /// When the node does not answer, or refuses: it has another map, or the url reaches another node.
-    pub async fn hello(&self, map: &ClusterMap, node: NodeIndex, complete: bool) -> Result<Hello, PeerError> {
+    pub async fn hello(
+        &self,
+        map: &ClusterMap,
+        node: NodeIndex,
+        complete: bool,
+    ) -> Result<HelloAnswer, PeerError> {
         self.control(map, node, &Operation::Hello, &Hello { complete }).await
     }
 

@@ -3,6 +3,8 @@
 //! A request is `METHOD /_webdfs/v1/OPERATION/...` with the headers below. Control bodies are JSON, small and whole;
 //! file bodies are streamed and always have a Content-Length.
 
+use std::net::IpAddr;
+
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +42,7 @@ pub const SIGNATURE: HeaderName = HeaderName::from_static("webdfs-signature");
 /// What one node asks of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Operation {
-    /// Are you there? Body and answer: [`Hello`].
+    /// Are you there? Body: [`Hello`]; answer: [`HelloAnswer`].
     Hello,
     /// What do you hold of this? Answer: [`HeldAnswer`].
     Ask(ObjectName),
@@ -113,11 +115,20 @@ impl Operation {
     }
 }
 
-/// Body and answer of a hello.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Body of a hello.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Hello {
     /// Whether the sender's root is complete.
     pub complete: bool,
+}
+
+/// Answer to a hello.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct HelloAnswer {
+    /// Whether the root is complete.
+    pub complete: bool,
+    /// The address from which the hello seemed to come: what `[write] allow` would be compared with.
+    pub seen: Option<IpAddr>,
 }
 
 /// What a node holds of one object.

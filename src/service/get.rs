@@ -54,7 +54,7 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &Obj
     }
     let map = service.map();
     let route = Route::of(&map, service.own, name);
-    note_failed_peer(service, &map, request);
+    note_failed_peers(service, &map, request);
     if !route.own
         && let Some(response) = hand_on(service, &map, request, &route)
     {
@@ -93,11 +93,10 @@ fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: 
 }
 
 /// An owner to which the web server went in vain is asked last for a while.
-fn note_failed_peer(service: &Service, map: &ClusterMap, request: &Request) {
-    let Some(failed) = &request.failed_peer else { return };
-    for (index, node) in map.indexed() {
-        if node.url().authority() == failed {
-            log::warn!("node {} does not answer ({failed})", node.name());
+fn note_failed_peers(service: &Service, map: &ClusterMap, request: &Request) {
+    for failed in &request.failed_peers {
+        for (index, node) in map.indexed().filter(|(_, node)| node.url().authority() == failed) {
+            log::warn!("{}: node {} could not answer", failed, node.name());
             service.peers.put_aside(index);
         }
     }
@@ -114,7 +113,7 @@ fn hand_on(service: &Service, map: &ClusterMap, request: &Request, route: &Route
     match service.settings.remote {
         Remote::Proxy => None,
         Remote::Redirect => deliver::redirect(owner, &request.target),
-        Remote::Internal if request.via == Via::WebServer && request.failed_peer.is_none() => {
+        Remote::Internal if request.via == Via::WebServer && request.failed_peers.is_empty() => {
             let mark = sign::hop(&service.signer, &request.target, now);
             Some(deliver::internal_redirect(owner, &mark))
         }

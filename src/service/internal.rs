@@ -15,8 +15,8 @@ use super::{IntakeError, OrderError, Service, blocking};
 use crate::deliver;
 use crate::name::ObjectName;
 use crate::peer::message::{
-    self, BASE, COMPLETE, CONTROL_BYTES_MAX, CRC32, DoneAnswer, Envelope, EnvelopeError, Hello, Missed,
-    Operation, Refusal, VERSION, seal_answer,
+    self, BASE, COMPLETE, CONTROL_BYTES_MAX, CRC32, DoneAnswer, Envelope, EnvelopeError, Hello, HelloAnswer,
+    Missed, Operation, Refusal, VERSION, seal_answer,
 };
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
@@ -130,7 +130,8 @@ async fn perform(
     match Operation::parse(&request.method, path).ok_or(InternalError::Operation)? {
         Operation::Hello => {
             let _: Hello = parsed(&control_body)?;
-            Ok(Reply::Control(control(&Hello { complete: service.is_complete() })))
+            let answer = HelloAnswer { complete: service.is_complete(), seen: request.address };
+            Ok(Reply::Control(control(&answer)))
         }
         Operation::Ask(name) => Ok(Reply::Control(control(&service.own_answer(&name).await?))),
         Operation::Object(name) => object(service, &name, &request.headers).await,

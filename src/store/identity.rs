@@ -30,11 +30,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::OtherNode`] for another node's root, [`StoreError::Damaged`] for an unreadable file.
     pub fn identify(&self, name: &NodeName) -> Result<Identity, StoreError> {
-        let Some(identity) = self.read_identity()? else {
-            let identity = Identity { name: name.as_str().to_owned(), format: FORMAT, complete: false };
-            self.write_identity(&identity)?;
+        if let Some(identity) = self.identity(name)? {
             return Ok(identity);
-        };
+        }
+        let identity = Identity { name: name.as_str().to_owned(), format: FORMAT, complete: false };
+        self.write_identity(&identity)?;
+        Ok(identity)
+    }
+
+    /// The root's identity, if it has one.
+    ///
+    /// # Errors
+    /// As [`Store::identify`].
+    pub fn identity(&self, name: &NodeName) -> Result<Option<Identity>, StoreError> {
+        let Some(identity) = self.read_identity()? else { return Ok(None) };
         if identity.name != name.as_str() {
             return Err(StoreError::OtherNode {
                 root: self.settings.root.clone(),
@@ -46,7 +55,7 @@ impl Store {
             let problem = format!("format {} is not {FORMAT}: written by another release", identity.format);
             return Err(StoreError::Damaged { path: self.settings.root.join(layout::IDENTITY), problem });
         }
-        Ok(identity)
+        Ok(Some(identity))
     }
 
     /// Records that the root is complete.

@@ -72,12 +72,26 @@ impl Store {
     /// When the root is missing, is not the mount it should be, or lies on a file system that keeps no nanosecond
     /// mtimes or no user attributes.
     pub fn open(settings: StoreSettings) -> Result<Self, StoreError> {
-        let root = Arc::new(
-            RootFolder::open(&settings.root, settings.follow_symlinks)
-                .map_err(|source| StoreError::io("open the storage root", &settings.root, source))?,
-        );
-        let calls = Box::new(RealCalls::new(Arc::clone(&root)));
+        let (root, calls) = Self::root_of(&settings)?;
         Self::open_with(settings, root, calls)
+    }
+
+    /// Whether a folder can be a storage root, without making it one.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn examine(settings: StoreSettings) -> Result<(), StoreError> {
+        let (root, calls) = Self::root_of(&settings)?;
+        let store = Self::unchecked(settings, root, calls);
+        store.check_mounted()?;
+        store.check_abilities(Path::new(""))
+    }
+
+    fn root_of(settings: &StoreSettings) -> Result<(Arc<RootFolder>, Box<dyn Calls>), StoreError> {
+        let root = RootFolder::open(&settings.root, settings.follow_symlinks)
+            .map_err(|source| StoreError::io("open the storage root", &settings.root, source))?;
+        let root = Arc::new(root);
+        Ok((Arc::clone(&root), Box::new(RealCalls::new(root))))
     }
 
     /// The same with other calls, for tests that record or interrupt them.
@@ -89,19 +103,16 @@ impl Store {
         root: Arc<RootFolder>,
         calls: Box<dyn Calls>,
     ) -> Result<Self, StoreError> {
-        let store = Self {
-            settings,
-            root,
-            calls,
-            synced_folders: SyncedFolders::default(),
-            sync_failed: AtomicBool::new(false),
-        };
-        if store.settings.root_is_mount {
-            store.check_mounted()?;
-        }
+        let store = Self::unchecked(settings, root, calls);
+        store.check_mounted()?;
         store.make_private_folders()?;
-        store.check_abilities()?;
+        store.check_abilities(Path::new(layout::TMP))?;
         Ok(store)
+    }
+
+    fn unchecked(settings: StoreSettings, root: Arc<RootFolder>, calls: Box<dyn Calls>) -> Self {
+        let (synced_folders, sync_failed) = (SyncedFolders::default(), AtomicBool::new(false));
+        Self { settings, root, calls, synced_folders, sync_failed }
     }
 
     /// The folder, for messages and for the web server.
@@ -110,6 +121,9 @@ impl Store {
     }
 
     fn check_mounted(&self) -> Result<(), StoreError> {
+        if !self.settings.root_is_mount {
+            return Ok(());
+        }
         let own =
             self.root.stat(Path::new(".")).map_err(|source| self.io("look at", Path::new("."), source))?;
         let parent = self.settings.root.join("..");
@@ -149,8 +163,8 @@ impl Store {
     }
 
     /// Writes and reads back what webdfs needs a file system to keep.
-    fn check_abilities(&self) -> Result<(), StoreError> {
-        let probe = Path::new(layout::TMP).join(format!("probe-{:016x}", fastrand::u64(..)));
+    fn check_abilities(&self, folder: &Path) -> Result<(), StoreError> {
+        let probe = folder.join(format!(".webdfs-probe-{:016x}", fastrand::u64(..)));
         let result = self.probe_abilities(&probe);
         let _ = self.root.in_parent(&probe, |folder, name| {
             rustix::fs::unlinkat(folder, name, rustix::fs::AtFlags::empty())

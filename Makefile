@@ -1,0 +1,33 @@
+# Everything that is run on this project. `make test` is what has to pass.
+
+CARGO ?= cargo
+SECONDS_PER_RUN ?= 3
+
+.PHONY: all test lint deps bench demo fuzz clean
+
+all:
+	$(CARGO) build --release
+
+# Format, lints, unit, property and end-to-end tests. Installs what the tests use (nginx, ...) if it is missing.
+test: deps lint
+	$(CARGO) test --all-targets --no-fail-fast
+	$(CARGO) test --doc
+
+lint:
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+
+deps:
+	tools/install-test-deps
+
+# Ratios against other programs, each pair measured alternately in one run. Takes some minutes; wants a quiet machine.
+bench: deps
+	tools/install-test-deps bench
+	$(CARGO) build --release
+	WEBDFS_BENCH_SECONDS=$(SECONDS_PER_RUN) $(CARGO) bench --bench serve
+
+demo:
+	$(CARGO) run --release -- demo
+
+clean:
+	$(CARGO) clean
