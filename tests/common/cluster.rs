@@ -398,7 +398,7 @@ impl Cluster {
         };
         let conf = format!(
             "daemon off;\n{user}\nworker_processes 1;\npid nginx.pid;\n\
-             error_log nginx-error.log notice;\n\
+             error_log nginx-error.log warn;\n\
              events {{ worker_connections 2048; }}\n\
              http {{\n    access_log off;\n    include /etc/nginx/mime.types;\n{temp}\
              \x20   include webdfs-http.conf;\n\

@@ -1,0 +1,438 @@
+//! Writing: what clients may send, what they are told, and what is then on the disks.
+
+mod common;
+
+use std::os::unix::fs::MetadataExt;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use common::{Answer, Call, Cluster, Connection, Front, Options, noise, shared};
+use sha2::Digest;
+
+on_both_fronts!(
+    the_first_put_creates_and_the_next_replaces,
+    every_replica_is_a_plain_file_with_the_same_bytes_and_time,
+    what_is_deleted_is_gone_everywhere_and_can_be_put_again,
+    a_replacement_of_equal_size_has_another_etag,
+    bodies_of_every_size_arrive_whole,
+    a_chunked_body_arrives_whole,
+    a_client_that_asks_first_is_told_to_go_on,
+    conditions_on_a_put_are_kept,
+    conditions_on_a_delete_are_kept,
+    a_body_that_is_not_what_its_digest_says_is_not_stored,
+    a_form_stores_its_files,
+    a_copy_is_another_object,
+    a_move_leaves_nothing_behind,
+    a_copy_does_not_overwrite_what_it_must_not,
+    a_destination_that_makes_no_sense_is_refused,
+    methods_that_are_not_supported_are_named_in_no_answer,
+    excluded_names_are_never_stored,
+    part_of_an_object_cannot_be_put,
+    who_is_not_allowed_writes_nothing,
+    an_object_that_is_too_large_is_refused,
+    synced_writes_work_like_others,
+);
+
+#[track_caller]
+fn assert_missing(cluster: &Cluster, target: &str) {
+    for node in cluster.present() {
+        cluster.get(node, target).expect(404);
+        assert!(!cluster.has_file(node, target), "{target} on node {node}");
+    }
+}
+
+#[track_caller]
+fn assert_stored(cluster: &Cluster, target: &str, body: &[u8]) {
+    for node in cluster.present() {
+        let answer = cluster.get(node, target).expect(200);
+        assert!(answer.body == body, "the bytes of {target} through node {node}: {answer}");
+    }
+}
+
+fn the_first_put_creates_and_the_next_replaces(front: Front) {
+    let cluster = shared(front);
+    let first = cluster.put(0, "/twice/a.jpg", "first").expect(201);
+    let second = cluster.put(1, "/twice/a.jpg", "the second").expect(204);
+    for answer in [&first, &second] {
+        assert_eq!(answer.header("Webdfs-Replicas"), Some("3/3"));
+        assert!(answer.etag().starts_with('"') && answer.header("Last-Modified").is_some(), "{answer}");
+        assert!(answer.body.is_empty());
+    }
+    assert_ne!(first.etag(), second.etag());
+    for node in 0..3 {
+        let answer = cluster.get(node, "/twice/a.jpg").expect(200);
+        assert_eq!((answer.text().as_str(), answer.etag()), ("the second", second.etag()));
+    }
+}
+
+fn every_replica_is_a_plain_file_with_the_same_bytes_and_time(front: Front) {
+    let cluster = shared(front);
+    let body = noise(1, 123_456);
+    let stored = cluster.put(0, "/plain/some/folder/a.jpg", body.clone()).expect(201);
+    let mut times = Vec::new();
+    for node in 0..3 {
+        let file = cluster.file(node, "/plain/some/folder/a.jpg");
+        assert!(std::fs::read(&file).unwrap() == body);
+        let about = file.metadata().unwrap();
+        assert_eq!(about.mode() & 0o7777, 0o644);
+        assert_eq!(file.parent().unwrap().metadata().unwrap().mode() & 0o7777, 0o755);
+        assert_eq!(stored.etag(), format!("\"{:x}-{:x}\"", about.mtime(), about.size()));
+        times.push((about.mtime(), about.mtime_nsec()));
+    }
+    assert!(times.iter().all(|time| *time == times[0]), "{times:?}");
+    for node in 0..3 {
+        let private = cluster.root(node).join(".webdfs").metadata().unwrap();
+        assert_eq!(private.mode() & 0o7777, 0o700);
+    }
+}
+
+fn what_is_deleted_is_gone_everywhere_and_can_be_put_again(front: Front) {
+    let cluster = shared(front);
+    let target = "/deleted/some/a.jpg";
+    for round in 0..3 {
+        let body = noise(round, 3000);
+        let stored = cluster.put(0, target, body.clone()).expect(201);
+        assert_stored(&cluster, target, &body);
+        let deleted = cluster.delete(1, target).expect(204);
+        assert!(deleted.body.is_empty() && deleted.header("ETag") != Some(stored.etag()));
+        assert_missing(&cluster, target);
+        cluster.delete(2, target).expect(404);
+        // Folders go with their last file.
+        assert!((0..3).all(|node| !cluster.file(node, "/deleted/some").exists()));
+    }
+    cluster.delete(0, "/deleted/never-was.jpg").expect(404);
+}
+
+fn a_replacement_of_equal_size_has_another_etag(front: Front) {
+    let cluster = shared(front);
+    let mut etags = Vec::new();
+    for round in 0..4 {
+        let stored = cluster.put(round % 3, "/equal-size/a.jpg", format!("round {round}"));
+        etags.push(stored.etag().to_owned());
+    }
+    etags.sort();
+    etags.dedup();
+    assert_eq!(etags.len(), 4);
+    assert_stored(&cluster, "/equal-size/a.jpg", b"round 3");
+}
+
+fn bodies_of_every_size_arrive_whole(front: Front) {
+    let cluster = shared(front);
+    for length in [0, 1, 2, 4095, 65_535, 65_536, 65_537, 131_072, 262_144, 262_145, 1_000_000, 8 << 20] {
+        let (target, body) = (format!("/sizes/{length}.bin"), noise(length as u64, length));
+        cluster.put(length % 3, &target, body.clone()).expect(201);
+        assert_stored(&cluster, &target, &body);
+    }
+}
+
+fn a_chunked_body_arrives_whole(front: Front) {
+    let cluster = shared(front);
+    for (at, pieces) in [&[][..], &[1], &[5, 1, 70_000, 3], &[200_000; 10]].into_iter().enumerate() {
+        let target = format!("/chunked/{at}.jpg");
+        let body = noise(at as u64, pieces.iter().sum());
+        let mut connection = Connection::open(cluster.address(at % 3)).unwrap();
+        connection.begin(&Call::new("PUT", &target).header("Transfer-Encoding", "chunked")).unwrap();
+        let mut rest = &body[..];
+        for length in pieces {
+            let (piece, next) = rest.split_at(*length);
+            connection.chunk(piece).unwrap();
+            rest = next;
+        }
+        connection.chunk(b"").unwrap();
+        connection.answer("PUT").unwrap().expect(201);
+        assert_stored(&cluster, &target, &body);
+        // The connection is in step.
+        connection.begin(&Call::new("HEAD", &target)).unwrap();
+        let head = connection.answer("HEAD").unwrap().expect(200);
+        assert_eq!(head.header("Content-Length"), Some(&*body.len().to_string()));
+    }
+}
+
+fn a_client_that_asks_first_is_told_to_go_on(front: Front) {
+    let cluster = shared(front);
+    let body = noise(1, 100_000);
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    let call = Call::new("PUT", "/expect/a.jpg").header("Content-Length", "100000");
+    connection.begin(&call.header("Expect", "100-continue")).unwrap();
+    connection.answer_head().unwrap().expect(100);
+    connection.write(&body).unwrap();
+    connection.answer("PUT").unwrap().expect(201);
+    assert_stored(&cluster, "/expect/a.jpg", &body);
+}
+
+fn conditions_on_a_put_are_kept(front: Front) {
+    let cluster = shared(front);
+    let target = "/put-if/a.jpg";
+    let put = |name: &str, value: &str, body: &str| {
+        cluster.send(1, &Call::new("PUT", target).header(name, value).body(body)).status
+    };
+    assert_eq!(put("If-Match", "*", "x"), 412);
+    assert_eq!(put("If-Match", "\"x\"", "x"), 412);
+    assert_missing(&cluster, target);
+    assert_eq!(put("If-None-Match", "*", "first"), 201);
+    assert_eq!(put("If-None-Match", "*", "second"), 412);
+    let first = cluster.get(0, target).expect(200);
+    assert_eq!(first.text(), "first");
+    assert_eq!(put("If-Match", "\"x\"", "second"), 412);
+    assert_eq!(put("If-Unmodified-Since", "Sun, 06 Nov 1994 08:49:37 GMT", "second"), 412);
+    assert_stored(&cluster, target, b"first");
+    assert_eq!(put("If-Match", first.etag(), "second"), 204);
+    assert_eq!(put("If-Match", first.etag(), "third"), 412);
+    assert_stored(&cluster, target, b"second");
+    assert_eq!(put("If-None-Match", first.etag(), "third"), 204);
+    assert_stored(&cluster, target, b"third");
+}
+
+fn conditions_on_a_delete_are_kept(front: Front) {
+    let cluster = shared(front);
+    let stored = cluster.put(0, "/delete-if/a.jpg", "a").expect(201);
+    let delete = |value: &str| {
+        cluster.send(1, &Call::new("DELETE", "/delete-if/a.jpg").header("If-Match", value)).status
+    };
+    assert_eq!(delete("\"x\""), 412);
+    assert_stored(&cluster, "/delete-if/a.jpg", b"a");
+    assert_eq!(delete(stored.etag()), 204);
+    assert_missing(&cluster, "/delete-if/a.jpg");
+}
+
+fn a_body_that_is_not_what_its_digest_says_is_not_stored(front: Front) {
+    let cluster = shared(front);
+    let body = b"what was meant".as_slice();
+    let md5 = |body: &[u8]| BASE64_STANDARD.encode(md5::Md5::digest(body));
+    let sha256 = |body: &[u8]| format!("sha-256=:{}:", BASE64_STANDARD.encode(sha2::Sha256::digest(body)));
+    let sha512 = |body: &[u8]| format!("sha-512=:{}:", BASE64_STANDARD.encode(sha2::Sha512::digest(body)));
+    let digests = [
+        ("Content-MD5", md5(body), md5(b"x")),
+        ("Repr-Digest", sha256(body), sha256(b"x")),
+        ("Content-Digest", sha512(body), sha512(b"x")),
+        ("Content-Digest", format!("{}, {}", sha256(body), sha512(body)), sha256(b"what was meamt")),
+    ];
+    for (at, (name, right, wrong)) in digests.into_iter().enumerate() {
+        let target = format!("/digest/{at}.jpg");
+        let put =
+            |digest: &str| cluster.send(at % 3, &Call::new("PUT", &target).header(name, digest).body(body));
+        put(&wrong).expect(400);
+        assert_missing(&cluster, &target);
+        put(&right).expect(201);
+        put(&wrong).expect(400);
+        assert_stored(&cluster, &target, body);
+    }
+    let garbage = Call::new("PUT", "/digest/garbage.jpg").header("Content-MD5", "garbage").body("x");
+    cluster.send(0, &garbage).expect(400);
+    assert_missing(&cluster, "/digest/garbage.jpg");
+}
+
+fn form(parts: &[(&str, &[u8])]) -> Call {
+    let mut body = Vec::new();
+    for (disposition, bytes) in parts {
+        body.extend(format!("--limit\r\nContent-Disposition: form-data; {disposition}\r\n\r\n").bytes());
+        body.extend(*bytes);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--limit--\r\n");
+    Call::new("POST", "/form/").header("Content-Type", "multipart/form-data; boundary=limit").body(body)
+}
+
+fn a_form_stores_its_files(front: Front) {
+    let cluster = shared(front);
+    let (one, two) = (noise(1, 200_000), noise(2, 50));
+    let call = form(&[
+        ("name=\"title\"", b"not a file"),
+        ("name=\"f\"; filename=\"one.jpg\"", &one),
+        ("name=\"f\"; filename=\"C:\\Pictures\\two two.jpg\"", &two),
+        ("name=\"f\"; filename=\"\"", b""),
+    ]);
+    let answer = cluster.send(0, &call).expect(201);
+    let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
+    assert_eq!(said["files"][0]["path"], "/form/one.jpg");
+    assert_eq!(said["files"][1]["path"], "/form/two%20two.jpg");
+    assert_eq!(said["files"].as_array().unwrap().len(), 2);
+    assert_stored(&cluster, "/form/one.jpg", &one);
+    assert_stored(&cluster, "/form/two%20two.jpg", &two);
+    // One of them must not be stored.
+    let call =
+        form(&[("name=\"f\"; filename=\"a.php\"", b"<?php"), ("name=\"f\"; filename=\"b.jpg\"", b"b")]);
+    let answer = cluster.send(1, &call);
+    assert!((400..500).contains(&answer.status), "{answer}");
+    assert_missing(&cluster, "/form/a.php");
+    assert_stored(&cluster, "/form/b.jpg", b"b");
+    cluster.send(2, &form(&[("name=\"title\"", b"no file at all")])).expect(400);
+    let wrong = Call::new("POST", "/form/").header("Content-Type", "text/plain").body("x");
+    cluster.send(0, &wrong).expect(415);
+    let to_file = Call::new("POST", "/form/one.jpg").body("x");
+    assert_eq!(cluster.send(0, &to_file).expect(405).header("Allow"), Some(ALLOW));
+}
+
+fn to(method: &str, from: &str, destination: &str) -> Call {
+    Call::new(method, from).header("Destination", destination)
+}
+
+fn a_copy_is_another_object(front: Front) {
+    let cluster = shared(front);
+    let body = noise(1, 300_000);
+    let original = cluster.put(0, "/copy/a.jpg", body.clone()).expect(201);
+    let copied = cluster.send(1, &to("COPY", "/copy/a.jpg", "http://example.com/copy/b%20c.jpg")).expect(201);
+    assert_ne!(copied.header("Webdfs-Replicas"), None);
+    assert_stored(&cluster, "/copy/b%20c.jpg", &body);
+    cluster.send(2, &to("COPY", "/copy/a.jpg", "/copy/b%20c.jpg")).expect(204);
+    cluster.delete(0, "/copy/b%20c.jpg").expect(204);
+    assert_stored(&cluster, "/copy/a.jpg", &body);
+    assert_eq!(cluster.get(0, "/copy/a.jpg").etag(), original.etag());
+}
+
+fn a_move_leaves_nothing_behind(front: Front) {
+    let cluster = shared(front);
+    cluster.put(0, "/move/a.jpg", "moved").expect(201);
+    cluster.send(1, &to("MOVE", "/move/a.jpg", "/move/there/b.jpg")).expect(201);
+    assert_missing(&cluster, "/move/a.jpg");
+    assert_stored(&cluster, "/move/there/b.jpg", b"moved");
+    cluster.send(1, &to("MOVE", "/move/a.jpg", "/move/c.jpg")).expect(404);
+}
+
+fn a_copy_does_not_overwrite_what_it_must_not(front: Front) {
+    let cluster = shared(front);
+    cluster.put(0, "/overwrite/a.jpg", "a").expect(201);
+    cluster.put(0, "/overwrite/b.jpg", "b").expect(201);
+    for method in ["COPY", "MOVE"] {
+        let call = to(method, "/overwrite/a.jpg", "/overwrite/b.jpg").header("Overwrite", "F");
+        cluster.send(1, &call).expect(412);
+        assert_stored(&cluster, "/overwrite/b.jpg", b"b");
+        assert_stored(&cluster, "/overwrite/a.jpg", b"a");
+    }
+    let call = to("MOVE", "/overwrite/a.jpg", "/overwrite/b.jpg").header("Overwrite", "T");
+    cluster.send(1, &call).expect(204);
+    assert_stored(&cluster, "/overwrite/b.jpg", b"a");
+    assert_missing(&cluster, "/overwrite/a.jpg");
+}
+
+fn a_destination_that_makes_no_sense_is_refused(front: Front) {
+    let cluster = shared(front);
+    cluster.put(0, "/destination/a.jpg", "a").expect(201);
+    let wrong = [
+        ("", 400),
+        ("/", 400),
+        ("/destination/", 400),
+        ("/../etc/passwd", 400),
+        ("/a%00b", 400),
+        ("/a%2Fb", 400),
+        ("/.webdfs/node.toml", 400),
+        ("/destination/a.php", 403),
+        ("/destination/a.jpg", 403),
+        ("mailto:a@example.com", 400),
+    ];
+    for (destination, status) in wrong {
+        for method in ["COPY", "MOVE"] {
+            let answer = cluster.send(0, &to(method, "/destination/a.jpg", destination));
+            assert_eq!(answer.status, status, "{method} to {destination:?}: {answer}");
+        }
+    }
+    for method in ["COPY", "MOVE"] {
+        cluster.send(0, &Call::new(method, "/destination/a.jpg")).expect(400);
+    }
+    assert_stored(&cluster, "/destination/a.jpg", b"a");
+}
+
+const ALLOW: &str = "GET, HEAD, PUT, DELETE, POST, COPY, MOVE, OPTIONS";
+
+fn methods_that_are_not_supported_are_named_in_no_answer(front: Front) {
+    let cluster = shared(front);
+    cluster.put(0, "/methods/a.jpg", "a").expect(201);
+    for target in ["/methods/a.jpg", "/methods/missing.jpg", "/methods/"] {
+        let options = cluster.send(0, &Call::new("OPTIONS", target)).expect(204);
+        assert_eq!(options.header("Allow"), Some(ALLOW), "{options}");
+        for method in ["PATCH", "PROPFIND", "MKCOL", "LOCK", "BREW"] {
+            let answer = cluster.send(0, &Call::new(method, target));
+            assert_eq!(answer.status, 405, "{method} {target}: {answer}");
+            assert_eq!(answer.header("Allow"), Some(ALLOW), "{method} {target}: {answer}");
+        }
+    }
+    for method in ["PUT", "DELETE"] {
+        let answer = cluster.send(0, &Call::new(method, "/methods/").body("x"));
+        assert_eq!(answer.status, 405, "{method}: {answer}");
+    }
+    assert_stored(&cluster, "/methods/a.jpg", b"a");
+}
+
+fn excluded_names_are_never_stored(front: Front) {
+    let cluster = shared(front);
+    let names =
+        ["a.php", "a.PHP", "a.py", "a.cgi", ".htaccess", ".hidden/a.jpg", "a.php/b.jpg", "a.pl%20/../a.pl"];
+    for name in names {
+        let target = format!("/excluded/{name}");
+        let answer = cluster.put(0, &target, "<?php");
+        assert_eq!(answer.status, refused, "{target}: {answer}");
+        let answer = cluster.get(1, &target);
+        assert_eq!(answer.status, 404, "{target}: {answer}");
+    }
+    assert!(!cluster.file(0, "/excluded").exists());
+    // Put there by hand, they are still not shown.
+    for node in 0..3 {
+        std::fs::create_dir_all(cluster.file(node, "/excluded-by-hand")).unwrap();
+        std::fs::write(cluster.file(node, "/excluded-by-hand/a.php"), "<?php").unwrap();
+        cluster.get(node, "/excluded-by-hand/a.php").expect(404);
+        cluster.delete(node, "/excluded-by-hand/a.php").expect(refused);
+    }
+}
+
+fn part_of_an_object_cannot_be_put(front: Front) {
+    let cluster = shared(front);
+    cluster.put(0, "/part/a.jpg", "whole").expect(201);
+    let call = Call::new("PUT", "/part/a.jpg").header("Content-Range", "bytes 0-0/5").body("W");
+    cluster.send(1, &call).expect(400);
+    assert_stored(&cluster, "/part/a.jpg", b"whole");
+}
+
+fn who_is_not_allowed_writes_nothing(front: Front) {
+    let options = Options { allow: r#"["10.0.0.0/8", "127.0.0.2", "remote-user"]"#, ..Options::default() };
+    let cluster = Cluster::start(front, options);
+    let calls = [
+        Call::new("PUT", "/a.jpg").body("a"),
+        Call::new("DELETE", "/a.jpg"),
+        form(&[("name=\"f\"; filename=\"one.jpg\"", b"1")]),
+        to("COPY", "/a.jpg", "/b.jpg"),
+        to("MOVE", "/a.jpg", "/b.jpg"),
+    ];
+    // What a client says about itself counts for nothing.
+    let forged = [("X-Forwarded-For", "10.0.0.1"), ("Remote-User", "ada"), ("REMOTE_ADDR", "10.0.0.1")];
+    for call in calls {
+        let refused: Answer = cluster.send(0, &call);
+        assert_eq!(refused.status, 403, "{call:?}: {refused}");
+        for (name, value) in forged {
+            let refused = cluster.send(1, &call.clone().header(name, value));
+            assert_eq!(refused.status, 403, "{call:?}, {name}: {refused}");
+        }
+    }
+    assert_missing(&cluster, "/a.jpg");
+    cluster.send(0, &Call::new("OPTIONS", "/a.jpg")).expect(204);
+}
+
+fn an_object_that_is_too_large_is_refused(front: Front) {
+    let options = Options { write: "object_max = \"1MiB\"", ..Options::default() };
+    let cluster = Cluster::start(front, options);
+    cluster.put(0, "/a.jpg", noise(1, 1 << 20)).expect(201);
+    cluster.put(1, "/b.jpg", noise(1, (1 << 20) + 1)).expect(413);
+    let mut connection = Connection::open(cluster.address(2)).unwrap();
+    connection.begin(&Call::new("PUT", "/c.jpg").header("Transfer-Encoding", "chunked")).unwrap();
+    for _ in 0..5 {
+        if connection.chunk(&noise(1, 300_000)).is_err() {
+            break;
+        }
+    }
+    let _ = connection.chunk(b"");
+    connection.answer("PUT").unwrap().expect(413);
+    for target in ["/b.jpg", "/c.jpg"] {
+        assert_missing(&cluster, target);
+    }
+    common::wait_until("no upload is left behind", || (0..3).all(|node| cluster.spools(node).is_empty()));
+}
+
+fn synced_writes_work_like_others(front: Front) {
+    let cluster = Cluster::start(front, Options { durability: "sync", ..Options::default() });
+    let body = noise(1, 200_000);
+    cluster.put(0, "/some/folder/a.jpg", body.clone()).expect(201);
+    assert_stored(&cluster, "/some/folder/a.jpg", &body);
+    cluster.put(1, "/some/folder/a.jpg", "replaced").expect(204);
+    assert_stored(&cluster, "/some/folder/a.jpg", b"replaced");
+    cluster.delete(2, "/some/folder/a.jpg").expect(204);
+    assert_missing(&cluster, "/some/folder/a.jpg");
+}
