@@ -49,6 +49,8 @@ pub struct Options {
     pub durability: &'static str,
     /// `[write] allow`, as TOML.
     pub allow: &'static str,
+    /// `[write] reserve`.
+    pub reserve: &'static str,
     /// More lines for `[write]`.
     pub write: &'static str,
     /// More lines for `[deliver]`.
@@ -57,8 +59,6 @@ pub struct Options {
     pub top: &'static str,
     /// Nodes that are in the map but are never started: something else may listen there.
     pub absent: &'static [usize],
-    /// The node that has another secret.
-    pub stranger: Option<usize>,
     /// Nodes that the others reach at their [`detour_address`](Cluster::detour_address), where the test listens.
     pub detour: &'static [usize],
 }
@@ -71,11 +71,11 @@ impl Default for Options {
             write_quorum: 2,
             durability: "none",
             allow: r#"["127.0.0.0/8"]"#,
+            reserve: "0B",
             write: "",
             deliver: "",
             top: "",
             absent: &[],
-            stranger: None,
             detour: &[],
         }
     }
@@ -160,6 +160,11 @@ impl Cluster {
     /// Its `node.toml`.
     pub fn config(&self, node: usize) -> PathBuf {
         self.node_dir(node).join("node.toml")
+    }
+
+    /// Its FastCGI socket.
+    pub fn socket(&self, node: usize) -> PathBuf {
+        self.node_dir(node).join("webdfs.sock")
     }
 
     /// What it has logged, nginx's errors included.
@@ -253,7 +258,7 @@ impl Cluster {
         }
     }
 
-    /// SIGKILL for all of a node, as when the machine loses its power.
+    /// SIGKILL for all of a node, as when the machine loses its power. Nothing listens at its address afterwards.
     pub fn kill(&self, node: usize) {
         self.kill_webdfs(node);
         if let Some(nginx) = self.processes(node).nginx.take() {
@@ -265,6 +270,7 @@ impl Cluster {
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
         }
+        wait_until("the killed node's socket is closed", || TcpListener::bind(self.address(node)).is_ok());
     }
 
     /// SIGKILL for a node's webdfs; its nginx goes on.
@@ -345,22 +351,22 @@ impl Cluster {
 
     /// Writes what a node needs to start.
     fn configure(&self, node: usize) {
-        let dir = self.node_dir(node);
         fs::create_dir_all(self.root(node)).expect("a folder");
-        let secret = match self.options.stranger == Some(node) {
-            true => "a secret of another cluster altogether",
-            false => SECRET,
-        };
-        write_private(&dir.join("secret"), secret);
+        self.write_secret(node, SECRET);
         self.write_config(node, self.options.allow);
         if self.front != Front::Embedded {
             self.configure_nginx(node);
         }
     }
 
+    /// Writes a node's secret.
+    pub fn write_secret(&self, node: usize, secret: &str) {
+        write_private(&self.node_dir(node).join("secret"), secret);
+    }
+
     /// Writes a node's `node.toml`, with `allow` as given.
     pub fn write_config(&self, node: usize, allow: &str) {
-        let Options { durability, write, deliver, top, .. } = &self.options;
+        let Options { durability, reserve, write, deliver, top, .. } = &self.options;
         let (name, side) = (self.name(node), self.side_address(node));
         let fcgi = if self.front == Front::Embedded { "" } else { "fcgi = \"unix:webdfs.sock\"\n" };
         let text = format!(
@@ -368,7 +374,7 @@ impl Cluster {
              durability = \"{durability}\"\n{top}\n\
              [listen]\n{fcgi}http = \"{side}\"\n\
              [deliver]\n{deliver}\n\
-             [write]\nallow = {allow}\nreserve = \"0B\"\n{write}\n"
+             [write]\nallow = {allow}\nreserve = \"{reserve}\"\n{write}\n"
         );
         fs::write(self.config(node), text).expect("node.toml is written");
     }
