@@ -31,6 +31,9 @@ on_both_fronts!(
     who_is_not_allowed_writes_nothing,
     an_object_that_is_too_large_is_refused,
     synced_writes_work_like_others,
+    writers_of_one_name_end_up_with_one_object,
+    a_refused_upload_is_answered_before_its_body_comes,
+    names_live_below_the_prefix,
 );
 
 #[track_caller]
@@ -438,4 +441,65 @@ fn synced_writes_work_like_others(front: Front) {
     assert_stored(&cluster, "/some/folder/a.jpg", b"replaced");
     cluster.delete(2, "/some/folder/a.jpg").expect(204);
     assert_missing(&cluster, "/some/folder/a.jpg");
+}
+
+fn writers_of_one_name_end_up_with_one_object(front: Front) {
+    let cluster = shared(front);
+    for round in 0..10 {
+        let target = format!("/race/{round}.jpg");
+        std::thread::scope(|scope| {
+            for writer in 0..9 {
+                let (cluster, target) = (&cluster, &target);
+                scope.spawn(move || {
+                    let body = format!("writer {writer} was here");
+                    let answer = match writer {
+                        8 => cluster.delete(2, target),
+                        _ => cluster.put(writer % 3, target, body),
+                    };
+                    assert!(matches!(answer.status, 201 | 204 | 404), "{answer}");
+                });
+            }
+        });
+        // The stragglers that nobody waited for, too.
+        let own = |node: usize| std::fs::read(cluster.file(node, &target)).ok();
+        common::wait_until("all nodes hold the same", || own(0) == own(1) && own(1) == own(2));
+        let answers: Vec<_> = (0..3).map(|node| cluster.get(node, &target)).collect();
+        for answer in &answers {
+            assert_eq!((answer.status, &answer.body), (answers[0].status, &answers[0].body));
+            assert_eq!(answer.header("ETag"), answers[0].header("ETag"));
+        }
+        let last = cluster.put(1, &target, "the last word");
+        assert!(matches!(last.status, 201 | 204), "{last}");
+        assert_stored(&cluster, &target, b"the last word");
+    }
+}
+
+fn a_refused_upload_is_answered_before_its_body_comes(front: Front) {
+    let cluster = shared(front);
+    let cases = [
+        (Call::new("PUT", "/early/a%00.jpg"), 400),
+        (Call::new("PUT", "/early/"), 405),
+        (Call::new("PUT", "/early/a.jpg").header("Content-Range", "bytes 0-1/2"), 400),
+    ];
+    for (call, status) in cases {
+        let mut connection = Connection::open(cluster.address(0)).unwrap();
+        connection.begin(&call.header("Content-Length", "50000000")).unwrap();
+        connection.answer("PUT").unwrap().expect(status);
+    }
+}
+
+fn names_live_below_the_prefix(front: Front) {
+    let cluster = Cluster::start(front, Options { top: "prefix = \"/images/\"", ..Options::default() });
+    cluster.put(0, "/images/some/a.jpg", "a").expect(201);
+    for node in 0..3 {
+        if front == Front::Embedded {
+            assert_eq!(cluster.get(node, "/images/some/a.jpg").expect(200).text(), "a");
+            cluster.get(node, "/some/a.jpg").expect(404);
+        }
+        assert!(cluster.has_file(node, "/some/a.jpg"));
+    }
+    for target in ["/a.jpg", "/imagesa.jpg", "/images/../a.jpg", "/images"] {
+        let answer = cluster.put(1, target, "x");
+        assert!(matches!(answer.status, 404 | 405), "{target}: {answer}");
+    }
 }
