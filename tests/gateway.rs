@@ -17,6 +17,9 @@ on_both_fronts!(
     nobody_can_say_what_exists_when_all_owners_are_down,
     an_owner_that_lacks_its_replica_fetches_it_and_answers,
     a_forged_hop_mark_is_ignored,
+    objects_are_copied_and_moved_through_any_node,
+    clients_are_sent_to_an_owner_where_that_is_configured,
+    the_responder_passes_the_bytes_on_where_that_is_configured,
 );
 
 #[test]
@@ -241,5 +244,55 @@ fn a_forged_hop_mark_is_ignored(front: Front) {
         let mut connection = Connection::open(cluster.address(0)).unwrap();
         connection.begin(&Call::new("GET", &path).header("Webdfs-Hop", mark)).unwrap();
         assert_eq!(connection.answer("GET").unwrap().expect(200).text(), "x", "{mark}");
+    }
+}
+
+fn objects_are_copied_and_moved_through_any_node(front: Front) {
+    let cluster = shared(front);
+    for at in 0..6 {
+        let (from, to, moved) =
+            (format!("/copied/{at}.a"), format!("/copied/{at}.b"), format!("/copied/{at}.c"));
+        let body = noise(at as u64, 100_000);
+        cluster.put(0, &from, body.clone()).expect(201);
+        cluster.send(at % 3, &Call::new("COPY", &from).header("Destination", &to)).expect(201);
+        cluster.send((at + 1) % 3, &Call::new("MOVE", &to).header("Destination", &moved)).expect(201);
+        for node in 0..3 {
+            assert!(cluster.get(node, &from).expect(200).body == body);
+            assert!(cluster.get(node, &moved).expect(200).body == body);
+            cluster.get(node, &to).expect(404);
+        }
+    }
+}
+
+fn clients_are_sent_to_an_owner_where_that_is_configured(front: Front) {
+    let cluster = Cluster::start(front, Options { deliver: "remote = \"redirect\"", ..TWO_OF_THREE() });
+    let path = cluster.path_owned("/redirected/a%20b", |owners| !owners.contains(&0));
+    cluster.put(0, &path, "x").expect(201);
+    let owner = cluster.owners(&path)[0];
+    for method in ["GET", "HEAD"] {
+        let answer = cluster.send(0, &Call::new(method, &format!("{path}?v=1"))).expect(307);
+        let expected = format!("http://{}{path}?v=1", cluster.address(owner));
+        assert_eq!(answer.header("Location"), Some(expected.as_str()));
+        cluster.send(owner, &Call::new(method, &path)).expect(200);
+    }
+    assert_eq!(cluster.get(owner, &path).text(), "x");
+}
+
+fn the_responder_passes_the_bytes_on_where_that_is_configured(front: Front) {
+    let cluster = Cluster::start(front, Options { deliver: "remote = \"proxy\"", ..TWO_OF_THREE() });
+    for length in [0, 1000, 3 << 20] {
+        let path = cluster.path_owned(&format!("/proxied/{length}"), |owners| !owners.contains(&0));
+        let body = noise(1, length);
+        let stored = cluster.put(0, &path, body.clone()).expect(201);
+        let answer = cluster.get(0, &path).expect(200);
+        assert!(answer.body == body && answer.etag() == stored.etag());
+        assert_eq!(cluster.head(0, &path).expect(200).etag(), stored.etag());
+        assert!(!cluster.has_file(0, &path));
+    }
+    let path = cluster.path_owned("/proxied/down", |owners| owners[0] == 2 && !owners.contains(&0));
+    cluster.put(0, &path, "x").expect(201);
+    cluster.kill(2);
+    for _ in 0..3 {
+        assert_eq!(cluster.get(0, &path).expect(200).text(), "x");
     }
 }

@@ -34,6 +34,8 @@ on_both_fronts!(
     writers_of_one_name_end_up_with_one_object,
     a_refused_upload_is_answered_before_its_body_comes,
     names_live_below_the_prefix,
+    a_connection_stays_in_step_whatever_is_refused_on_it,
+    a_client_may_pause_in_the_middle,
 );
 
 #[track_caller]
@@ -501,5 +503,86 @@ fn names_live_below_the_prefix(front: Front) {
     for target in ["/a.jpg", "/imagesa.jpg", "/images/../a.jpg", "/images"] {
         let answer = cluster.put(1, target, "x");
         assert!(matches!(answer.status, 404 | 405), "{target}: {answer}");
+    }
+}
+
+fn a_connection_stays_in_step_whatever_is_refused_on_it(front: Front) {
+    let cluster = shared(front);
+    cluster.put(0, "/step/a.jpg", "a").expect(201);
+    // Bodies that would be taken for requests, should one be left lying on the connection.
+    let smuggled = b"DELETE /step/a.jpg HTTP/1.1\r\nHost: x\r\n\r\n".repeat(200);
+    let calls = [
+        (Call::new("PUT", "/step/b.jpg").body(*b"b"), 201),
+        (Call::new("PUT", "/step/a.jpg").header("If-None-Match", "*").body(smuggled.clone()), 412),
+        (Call::new("PUT", "/step/x%00").body(smuggled.clone()), 400),
+        (Call::new("PUT", "/step/").body(smuggled.clone()), 405),
+        (Call::new("BREW", "/step/a.jpg").body(smuggled.clone()), 405),
+        (Call::new("GET", "/step/a.jpg").body(smuggled.clone()), 200),
+        (Call::new("GET", "/step/missing.jpg").body(smuggled.clone()), 404),
+        (Call::new("HEAD", "/step/a.jpg"), 200),
+        (Call::new("OPTIONS", "/step/a.jpg").body(smuggled.clone()), 204),
+        (Call::new("DELETE", "/step/missing.jpg").body(smuggled.clone()), 404),
+        (Call::new("COPY", "/step/a.jpg").body(smuggled.clone()), 400),
+        (Call::new("POST", "/_webdfs/v1/hello").body(smuggled.clone()), 403),
+        (Call::new("PUT", "/_webdfs/v1/prepare/0/x").body(smuggled.clone()), 403),
+        (
+            Call::new("PUT", "/step/b.jpg").header("Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA==").body(smuggled),
+            400,
+        ),
+        (Call::new("DELETE", "/step/b.jpg"), 204),
+    ];
+    let mut connection = Connection::open(cluster.address(1)).unwrap();
+    for (call, status) in &calls {
+        // One may be closed after a refusal; then the client opens another.
+        let answer = call.send_on(&mut connection).or_else(|_| {
+            connection = Connection::open(cluster.address(1))?;
+            call.send_on(&mut connection)
+        });
+        let answer = answer.unwrap();
+        assert_eq!(answer.status, *status, "{:?}: {answer}", call.target());
+        if answer.header("Connection").is_some_and(|value| value.eq_ignore_ascii_case("close")) {
+            connection = Connection::open(cluster.address(1)).unwrap();
+        }
+    }
+    assert_stored(&cluster, "/step/a.jpg", b"a");
+}
+
+fn a_client_may_pause_in_the_middle(front: Front) {
+    let cluster = shared(front);
+    let (body, large) = (noise(1, 300_000), noise(2, 16 << 20));
+    let no_path = format!("/pause/{}.bin", "x".repeat(300));
+    cluster.put(0, &no_path, large.clone()).expect(201);
+    let mut uploads: Vec<_> = [Some("300000"), None]
+        .map(|length| {
+            let mut connection = Connection::open(cluster.address(0)).unwrap();
+            let call = Call::new("PUT", &format!("/pause/{}.jpg", length.unwrap_or("chunked")));
+            match length {
+                Some(length) => {
+                    connection.begin(&call.header("Content-Length", length)).unwrap();
+                    connection.write(&body[..100_000]).unwrap();
+                }
+                None => {
+                    connection.begin(&call.header("Transfer-Encoding", "chunked")).unwrap();
+                    connection.chunk(&body[..100_000]).unwrap();
+                }
+            }
+            connection
+        })
+        .into();
+    let mut download = Connection::open(cluster.address(0)).unwrap();
+    download.begin(&Call::new("GET", &no_path)).unwrap();
+    download.answer_head().unwrap().expect(200);
+    // Longer than nodes wait for each other, and longer than an upload lives that nobody commits.
+    std::thread::sleep(std::time::Duration::from_secs(13));
+    uploads[0].write(&body[100_000..]).unwrap();
+    uploads[1].chunk(&body[100_000..]).unwrap();
+    uploads[1].chunk(b"").unwrap();
+    for upload in &mut uploads {
+        let stored = upload.answer("PUT").unwrap().expect(201);
+        assert_eq!(stored.header("Webdfs-Replicas"), Some("3/3"), "{stored}");
+    }
+    assert!(download.read_exactly(large.len()).unwrap() == large);
+    for name in ["300000", "chunked"] {
+        assert_stored(&cluster, &format!("/pause/{name}.jpg"), &body);
     }
 }

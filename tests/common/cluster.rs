@@ -309,11 +309,12 @@ impl Cluster {
         wait_until(&format!("{} is ready", self.name(node)), || {
             assert!(self.is_alive(node), "{} has ended:\n{}", self.name(node), self.log(node));
             let complete = fs::read_to_string(&identity).is_ok_and(|text| text.contains("complete = true"));
-            let missing = || Call::new("GET", "/is-it-ready").try_send(self.address(node));
-            let side = || Call::new("GET", "/is-it-ready").try_send(self.side_address(node));
-            complete
-                && missing().is_ok_and(|answer| answer.status == 404)
-                && side().is_ok_and(|answer| answer.status == 404)
+            // A node that owns nothing of the name may send its clients elsewhere (`remote = "redirect"`).
+            let judges = |address| {
+                let answer = Call::new("GET", "/is-it-ready").try_send(address);
+                answer.is_ok_and(|answer| matches!(answer.status, 404 | 307))
+            };
+            complete && judges(self.address(node)) && judges(self.side_address(node))
         });
     }
 
@@ -345,6 +346,7 @@ impl Cluster {
             let host = if detour.contains(&node) { self.detour_address(node) } else { self.address(node) };
             let _ = write!(map, "[[subcluster.node]]\nname = \"{}\"\n", self.name(node));
             let _ = writeln!(map, "url = \"http://{host}/_webdfs\"");
+            let _ = writeln!(map, "public_url = \"http://{}\"", self.address(node));
         }
         map
     }

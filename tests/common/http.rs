@@ -95,9 +95,17 @@ impl Call {
 
     /// Sends it on a new connection.
     pub fn try_send(&self, to: SocketAddr) -> io::Result<Answer> {
-        let mut connection = Connection::open(to)?;
+        self.send_on(&mut Connection::open(to)?)
+    }
+
+    /// Sends it on a connection, which is left open.
+    pub fn send_on(&self, connection: &mut Connection) -> io::Result<Answer> {
         connection.begin(self)?;
         connection.answer(&self.method)
+    }
+
+    pub fn target(&self) -> &str {
+        &self.target
     }
 
     /// The lines before the body.
