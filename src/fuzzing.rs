@@ -7,6 +7,8 @@
 use http::header::{IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 
+pub use crate::front::fastcgi::conn::fuzz::fuzz_records;
+pub use crate::front::fastcgi::pairs::fuzz_pairs;
 use crate::name::{Exclude, NAME_BYTES_MAX, NameError, ObjectName, Prefix, Target, query};
 use crate::semantics::{FrontKind, Multipart, RANGES_MAX, Selection, Validators, content_type, select};
 use crate::version::Version;
@@ -15,8 +17,12 @@ use crate::version::Version;
 pub type FuzzTarget = fn(&[u8]);
 
 /// Every target, by the name of its file in `fuzz/fuzz_targets/` and of its folder in `fuzz/seeds/`.
-pub const TARGETS: &[(&str, FuzzTarget)] =
-    &[("target_to_name", fuzz_target_to_name), ("range_header", fuzz_range_header)];
+pub const TARGETS: &[(&str, FuzzTarget)] = &[
+    ("target_to_name", fuzz_target_to_name),
+    ("range_header", fuzz_range_header),
+    ("records", fuzz_records),
+    ("pairs", fuzz_pairs),
+];
 
 /// The target of a request line, read below several prefixes.
 pub fn fuzz_target_to_name(data: &[u8]) {

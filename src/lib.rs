@@ -31,13 +31,16 @@
 pub mod agent;
 pub mod chain;
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod deliver;
+pub mod disk;
 pub mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod held;
+pub mod incoming;
 pub mod name;
 pub mod node;
 pub mod peer;

@@ -3,170 +3,18 @@
 mod common;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::{IoSlice, Write};
-use std::os::unix::net::UnixStream;
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use common::fcgi::{self, Client};
-use futures_util::{StreamExt, stream};
-use http::StatusCode;
+use common::fcgi;
+use common::odd::{Odd, Server};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::runtime::Runtime;
-use tokio::sync::{Notify, watch};
-use webdfs::front::fastcgi::{Handler, Limits, Params, serve, serve_connection};
-use webdfs::front::listen::Listener;
-use webdfs::response::{Body, BodyError, ByteStream, FileSlice, Response};
-
-/// Long enough for any machine; only a failing test waits for it.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A handler that does what the parameter `DO` says.
-#[derive(Clone)]
-struct Odd {
-    /// What handlers have to tell.
-    told: mpsc::Sender<String>,
-    /// Lets a handler go on that waits for it.
-    gate: Arc<Notify>,
-    file: Arc<File>,
-}
-
-impl Odd {
-    fn new() -> (Self, mpsc::Receiver<String>) {
-        let (told, tales) = mpsc::channel();
-        let file = Arc::new(tempfile::tempfile().unwrap());
-        (Self { told, gate: Arc::default(), file }, tales)
-    }
-
-    fn tell(&self, tale: impl Into<String>) {
-        let _ = self.told.send(tale.into());
-    }
-}
-
-/// Tells when it is dropped.
-struct Guard(Odd, &'static str);
-
-impl Drop for Guard {
-    fn drop(&mut self) {
-        self.0.tell(self.1);
-    }
-}
-
-fn ok(body: impl Into<Body>) -> Response {
-    Response { body: body.into(), ..Response::new(StatusCode::OK) }
-}
-
-/// The length of a body, or why it ended.
-async fn consume(mut body: ByteStream) -> Result<usize, BodyError> {
-    let mut length = 0;
-    while let Some(piece) = body.next().await {
-        length += piece?.len();
-    }
-    Ok(length)
-}
-
-impl Handler for Odd {
-    async fn handle(&self, params: Params, body: ByteStream) -> Response {
-        let text = |name: &[u8]| params.get(name).map(|value| String::from_utf8_lossy(value).into_owned());
-        let number = |name: &[u8]| text(name).unwrap().parse::<u64>().unwrap();
-        match text(b"DO").as_deref() {
-            Some("echo") => ok(body),
-            Some("count") => match consume(body).await {
-                Ok(length) => {
-                    self.tell(format!("complete: {length}"));
-                    ok(Bytes::from(length.to_string()))
-                }
-                Err(error) => {
-                    self.tell(format!("lost: {error:?}"));
-                    Response::new(StatusCode::BAD_REQUEST)
-                }
-            },
-            Some("wait") => {
-                self.tell("waiting");
-                self.gate.notified().await;
-                let length = consume(body).await;
-                self.tell(format!("went on: {length:?}"));
-                ok(Bytes::from_static(b"waited"))
-            }
-            Some("file") => {
-                let slice = FileSlice {
-                    file: self.file.clone(),
-                    offset: number(b"OFFSET"),
-                    length: number(b"LENGTH"),
-                };
-                ok(slice)
-            }
-            Some("endless") => {
-                let guard = Guard(self.clone(), "stream dropped");
-                let endless = stream::repeat_with(move || {
-                    let _ = &guard;
-                    Ok(Bytes::from_static(&[b'x'; 5000]))
-                });
-                ok(Box::pin(endless) as ByteStream)
-            }
-            Some("fail") => {
-                let pieces = [Ok(Bytes::from_static(b"begun")), Err(BodyError::Cut)];
-                ok(Box::pin(stream::iter(pieces)) as ByteStream)
-            }
-            Some("refuse") => Response::new(StatusCode::FORBIDDEN),
-            Some("panic") => panic!("asked to"),
-            _ => ok(Bytes::from(format!("{params:?}"))),
-        }
-    }
-}
-
-/// A responder on a unix socket of its own.
-struct Server {
-    runtime: Runtime,
-    directory: tempfile::TempDir,
-    stop: watch::Sender<bool>,
-    task: tokio::task::JoinHandle<()>,
-    odd: Odd,
-    tales: mpsc::Receiver<String>,
-}
-
-impl Server {
-    fn start(limits: Limits) -> Self {
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        let directory = tempfile::tempdir().unwrap();
-        let (odd, tales) = Odd::new();
-        let (stop, stopping) = watch::channel(false);
-        let path = directory.path().join("socket");
-        let handler = odd.clone();
-        let listener = runtime.block_on(async { Listener::unix(&path, 0o600).unwrap() });
-        let task = runtime.spawn(serve(listener, handler, limits, stopping));
-        Self { runtime, directory, stop, task, odd, tales }
-    }
-
-    fn path(&self) -> PathBuf {
-        self.directory.path().join("socket")
-    }
-
-    fn connect(&self) -> Client<UnixStream> {
-        let stream = UnixStream::connect(self.path()).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
-        Client::new(stream)
-    }
-
-    fn tale(&self) -> String {
-        self.tales.recv_timeout(PATIENCE).expect("the handler has something to tell")
-    }
-
-    /// Waits until the responder has ended.
-    fn ended(self) -> PathBuf {
-        let path = self.path();
-        self.runtime.block_on(async { tokio::time::timeout(PATIENCE, self.task).await }).unwrap().unwrap();
-        path
-    }
-}
+use tokio::sync::watch;
+use webdfs::front::fastcgi::{Limits, serve_connection};
 
 fn server() -> Server {
     Server::start(Limits::default())

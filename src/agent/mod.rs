@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::cluster::{ClusterMap, Epoch, NodeIndex, NodeName};
+use crate::disk::on_thread;
 use crate::peer::client::PeerClient;
 use crate::store::{AgentLock, Store, StoreError};
 
@@ -74,7 +75,7 @@ impl Agent {
 
     async fn stand_for_election(&self) -> Option<AgentLock> {
         let store = Arc::clone(&self.store);
-        let elected = blocking(move || {
+        let elected = on_thread(move || {
             let lock = store.try_lock_agent()?;
             if lock.is_some() {
                 store.recover()?;
@@ -109,7 +110,7 @@ impl Agent {
     /// Drops uploads that nobody will commit. This node may have missed them: it asks the other owners.
     async fn expire_spools(&self) {
         let (store, name) = (Arc::clone(&self.store), self.name().clone());
-        let swept = blocking(move || {
+        let swept = on_thread(move || {
             let swept = store.sweep_spools(SPOOL_PATIENCE)?;
             for expired in &swept.expired {
                 store.mark_dirty(&name, expired)?;
@@ -150,7 +151,7 @@ impl Agent {
             return;
         }
         let (store, name) = (Arc::clone(&self.store), self.name().clone());
-        match blocking(move || store.mark_complete(&name)).await {
+        match on_thread(move || store.mark_complete(&name)).await {
             Ok(()) => {
                 log::info!("node {} is complete", self.name());
                 self.complete.store(true, Ordering::Relaxed);
@@ -165,7 +166,7 @@ impl Agent {
             return;
         }
         let (store, name) = (Arc::clone(&self.store), self.name().clone());
-        match blocking(move || store.identify(&name)).await {
+        match on_thread(move || store.identify(&name)).await {
             Ok(identity) => self.complete.store(identity.complete, Ordering::Relaxed),
             Err(error) => log::error!("{error}"),
         }
@@ -189,12 +190,5 @@ impl Complaints {
 
     fn settle(&mut self, node: NodeIndex) {
         self.0.remove(&node);
-    }
-}
-
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }

@@ -8,13 +8,15 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 use http::{HeaderMap, header};
 
-use super::{Agent, Complaints, blocking};
+use super::{Agent, Complaints};
 use crate::cluster::NodeIndex;
 use crate::deliver::file;
+use crate::disk::on_thread;
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectReply, PeerError};
-use crate::peer::message::{CRC32, CommitOrder, DeleteOrder, VERSION};
+use crate::peer::envelope::{CRC32, VERSION};
+use crate::peer::message::{CommitOrder, DeleteOrder};
 use crate::resolve::Route;
 use crate::response::FileSlice;
 use crate::store::{Commit, SpoolId, StoreError};
@@ -44,7 +46,7 @@ impl Agent {
     /// Replays what `node`, this one or another, has missed, if it answers.
     pub(super) async fn replay(&self, node: NodeIndex, complaints: &mut Complaints) {
         let (store, name) = (Arc::clone(&self.store), self.map.node(node).name().clone());
-        let dirty = match blocking(move || store.dirty(&name, KEYS_PER_ROUND)).await {
+        let dirty = match on_thread(move || store.dirty(&name, KEYS_PER_ROUND)).await {
             Ok(dirty) if dirty.is_empty() => return,
             Ok(dirty) => dirty,
             Err(error) => return log::error!("missed writes cannot be listed: {error}"),
@@ -76,7 +78,7 @@ impl Agent {
             Ok(true) => {
                 let (store, node, name) =
                     (Arc::clone(&self.store), self.map.node(node).name().clone(), name.clone());
-                blocking(move || store.clear_dirty(&node, &name)).await;
+                on_thread(move || store.clear_dirty(&node, &name)).await;
                 true
             }
             Ok(false) => false,
@@ -133,7 +135,7 @@ impl Agent {
             Step::FetchCopy => self.fetch_copy(node, name).await,
             Step::TakeTombstone(version) => {
                 let (store, name) = (Arc::clone(&self.store), name.clone());
-                blocking(move || store.delete(&name, version, false)).await?;
+                on_thread(move || store.delete(&name, version, false)).await?;
                 Ok(())
             }
         }
@@ -141,13 +143,13 @@ impl Agent {
 
     async fn held(&self, name: &ObjectName) -> Result<Held, StoreError> {
         let (store, name) = (Arc::clone(&self.store), name.clone());
-        blocking(move || store.held(&name)).await
+        on_thread(move || store.held(&name)).await
     }
 
     /// Sends the own copy as it is: prepared and committed at its version.
     async fn send_copy(&self, node: NodeIndex, name: &ObjectName) -> Result<(), ReplayError> {
         let (store, asked) = (Arc::clone(&self.store), name.clone());
-        let opened = blocking(move || {
+        let opened = on_thread(move || {
             let Some(replica) = store.open_replica(&asked)? else { return Ok(None) };
             let crc32 = store.checksum_of(&replica)?;
             Ok::<_, StoreError>(Some((replica, crc32)))
@@ -179,15 +181,15 @@ impl Agent {
         let crc32 = copy.crc32.ok_or(ReplayError::NoChecksum)?;
         let mut spool = {
             let (store, id) = (Arc::clone(&self.store), SpoolId::random());
-            blocking(move || store.spool(id, Some(copy.size))).await?
+            on_thread(move || store.spool(id, Some(copy.size))).await?
         };
         let mut body = answer.body;
         while let Some(piece) = body.next().await {
             let piece = piece.map_err(|_| ReplayError::Mismatch)?;
-            spool = blocking(move || spool.write(&piece).map(|()| spool)).await?;
+            spool = on_thread(move || spool.write(&piece).map(|()| spool)).await?;
         }
         let (store, name, epoch) = (Arc::clone(&self.store), name.clone(), self.map.epoch().get());
-        blocking(move || {
+        on_thread(move || {
             let id = spool.id();
             let prepared = spool.finish(&name, epoch)?;
             if (prepared.crc32, prepared.length) != (crc32, copy.size) {

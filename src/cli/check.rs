@@ -160,6 +160,16 @@ fn check_cluster<W: Write>(settings: &Settings, map: ClusterMap, report: &mut Re
             report.wrong("deliver.remote", &problem)?;
         }
     }
+    if settings.deliver.remote == Remote::Internal {
+        for node in map.nodes().iter().filter(|node| node.url().host().parse::<IpAddr>().is_err()) {
+            let found = format!(
+                "nginx needs a `resolver` to reach node {} by the name {}",
+                node.name(),
+                node.url().host()
+            );
+            report.warn("deliver.remote", &found)?;
+        }
+    }
     block_on(check_network(settings, Arc::new(map), own, report))?
 }
 

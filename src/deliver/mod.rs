@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-pub use offload::{HOP, hand_over, internal_redirect, redirect};
+pub use offload::{HOP, hand_over, internal_redirect, peer_address, redirect};
 
 use crate::name::ObjectName;
 use crate::response::{Body, FileSlice, Part, Response};

@@ -7,7 +7,7 @@ use http::{HeaderName, HeaderValue, StatusCode, header};
 
 use super::DeliverSettings;
 use crate::cluster::Node;
-use crate::name::ObjectName;
+use crate::name::{ObjectName, Prefix};
 use crate::request::{Request, Via};
 use crate::response::Response;
 use crate::semantics::{FrontKind, content_type};
@@ -19,8 +19,8 @@ const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect")
 const PEER: HeaderName = HeaderName::from_static("webdfs-peer");
 /// The hop mark, which nginx passes on to the owner.
 pub const HOP: HeaderName = HeaderName::from_static("webdfs-hop");
-/// The internal location that serves files of the root (`nginx/webdfs.conf`).
-const FILE_LOCATION: &str = "/_webdfs/file/";
+/// The internal location that serves files of the root by their URL path (`nginx/webdfs.conf`).
+const FILE_LOCATION: &str = "/_webdfs/file";
 /// The internal location that asks an owner (`nginx/webdfs.conf`).
 const PEER_LOCATION: &str = "@webdfs_peer";
 
@@ -28,6 +28,7 @@ const PEER_LOCATION: &str = "@webdfs_peer";
 pub fn hand_over(
     settings: DeliverSettings,
     front: FrontKind,
+    prefix: &Prefix,
     request: &Request,
     name: &ObjectName,
     replica: &Replica,
@@ -39,15 +40,22 @@ pub fn hand_over(
     }
     let mut response = Response::new(StatusCode::OK);
     response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
-    response.headers.insert(X_ACCEL_REDIRECT, ascii(&format!("{FILE_LOCATION}{}", name.url_path())));
+    response.headers.insert(X_ACCEL_REDIRECT, ascii(&format!("{FILE_LOCATION}{}", prefix.url_path(name))));
     Some(response)
+}
+
+/// Where nginx finds a node, as it is written in an `upstream` block: without the port that is meant anyway.
+pub fn peer_address(node: &Node) -> String {
+    const HTTP_PORT: u16 = 80;
+    let url = node.url();
+    if url.port() == HTTP_PORT { url.host().to_owned() } else { url.authority().to_owned() }
 }
 
 /// Has nginx ask an owner.
 pub fn internal_redirect(owner: &Node, hop: &str) -> Response {
     let mut response = Response::new(StatusCode::OK);
     response.headers.insert(X_ACCEL_REDIRECT, HeaderValue::from_static(PEER_LOCATION));
-    response.headers.insert(PEER, ascii(owner.url().authority()));
+    response.headers.insert(PEER, ascii(&peer_address(owner)));
     response.headers.insert(HOP, ascii(hop));
     response
 }

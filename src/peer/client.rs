@@ -1,15 +1,9 @@
-//! Asking other nodes: one pool of connections, a deadline on everything, and who is put aside for a while.
+//! Asking other nodes: one pool of connections, and a deadline on everything.
 
-use std::collections::HashMap;
-use std::pin::Pin;
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
 use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body::{Body, Frame, SizeHint};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
@@ -19,14 +13,19 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
+use super::body::PeerBody;
+use super::envelope::{COMPLETE, Envelope, SIGNATURE, answer_is_genuine};
+use super::health::Health;
 use super::message::{
-    self, BASE, COMPLETE, CONTROL_BYTES_MAX, CommitOrder, DeleteOrder, DoneAnswer, Envelope, HeldAnswer,
-    Hello, HelloAnswer, Missed, Operation, PrepareAnswer, Refusal, answer_is_genuine,
+    BASE, CONTROL_BYTES_MAX, CommitOrder, DeleteOrder, DoneAnswer, HeldAnswer, Hello, HelloAnswer, Missed,
+    Operation, PrepareAnswer, Refusal,
 };
 use super::sign::Signer;
+use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
+use crate::incoming::unstalled;
 use crate::name::ObjectName;
-use crate::response::{BodyError, ByteStream};
+use crate::response::ByteStream;
 use crate::store::{Outcome, SpoolId};
 
 /// A node that does not take a connection within this time is down.
@@ -37,11 +36,6 @@ const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept to one node.
 const IDLE_PER_NODE: usize = 64;
-/// The first time for which a node that failed is put aside; it doubles with each failure.
-const ASIDE_FIRST: Duration = Duration::from_millis(250);
-/// The longest.
-const ASIDE_MAX: Duration = Duration::from_secs(30);
-
 /// Why another node did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
@@ -115,14 +109,7 @@ pub struct PeerClient {
     own: NodeName,
     signer: Signer,
     http: Client<HttpConnector, PeerBody>,
-    health: Arc<Mutex<HashMap<NodeIndex, Health>>>,
-}
-
-/// How often a node failed in a row, and until when it is put aside for it.
-#[derive(Debug, Clone, Copy)]
-struct Health {
-    failures: u32,
-    until: Instant,
+    health: Health,
 }
 
 impl PeerClient {
@@ -136,31 +123,17 @@ impl PeerClient {
             .pool_max_idle_per_host(IDLE_PER_NODE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { own, signer, http, health: Arc::default() }
-    }
-
-    /// Whether a node failed so recently that others are asked first.
-    pub fn is_aside(&self, node: NodeIndex) -> bool {
-        let health = self.health.lock().expect("no holder panics");
-        health.get(&node).is_some_and(|health| Instant::now() < health.until)
+        Self { own, signer, http, health: Health::default() }
     }
 
     /// Nodes in the order in which to ask them: as given, those put aside last.
     pub fn in_order(&self, nodes: &[NodeIndex]) -> Vec<NodeIndex> {
-        let (aside, ready): (Vec<_>, Vec<_>) = nodes.iter().copied().partition(|node| self.is_aside(*node));
-        [ready, aside].concat()
+        self.health.in_order(nodes)
     }
 
     /// Puts a node aside for a short, growing time.
     pub fn put_aside(&self, node: NodeIndex) {
-        let mut health = self.health.lock().expect("no holder panics");
-        let entry = health.entry(node).or_insert(Health { failures: 0, until: Instant::now() });
-        let time = ASIDE_FIRST.saturating_mul(1 << entry.failures.min(16)).min(ASIDE_MAX);
-        *entry = Health { failures: entry.failures.saturating_add(1), until: Instant::now() + time };
-    }
-
-    fn note_answer(&self, node: NodeIndex) {
-        self.health.lock().expect("no holder panics").remove(&node);
+        self.health.failed(node);
     }
 
     /// Are you there?
@@ -284,7 +257,7 @@ impl PeerClient {
             if !answer_is_genuine(&self.signer, &signature, parts.status, &parts.headers, None) {
                 return Err(self.stranger(map, node, parts.status));
             }
-            let (status, headers, body) = (parts.status, parts.headers, unstalled(body));
+            let (status, headers, body) = (parts.status, parts.headers, unstalled(body, ANSWER_TIMEOUT));
             return Ok(ObjectReply::Found(ObjectAnswer { status, headers, body }));
         }
         let (parts, body) = self.genuine(map, node, &signature, Response::from_parts(parts, body)).await?;
@@ -341,11 +314,11 @@ impl PeerClient {
             to: target.name().clone(),
             epoch: map.epoch(),
             map: map.fingerprint(),
-            time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            time: clock::seconds(),
         };
         let (method, path) = (operation.method(), operation.path());
         let mut headers = envelope.seal(&self.signer, &method, &path, control);
-        let signature = headers[message::SIGNATURE].as_bytes().to_vec();
+        let signature = headers[SIGNATURE].as_bytes().to_vec();
         if let Some(length) = body.length() {
             headers.insert(header::CONTENT_LENGTH, length.into());
         }
@@ -364,7 +337,7 @@ impl PeerClient {
     ) -> Result<Response<Incoming>, PeerError> {
         match sent {
             Ok(answer) => {
-                self.note_answer(node);
+                self.health.answered(node);
                 Ok(answer)
             }
             Err(error) => {
@@ -451,78 +424,4 @@ fn innermost(error: &dyn std::error::Error) -> String {
         cause = source;
     }
     cause.to_string()
-}
-
-/// An answer's body that fails when it stalls.
-fn unstalled(body: Incoming) -> ByteStream {
-    Box::pin(futures_util::stream::unfold(Some(body), |body| async {
-        let mut body = body?;
-        loop {
-            return match timeout(ANSWER_TIMEOUT, body.frame()).await {
-                Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => Some((Ok(data), Some(body))),
-                    Err(_trailers) => continue,
-                },
-                Ok(None) => None,
-                Ok(Some(Err(_))) | Err(_) => Some((Err(BodyError::Cut), None)),
-            };
-        }
-    }))
-}
-
-/// The body of a request to another node.
-pub enum PeerBody {
-    /// A control body, or none.
-    Whole(Option<Bytes>),
-    /// A file on its way, of known length.
-    Stream {
-        /// Its bytes.
-        stream: ByteStream,
-        /// How many are still to come.
-        remaining: u64,
-    },
-}
-
-impl PeerBody {
-    fn length(&self) -> Option<u64> {
-        match self {
-            PeerBody::Whole(bytes) => bytes.as_ref().map(|bytes| bytes.len() as u64),
-            PeerBody::Stream { remaining, .. } => Some(*remaining),
-        }
-    }
-}
-
-impl Body for PeerBody {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
-        match self.get_mut() {
-            PeerBody::Whole(bytes) => Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
-            PeerBody::Stream { stream, remaining } => match stream.poll_next_unpin(context) {
-                Poll::Ready(Some(Ok(bytes))) => {
-                    *remaining = remaining.saturating_sub(bytes.len() as u64);
-                    Poll::Ready(Some(Ok(Frame::data(bytes))))
-                }
-                Poll::Ready(Some(Err(error))) => Poll::Ready(Some(Err(error))),
-                Poll::Ready(None) if *remaining > 0 => Poll::Ready(Some(Err(BodyError::Cut))),
-                Poll::Ready(None) => Poll::Ready(None),
-                Poll::Pending => Poll::Pending,
-            },
-        }
-    }
-
-    fn is_end_stream(&self) -> bool {
-        match self {
-            PeerBody::Whole(bytes) => bytes.is_none(),
-            PeerBody::Stream { stream, remaining } => *remaining == 0 && stream.size_hint().1 == Some(0),
-        }
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.length().map_or_else(|| SizeHint::with_exact(0), SizeHint::with_exact)
-    }
 }

@@ -1,5 +1,8 @@
 //! What nodes say to each other: signed requests below `/_webdfs/v1/` (design section 11).
 
+mod body;
 pub mod client;
+pub mod envelope;
+mod health;
 pub mod message;
 pub mod sign;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::Service;
 use super::delete::delete;
 use super::put::stored_answer;
 use super::refusal::{refuse, text};
 use super::upload::{Upload, store};
+use super::{NOT_STORED, Service};
 use crate::name::{ObjectName, Target};
 use crate::request::Request;
 use crate::response::Response;
@@ -59,8 +59,8 @@ fn destination(service: &Service, request: &Request) -> Result<ObjectName, (Stat
     };
     match target {
         Target::Folder(_) => refuse("Destination ends in /: name the new object"),
-        Target::Object(name) if service.settings.exclude.matches(&name) => {
-            Err((StatusCode::FORBIDDEN, "names like this are not stored here (exclude)".to_owned()))
+        Target::Object(name) if !service.may_hold(&name) => {
+            Err((StatusCode::FORBIDDEN, NOT_STORED.to_owned()))
         }
         Target::Object(name) => Ok(name),
     }

@@ -7,9 +7,9 @@ use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
-use super::Service;
 use super::refusal::text;
 use super::upload::{Upload, store};
+use super::{NOT_STORED, Service};
 use crate::name::{Folder, ObjectName};
 use crate::request::Request;
 use crate::response::{BodyError, ByteStream, Response};
@@ -82,8 +82,8 @@ pub(super) async fn answer(
 fn named(service: &Service, folder: &Folder, file_name: &str) -> Result<ObjectName, String> {
     let last = file_name.rsplit(['/', '\\']).next().unwrap_or_default();
     let name = folder.join(last.as_bytes()).map_err(|error| error.to_string())?;
-    if service.settings.exclude.matches(&name) {
-        return Err("names like this are not stored here (exclude)".into());
+    if !service.may_hold(&name) {
+        return Err(NOT_STORED.into());
     }
     Ok(name)
 }

@@ -1,7 +1,6 @@
 //! GET and HEAD (design section 6): the own disk first, then the owners.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -10,14 +9,16 @@ use tokio::sync::mpsc;
 
 use super::lookups::{Turn, Verdict};
 use super::refusal::text;
-use super::{Service, blocking, mark_dirty};
+use super::{Service, mark_dirty};
+use crate::clock;
 use crate::cluster::ClusterMap;
 use crate::config::Remote;
 use crate::deliver;
+use crate::disk::on_thread;
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectAnswer, ObjectReply};
-use crate::peer::message::{CRC32, VERSION};
+use crate::peer::envelope::{CRC32, VERSION};
 use crate::peer::sign;
 use crate::quorum::read_quorum;
 use crate::request::{Request, Via};
@@ -77,7 +78,7 @@ async fn own_replica(service: &Service, name: &ObjectName) -> Option<Replica> {
         return known;
     }
     let (store, asked) = (Arc::clone(&service.store), name.clone());
-    blocking(move || store.open_replica(&asked)).await.unwrap_or_else(|error| {
+    on_thread(move || store.open_replica(&asked)).await.unwrap_or_else(|error| {
         log::error!("{name} cannot be read here: {error}");
         None
     })
@@ -85,7 +86,9 @@ async fn own_replica(service: &Service, name: &ObjectName) -> Option<Replica> {
 
 fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: &Replica) -> Response {
     let settings = &service.settings;
-    if let Some(response) = deliver::hand_over(settings.deliver, settings.front, request, name, replica) {
+    if let Some(response) =
+        deliver::hand_over(settings.deliver, settings.front, &settings.prefix, request, name, replica)
+    {
         return response;
     }
     let validators = Validators { version: replica.version, size: replica.size, front: settings.front };
@@ -95,7 +98,7 @@ fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: 
 /// An owner to which the web server went in vain is asked last for a while.
 fn note_failed_peers(service: &Service, map: &ClusterMap, request: &Request) {
     for failed in &request.failed_peers {
-        for (index, node) in map.indexed().filter(|(_, node)| node.url().authority() == failed) {
+        for (index, node) in map.indexed().filter(|(_, node)| deliver::peer_address(node) == *failed) {
             log::warn!("{}: node {} could not answer", failed, node.name());
             service.peers.put_aside(index);
         }
@@ -104,7 +107,7 @@ fn note_failed_peers(service: &Service, map: &ClusterMap, request: &Request) {
 
 /// Hands a request for another node's object on, as configured. Never one that was handed on to us.
 fn hand_on(service: &Service, map: &ClusterMap, request: &Request, route: &Route) -> Option<Response> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = clock::seconds();
     let mark = request.headers.get(deliver::HOP);
     if mark.is_some_and(|mark| sign::is_hop(&service.signer, &request.target, mark.as_bytes(), now)) {
         return None;
@@ -307,11 +310,11 @@ async fn keep(
         service.take_in(map, (id, name), Some(copy.length), body).await.map_err(|error| error.to_string())?;
     let (store, name) = (Arc::clone(&service.store), name.clone());
     if taken.crc32 != copy.crc32 {
-        blocking(move || store.discard(id)).await;
+        on_thread(move || store.discard(id)).await;
         return Err("the bytes received do not match the checksum".into());
     }
     let Described { version, crc32, length } = copy;
-    let committed = blocking(move || {
+    let committed = on_thread(move || {
         store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })
     });
     committed.await.map(|_| ()).map_err(|error| error.to_string())
@@ -320,7 +323,7 @@ async fn keep(
 /// The agent fetches what this node lacks.
 async fn remember_lacking(service: &Service, name: &ObjectName) {
     let (store, node, name) = (Arc::clone(&service.store), service.name.clone(), name.clone());
-    blocking(move || mark_dirty(&store, &node, &name)).await;
+    on_thread(move || mark_dirty(&store, &node, &name)).await;
 }
 
 /// An object's bytes, wherever they are: what COPY reads.

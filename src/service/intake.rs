@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 
-use super::blocking;
+use crate::disk::client_write;
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::response::{BodyError, ByteStream};
@@ -87,15 +87,15 @@ pub(super) async fn receive(
         limits.check_so_far(got)?;
         let ready = std::mem::replace(&mut held_back, piece);
         if !ready.is_empty() {
-            let (store, length) = (Arc::clone(store), limits.length);
-            spool = Some(blocking(move || append(&store, id, length, spool, &ready)).await?);
+            let (writer, length) = (Arc::clone(store), limits.length);
+            spool = Some(client_write(store, move || append(&writer, id, length, spool, &ready)).await?);
         }
     }
     limits.check_end(got)?;
-    let (store, name, length) = (Arc::clone(store), name.clone(), limits.length);
-    let finished = blocking(move || {
-        let prepared = append(&store, id, length, spool, &held_back)?.finish(&name, epoch)?;
-        Ok::<_, StoreError>((prepared, store.held(&name)?))
+    let (writer, name, length) = (Arc::clone(store), name.clone(), limits.length);
+    let finished = client_write(store, move || {
+        let prepared = append(&writer, id, length, spool, &held_back)?.finish(&name, epoch)?;
+        Ok::<_, StoreError>((prepared, writer.held(&name)?))
     });
     Ok(finished.await?)
 }

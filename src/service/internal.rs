@@ -2,7 +2,6 @@
 //! make it ask a third node.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -11,12 +10,14 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::refusal::text;
-use super::{IntakeError, OrderError, Service, blocking};
+use super::{IntakeError, OrderError, Service};
+use crate::clock;
 use crate::deliver;
+use crate::disk::on_thread;
 use crate::name::ObjectName;
+use crate::peer::envelope::{COMPLETE, CRC32, Envelope, EnvelopeError, SIGNATURE, VERSION, seal_answer};
 use crate::peer::message::{
-    self, BASE, COMPLETE, CONTROL_BYTES_MAX, CRC32, DoneAnswer, Envelope, EnvelopeError, Hello, HelloAnswer,
-    Missed, Operation, Refusal, VERSION, seal_answer,
+    BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal,
 };
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
@@ -79,7 +80,7 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, body: Byte
         log::warn!("a request without a valid signature is refused: {} {BASE}{path}", request.method);
         return text(StatusCode::FORBIDDEN, "not a node of this cluster");
     }
-    let question = request.headers.get(message::SIGNATURE).map_or(&b""[..], HeaderValue::as_bytes);
+    let question = request.headers.get(SIGNATURE).map_or(&b""[..], HeaderValue::as_bytes);
     let reply = match result {
         Ok(Reply::Copy(response)) => return sealed_copy(service, question, response),
         Ok(Reply::Control(body)) => (StatusCode::OK, body),
@@ -123,8 +124,7 @@ async fn perform(
     let envelope =
         Envelope::open(&service.signer, &request.headers, &request.method, path, control_body.as_deref())?;
     let map = service.map();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    envelope.check(&service.name, map.epoch(), map.fingerprint(), now)?;
+    envelope.check(&service.name, map.epoch(), map.fingerprint(), clock::seconds())?;
 
     let control_body = control_body.unwrap_or_default();
     match Operation::parse(&request.method, path).ok_or(InternalError::Operation)? {
@@ -148,7 +148,7 @@ async fn perform(
         }
         Operation::Drop(id) => {
             let store = Arc::clone(&service.store);
-            blocking(move || store.discard(id)).await;
+            on_thread(move || store.discard(id)).await;
             Ok(Reply::Control(control(&())))
         }
         Operation::Delete(name) => {
@@ -167,7 +167,7 @@ async fn perform(
 /// The own copy, with what a client asked of it. Never through the web server: it would drop the signature.
 async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Result<Reply, InternalError> {
     let (store, asked) = (Arc::clone(&service.store), name.clone());
-    let opened = blocking(move || {
+    let opened = on_thread(move || {
         let Some(replica) = store.open_replica(&asked)? else { return Ok(None) };
         let crc32 = store.checksum_of(&replica)?;
         Ok::<_, StoreError>(Some((replica, crc32)))

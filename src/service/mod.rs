@@ -8,22 +8,24 @@ mod get;
 mod intake;
 mod internal;
 mod lookups;
+mod prepare;
 mod put;
 mod refusal;
 mod upload;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use http::{HeaderValue, Method, StatusCode, header};
 
 pub use intake::IntakeError;
 pub use refusal::text as refusal_of;
 
+use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::config::{Access, Remote};
 use crate::deliver::DeliverSettings;
+use crate::disk::{client_write, on_thread};
 use crate::held::Held;
 use crate::name::{Exclude, ObjectName, Prefix, Target};
 use crate::peer::client::{PeerClient, PeerError};
@@ -43,6 +45,8 @@ use tokio_util::task::TaskTracker;
 const ALLOW: &str = "GET, HEAD, PUT, DELETE, POST, COPY, MOVE, OPTIONS";
 /// What webdfs keeps for itself below the root of every site.
 const RESERVED: &[u8] = b"/_webdfs/";
+/// Why a name is refused.
+const NOT_STORED: &str = "names like this are not stored here (exclude, or reserved for webdfs)";
 
 /// The settings the service needs.
 #[derive(Debug, Clone)]
@@ -187,8 +191,8 @@ impl Service {
                 return allowing(text(StatusCode::METHOD_NOT_ALLOWED, "folders exist by their files alone"));
             }
         };
-        if self.settings.exclude.matches(&name) {
-            return text(StatusCode::FORBIDDEN, "names like this are not stored here (exclude)");
+        if !self.may_hold(&name) {
+            return text(StatusCode::FORBIDDEN, NOT_STORED);
         }
         match request.method.as_str() {
             "PUT" => put::answer(self, request, &name, body).await,
@@ -203,7 +207,13 @@ impl Service {
             Target::Object(name) => name,
             Target::Folder(folder) => folder.join(self.settings.index.as_ref()?.as_bytes()).ok()?,
         };
-        (!self.settings.exclude.matches(&name)).then_some(name)
+        self.may_hold(&name).then_some(name)
+    }
+
+    /// Whether an object of this name may exist: it is not excluded, and its URL is not one of webdfs's own.
+    fn may_hold(&self, name: &ObjectName) -> bool {
+        let own = self.settings.prefix.url_path(name).as_bytes().starts_with(RESERVED);
+        !own && !self.settings.exclude.matches(name)
     }
 
     fn is_complete(&self) -> bool {
@@ -213,7 +223,7 @@ impl Service {
     /// What this node holds of a name, as it counts in a quorum.
     async fn own_answer(&self, name: &ObjectName) -> Result<HeldAnswer, StoreError> {
         let (store, name) = (Arc::clone(&self.store), name.clone());
-        let held = blocking(move || store.held(&name)).await?;
+        let held = client_write(&self.store, move || store.held(&name)).await?;
         Ok(HeldAnswer { held, complete: self.is_complete() })
     }
 
@@ -281,7 +291,7 @@ impl Service {
         order: &CommitOrder,
     ) -> Result<Outcome, OrderError> {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
-        let outcome = blocking(move || {
+        let outcome = client_write(&self.store, move || {
             check_clock(&store, &name, order.version, &from)?;
             let CommitOrder { version, crc32, length, for_client, .. } = order;
             let outcome = store.commit(&Commit { id, name: &name, version, crc32, length, for_client })?;
@@ -303,7 +313,7 @@ impl Service {
         order: &DeleteOrder,
     ) -> Result<Outcome, OrderError> {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
-        blocking(move || {
+        client_write(&self.store, move || {
             check_clock(&store, &name, order.version, &from)?;
             Ok(store.delete(&name, order.version, order.for_client)?)
         })
@@ -322,7 +332,7 @@ impl Service {
     /// Remembers that other nodes missed a write.
     async fn remember_missed(&self, name: &ObjectName, missed: Vec<NodeName>) {
         let (store, name) = (Arc::clone(&self.store), name.clone());
-        blocking(move || missed.iter().for_each(|node| mark_dirty(&store, node, &name))).await;
+        on_thread(move || missed.iter().for_each(|node| mark_dirty(&store, node, &name))).await;
     }
 }
 
@@ -333,7 +343,7 @@ fn check_clock(
     version: Version,
     from: &NodeName,
 ) -> Result<(), OrderError> {
-    let now = Version::from_time(SystemTime::now());
+    let now = clock::now();
     if is_acceptable(version, &Held::Nothing, now) || is_acceptable(version, &store.held(name)?, now) {
         return Ok(());
     }
@@ -344,14 +354,6 @@ fn check_clock(
 fn mark_dirty(store: &Store, node: &NodeName, name: &ObjectName) {
     if let Err(error) = store.mark_dirty(node, name) {
         log::warn!("{name} is not marked as missed by {node}: {error}");
-    }
-}
-
-/// Runs what waits for the disk on a thread for that.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(value) => value,
-        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 

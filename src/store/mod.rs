@@ -120,6 +120,11 @@ impl Store {
         &self.settings.root
     }
 
+    /// Whether client writes are synced.
+    pub fn durability(&self) -> Durability {
+        self.settings.durability
+    }
+
     fn check_mounted(&self) -> Result<(), StoreError> {
         if !self.settings.root_is_mount {
             return Ok(());

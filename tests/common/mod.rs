@@ -9,6 +9,8 @@ pub mod detour;
 pub mod fcgi;
 /// A raw HTTP/1.1 client.
 pub mod http;
+/// A FastCGI handler that does odd things.
+pub mod odd;
 /// Real processes that never outlive the test program.
 pub mod process;
 

@@ -16,6 +16,7 @@ use tokio::sync::Mutex;
 use super::batch::Batch;
 use super::exchange::{Exchange, Wanted};
 use super::server::ServeError;
+use super::slice::{Piece, take_piece};
 use crate::response::{ByteStream, FileSlice, Part, Response};
 
 /// Segments passed to one vectored write. The system allows 1,024; a window in full records takes half of this.
@@ -73,8 +74,14 @@ impl<W: AsyncWrite + Unpin> Sender<'_, W> {
 
     async fn send_file(&mut self, mut slice: FileSlice) -> Result<bool, ServeError> {
         while slice.length > 0 {
-            self.batch.push_file(&mut slice).map_err(ServeError::File)?;
-            if self.batch.is_full() && !self.flush_if_wanted().await? {
+            let wanted = match take_piece(&mut slice).await.map_err(ServeError::File)? {
+                Piece::Read(bytes) => self.send_bytes(bytes).await?,
+                Piece::Mapped(mapping) => {
+                    self.batch.push_mapping(mapping);
+                    !self.batch.is_full() || self.flush_if_wanted().await?
+                }
+            };
+            if !wanted {
                 return Ok(false);
             }
         }

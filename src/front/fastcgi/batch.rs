@@ -1,8 +1,8 @@
 //! An answer as records, ready for one vectored write.
 //!
-//! Here records are framed (FastCGI 1.0, sections 3.3, 5.3, 5.5 and 6.1) and file slices become mappings. Nothing here
-//! waits; `server` writes a batch and fills it again. Bytes of the answer are never copied, except those that are
-//! shorter than the bookkeeping for not copying them.
+//! Here records are framed (FastCGI 1.0, sections 3.3, 5.3, 5.5 and 6.1). Nothing here waits; `answer` fills a batch,
+//! writes it and fills it again. Bytes of the answer are not copied, except those that are fewer than the bookkeeping
+//! for not copying them.
 //!
 //! ```text
 //!   small       | header, "Status: 200 OK\r\n..."  |          | padding, header of the next record ... |
@@ -10,22 +10,19 @@
 //!   segments      Small                              Mapped     Small                                    Mapped
 //! ```
 
-use std::fs::File;
-use std::io::{self, IoSlice};
+use std::io::IoSlice;
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 
 use super::record::{CONTENT_MAX, HEADER_LENGTH, ProtocolStatus, RecordHeader, RecordType, end_request};
-use crate::response::FileSlice;
 use crate::sys::Mapping;
 
-/// A large answer is sent in windows: so much of it is mapped at a time. A file is cut at multiples of this.
-pub(super) const WINDOW: usize = 1 << 20;
-/// Content up to this is copied next to its header, where it costs less than a segment of its own; a slice of a file
-/// is read instead of mapped, because mapping, faulting in and unmapping few pages costs more than copying them.
+/// A batch of this many bytes is written before more is put in.
+const BYTES_MAX: usize = 1 << 20;
+/// Content up to this is copied next to its header, where it costs less than a segment of its own.
 pub(super) const SMALL: usize = 512;
 /// A batch of this many segments is written before more is put in, so that its list stays short.
 const SEGMENTS_MAX: usize = 64;
@@ -54,7 +51,7 @@ enum Segment {
     /// A piece of the answer in memory.
     Shared(Bytes),
     /// A piece of a mapped file.
-    Mapped(std::sync::Arc<Mapping>, Range<usize>),
+    Mapped(Arc<Mapping>, Range<usize>),
 }
 
 impl Segment {
@@ -101,25 +98,15 @@ impl Batch {
         }
     }
 
-    /// Takes the next window of `slice` off its front.
-    ///
-    /// # Errors
-    /// The file is shorter than the slice, or cannot be read.
-    pub(super) fn push_file(&mut self, slice: &mut FileSlice) -> io::Result<()> {
-        let to_boundary = WINDOW as u64 - slice.offset % WINDOW as u64;
-        let length = to_boundary.min(slice.length);
-        let taken = usize::try_from(length).expect("a window fits into memory");
-        if taken <= SMALL {
-            self.push_small(&read(&slice.file, slice.offset, taken)?);
-        } else {
-            match Mapping::new(&slice.file, slice.offset, taken) {
-                Ok(mapping) => self.push_mapping(mapping),
-                Err(_) => self.push_whole(read(&slice.file, slice.offset, taken)?.into()),
-            }
+    /// Takes all of a mapped piece of a file.
+    pub(super) fn push_mapping(&mut self, mapping: Mapping) {
+        let mapping = Arc::new(mapping);
+        let mut start = 0;
+        while start < mapping.length() {
+            let end = mapping.length().min(start + self.open_record());
+            self.push_segment(Segment::Mapped(mapping.clone(), start..end));
+            start = end;
         }
-        slice.offset += length;
-        slice.length -= length;
-        Ok(())
     }
 
     /// The answer is complete: the stream's end, and the end of the request.
@@ -132,7 +119,7 @@ impl Batch {
 
     /// Whether it is time to write what is in.
     pub(super) fn is_full(&self) -> bool {
-        self.bytes >= WINDOW || self.segments.len() >= SEGMENTS_MAX
+        self.bytes >= BYTES_MAX || self.segments.len() >= SEGMENTS_MAX
     }
 
     /// How much is in it.
@@ -200,25 +187,6 @@ impl Batch {
         }
     }
 
-    /// Puts all of `bytes` in, however much it is.
-    fn push_whole(&mut self, mut bytes: Bytes) {
-        while !bytes.is_empty() {
-            let length = self.open_record().min(bytes.len());
-            let piece = bytes.split_to(length);
-            self.push_segment(Segment::Shared(piece));
-        }
-    }
-
-    fn push_mapping(&mut self, mapping: Mapping) {
-        let mapping = std::sync::Arc::new(mapping);
-        let mut start = 0;
-        while start < mapping.length() {
-            let end = mapping.length().min(start + self.open_record());
-            self.push_segment(Segment::Mapped(mapping.clone(), start..end));
-            start = end;
-        }
-    }
-
     /// Puts content that lies elsewhere into the open record, which has room for it.
     fn push_segment(&mut self, segment: Segment) {
         let length = segment.length();
@@ -256,13 +224,6 @@ impl Batch {
             _ => self.segments.push(Segment::Small(start..self.small.len())),
         }
     }
-}
-
-/// `length` bytes of `file` from `offset` on.
-fn read(file: &File, offset: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = vec![0; length];
-    file.read_exact_at(&mut bytes, offset)?;
-    Ok(bytes)
 }
 
 #[cfg(test)]

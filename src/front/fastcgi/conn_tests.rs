@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::fuzz::{Outcome, feed};
+use super::fuzz::{Outcome, feed, fuzz_records};
 use super::*;
 
 const LIMITS: ConnectionLimits =
@@ -227,7 +227,7 @@ fn data_for_a_filter_is_ignored() {
 #[test]
 fn the_end_of_a_body_may_be_said_twice_but_nothing_may_follow_it() {
     let ended = [head(1), record(STDIN, 1, b""), record(STDIN, 1, b"")].concat();
-    assert_eq!(outcome_of(&[ended.clone()]).events, [request_event(1), Event::BodyEnd { id: 1 }]);
+    assert_eq!(outcome_of(std::slice::from_ref(&ended)).events, [request_event(1), Event::BodyEnd { id: 1 }]);
     assert!(matches!(error_of(&[ended, record(STDIN, 1, b"x")]), ProtocolError::OutOfPlace { id: 1, .. }));
 }
 

@@ -10,6 +10,7 @@
 //! | `conn` | records of one connection -> events; pure |
 //! | `batch` | an answer -> records for one vectored write |
 //! | `exchange` | what the connection and one of its requests share: the body on its way to the handler |
+//! | `slice` | pieces of a file: read or mapped |
 //! | `answer` | sends one response, batch by batch |
 //! | `server` | accepting, reading, running the handler |
 //!
@@ -22,6 +23,7 @@ mod exchange;
 pub mod pairs;
 pub mod record;
 mod server;
+mod slice;
 
 pub use self::conn::ProtocolError;
 pub use self::pairs::Params;

@@ -175,7 +175,7 @@ mod tests {
         let long = [b'v'; 128];
         let mut long_bytes = vec![1, 0x80, 0, 0, 128, b'n'];
         long_bytes.extend_from_slice(&long);
-        let table: &[(&[(&[u8], &[u8])], &[u8])] = &[
+        let table: &[(&[Pair<'_>], &[u8])] = &[
             (&[], b""),
             (&[(b"", b"")], b"\0\0"),
             (&[(b"", b"x")], b"\0\x01x"),

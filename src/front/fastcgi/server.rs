@@ -9,7 +9,7 @@
 //! **Who may stop what.** A handler is never dropped because the web server or its client went away: it may be in the
 //! middle of something that must be finished. It notices by [`BodyError::Cut`] if the body was still arriving, runs to
 //! its end, and its answer is thrown away; a stream that is being sent is dropped at once. Only the deadline after the
-//! stop signal drops handlers.
+//! stop signal drops handlers. A web server that closes its side of a connection counts as gone: none half-closes.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -225,7 +225,12 @@ where
     };
 
     open.iter().for_each(|(_, exchange)| exchange.reduce(Wanted::No));
-    while work.next().await.is_some() {}
+    // Handlers run to their end. Answers of the protocol itself are of no use any more, and might never be read.
+    while !open.is_empty()
+        && let Some((done, _)) = work.next().await
+    {
+        open.retain(|(id, _)| done != Some(*id));
+    }
     if matches!(end?, End::Finished) && connection.is_input_owed() {
         // Closing now could reset the connection under the answer: the web server is still writing.
         writer.lock().await.shutdown().await?;

@@ -1,0 +1,251 @@
+//! Phase one of storing an object: the body goes to every owner at once, with bounded buffers; each spools it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use http::StatusCode;
+use tokio::sync::mpsc;
+use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
+
+use super::Service;
+use super::intake::{IntakeError, Limits, gathered, receive};
+use super::upload::{Upload, UploadError};
+use crate::cluster::{ClusterMap, NodeIndex};
+use crate::deliver;
+use crate::disk::on_thread;
+use crate::name::ObjectName;
+use crate::peer::client::PeerError;
+use crate::peer::message::PrepareAnswer;
+use crate::response::{ByteStream, FileSlice};
+use crate::semantics::Expected;
+use crate::store::{SpoolId, StoreError};
+
+/// Pieces that may wait for one owner.
+const QUEUE_PIECES: usize = 4;
+/// An owner that takes no bytes for this long is dropped while enough others go on.
+const STALL: Duration = Duration::from_secs(5);
+/// How long owners have to say that they are prepared, after the end of the body.
+const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long the rest have once enough are prepared.
+const PREPARE_GRACE: Duration = Duration::from_secs(1);
+/// Why one owner did not take an upload in.
+#[derive(Debug, thiserror::Error)]
+enum BranchError {
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error(transparent)]
+    Intake(#[from] IntakeError),
+}
+
+impl BranchError {
+    fn is_full(&self) -> bool {
+        match self {
+            BranchError::Peer(error) => error.refusal() == Some(StatusCode::INSUFFICIENT_STORAGE),
+            BranchError::Intake(error) => matches!(error, IntakeError::Store(StoreError::Full { .. })),
+        }
+    }
+}
+
+type BranchAnswer = (NodeIndex, Result<PrepareAnswer, BranchError>);
+
+/// One owner that is taking the body in.
+struct Branch {
+    node: NodeIndex,
+    sender: mpsc::Sender<Bytes>,
+}
+
+/// Who is prepared, and what the body turned out to be.
+pub(super) struct PreparedUpload {
+    /// The owners that took it in, with what they held before.
+    pub answers: Vec<(NodeIndex, PrepareAnswer)>,
+    /// Checksum of the body.
+    pub crc32: u32,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
+/// Phase one: the body to every owner.
+pub(super) async fn prepare(
+    service: &Arc<Service>,
+    map: &Arc<ClusterMap>,
+    owners: &[NodeIndex],
+    id: SpoolId,
+    upload: Upload<'_>,
+) -> Result<PreparedUpload, UploadError> {
+    let needed = map.write_quorum();
+    let mut expected = Expected::from_headers(upload.headers)?;
+    let limits = Limits { length: upload.length, max: service.settings.object_max };
+    limits.check_so_far(upload.length.unwrap_or(0)).map_err(UploadError::Body)?;
+    let (length, body) = match upload.length {
+        Some(length) => (length, upload.body),
+        None => spooled_first(service, map, upload.name, limits, upload.body).await?,
+    };
+    let limits = Limits { length: Some(length), ..limits };
+
+    let mut answers: JoinSet<BranchAnswer> = JoinSet::new();
+    let mut branches: Vec<Branch> = owners
+        .iter()
+        .map(|node| branch(service, map, *node, (id, upload.name), length, &mut answers))
+        .collect();
+    let mut crc32 = crc32fast::Hasher::new();
+    let mut got = 0;
+    let mut body = gathered(body);
+    while let Some(piece) = body.next().await {
+        let piece = piece.map_err(|error| UploadError::Body(error.into()))?;
+        got += piece.len() as u64;
+        limits.check_so_far(got).map_err(UploadError::Body)?;
+        crc32.update(&piece);
+        if let Some(expected) = &mut expected {
+            expected.update(&piece);
+        }
+        pass_on(map, &mut branches, &piece).await;
+        if branches.len() < needed {
+            break;
+        }
+    }
+    let enough_left = branches.len() >= needed;
+    if enough_left {
+        limits.check_end(got).map_err(UploadError::Body)?;
+    }
+    drop(branches);
+    let crc32 = crc32.finalize();
+    let (answers, full) = prepared_answers(map, answers, needed, (crc32, length)).await;
+    if answers.len() < needed || !enough_left {
+        let prepared = answers.len();
+        drop_uploads(service, map, id, answers.into_iter().map(|(node, _)| node).collect());
+        return Err(UploadError::NotPrepared { prepared, needed, full });
+    }
+    if let Some(Err(error)) = expected.map(Expected::verify) {
+        drop_uploads(service, map, id, answers.into_iter().map(|(node, _)| node).collect());
+        return Err(error.into());
+    }
+    Ok(PreparedUpload { answers, crc32, length })
+}
+
+/// A body of unknown length is spooled here before it goes to the owners, since between nodes every body has a
+/// length. The spool lives as long as the returned stream.
+async fn spooled_first(
+    service: &Arc<Service>,
+    map: &ClusterMap,
+    name: &ObjectName,
+    limits: Limits,
+    body: ByteStream,
+) -> Result<(u64, ByteStream), UploadError> {
+    let id = SpoolId::random();
+    let store = &service.store;
+    let (prepared, _) =
+        receive(store, (id, name), map.epoch().get(), limits, body).await.map_err(UploadError::Body)?;
+    let opening = Arc::clone(store);
+    let file = on_thread(move || {
+        let file = opening.read_spool(id);
+        // The open file keeps the bytes; the name is not needed any more.
+        opening.discard(id);
+        file
+    });
+    let file = file.await.map_err(|error| UploadError::Body(error.into()))?;
+    Ok((prepared.length, deliver::file::stream(whole(file, prepared.length))))
+}
+
+fn whole(file: std::fs::File, length: u64) -> FileSlice {
+    FileSlice { file: Arc::new(file), offset: 0, length }
+}
+
+/// Starts taking the body in at one owner.
+fn branch(
+    service: &Arc<Service>,
+    map: &Arc<ClusterMap>,
+    node: NodeIndex,
+    (id, name): (SpoolId, &ObjectName),
+    length: u64,
+    answers: &mut JoinSet<BranchAnswer>,
+) -> Branch {
+    let (sender, receiver) = mpsc::channel::<Bytes>(QUEUE_PIECES);
+    let body: ByteStream = Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|piece| (Ok(piece), receiver))
+    }));
+    let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
+    answers.spawn(async move {
+        let answer = if node == service.own {
+            service.take_in(&map, (id, &name), Some(length), body).await.map_err(BranchError::from)
+        } else {
+            service.peers.prepare(&map, node, (id, &name), length, body).await.map_err(BranchError::from)
+        };
+        (node, answer)
+    });
+    Branch { node, sender }
+}
+
+/// Passes a piece on to every branch; those that take nothing for too long, or have failed, are dropped.
+async fn pass_on(map: &ClusterMap, branches: &mut Vec<Branch>, piece: &Bytes) {
+    let all_at_once = branches.iter().all(|branch| branch.sender.capacity() > 0);
+    if all_at_once {
+        branches.retain(|branch| branch.sender.try_send(piece.clone()).is_ok());
+        return;
+    }
+    let sent = join_all(branches.iter().map(|branch| branch.sender.send_timeout(piece.clone(), STALL))).await;
+    let mut sent = sent.into_iter();
+    branches.retain(|branch| {
+        let taken = sent.next().is_some_and(|sent| sent.is_ok());
+        if !taken {
+            log::warn!("node {} takes no bytes: the upload goes on without it", map.node(branch.node).name());
+        }
+        taken
+    });
+}
+
+/// Waits for the owners' answers; those whose bytes differ from ours do not count. Also says whether a full disk kept
+/// someone from preparing.
+async fn prepared_answers(
+    map: &ClusterMap,
+    mut waiting: JoinSet<BranchAnswer>,
+    needed: usize,
+    (crc32, length): (u32, u64),
+) -> (Vec<(NodeIndex, PrepareAnswer)>, bool) {
+    let mut answers = Vec::new();
+    let mut full = false;
+    let mut deadline = Instant::now() + PREPARE_TIMEOUT;
+    while let Ok(Some(joined)) = timeout_at(deadline, waiting.join_next()).await {
+        match joined {
+            Ok((node, Ok(answer))) if answer.crc32 == crc32 && answer.length == length => {
+                answers.push((node, answer));
+                if answers.len() == needed {
+                    deadline = deadline.min(Instant::now() + PREPARE_GRACE);
+                }
+            }
+            Ok((node, Ok(_))) => {
+                log::error!("node {} received other bytes than were sent", map.node(node).name())
+            }
+            Ok((_, Err(error))) => {
+                full |= error.is_full();
+                log::warn!("an owner does not take an upload: {error}");
+            }
+            Err(error) => log::error!("taking an upload in failed: {error}"),
+        }
+    }
+    (answers, full)
+}
+
+/// Tells owners to drop an upload. Nobody waits for it: one that is not told lets it expire.
+pub(super) fn drop_uploads(
+    service: &Arc<Service>,
+    map: &Arc<ClusterMap>,
+    id: SpoolId,
+    nodes: Vec<NodeIndex>,
+) {
+    for node in nodes {
+        let (service, map) = (Arc::clone(service), Arc::clone(map));
+        let background = service.background.clone();
+        background.spawn(async move {
+            if node == service.own {
+                let store = Arc::clone(&service.store);
+                on_thread(move || store.discard(id)).await;
+            } else {
+                service.peers.drop_upload(&map, node, id).await;
+            }
+        });
+    }
+}
