@@ -11,7 +11,8 @@ use common::{Call, Cluster, Connection, Detour, Front, Options, Way, fcgi, noise
 use http::Method;
 use webdfs::cluster::NodeName;
 use webdfs::config::{Secrets, load_map};
-use webdfs::peer::message::{Envelope, Operation};
+use webdfs::peer::envelope::Envelope;
+use webdfs::peer::message::Operation;
 use webdfs::peer::sign::Signer;
 
 on_both_fronts!(
