@@ -6,7 +6,9 @@ use std::os::unix::fs::MetadataExt;
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use common::{Answer, Call, Cluster, Connection, Front, Options, noise, shared};
+use common::{
+    Answer, Call, Cluster, Connection, Front, Options, assert_missing, assert_stored, noise, shared,
+};
 use sha2::Digest;
 
 on_both_fronts!(
@@ -20,11 +22,6 @@ on_both_fronts!(
     conditions_on_a_put_are_kept,
     conditions_on_a_delete_are_kept,
     a_body_that_is_not_what_its_digest_says_is_not_stored,
-    a_form_stores_its_files,
-    a_copy_is_another_object,
-    a_move_leaves_nothing_behind,
-    a_copy_does_not_overwrite_what_it_must_not,
-    a_destination_that_makes_no_sense_is_refused,
     methods_that_are_not_supported_are_named_in_no_answer,
     excluded_names_are_never_stored,
     part_of_an_object_cannot_be_put,
@@ -37,22 +34,6 @@ on_both_fronts!(
     a_connection_stays_in_step_whatever_is_refused_on_it,
     a_client_may_pause_in_the_middle,
 );
-
-#[track_caller]
-fn assert_missing(cluster: &Cluster, target: &str) {
-    for node in cluster.present() {
-        cluster.get(node, target).expect(404);
-        assert!(!cluster.has_file(node, target), "{target} on node {node}");
-    }
-}
-
-#[track_caller]
-fn assert_stored(cluster: &Cluster, target: &str, body: &[u8]) {
-    for node in cluster.present() {
-        let answer = cluster.get(node, target).expect(200);
-        assert!(answer.body == body, "the bytes of {target} through node {node}: {answer}");
-    }
-}
 
 fn the_first_put_creates_and_the_next_replaces(front: Front) {
     let cluster = shared(front);
@@ -227,116 +208,6 @@ fn a_body_that_is_not_what_its_digest_says_is_not_stored(front: Front) {
     assert_missing(&cluster, "/digest/garbage.jpg");
 }
 
-fn form(parts: &[(&str, &[u8])]) -> Call {
-    let mut body = Vec::new();
-    for (disposition, bytes) in parts {
-        body.extend(format!("--limit\r\nContent-Disposition: form-data; {disposition}\r\n\r\n").bytes());
-        body.extend(*bytes);
-        body.extend(b"\r\n");
-    }
-    body.extend(b"--limit--\r\n");
-    Call::new("POST", "/form/").header("Content-Type", "multipart/form-data; boundary=limit").body(body)
-}
-
-fn a_form_stores_its_files(front: Front) {
-    let cluster = shared(front);
-    let (one, two) = (noise(1, 200_000), noise(2, 50));
-    let call = form(&[
-        ("name=\"title\"", b"not a file"),
-        ("name=\"f\"; filename=\"one.jpg\"", &one),
-        ("name=\"f\"; filename=\"C:\\Pictures\\two two.jpg\"", &two),
-        ("name=\"f\"; filename=\"\"", b""),
-    ]);
-    let answer = cluster.send(0, &call).expect(201);
-    let said: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
-    assert_eq!(said["files"][0]["path"], "/form/one.jpg");
-    assert_eq!(said["files"][1]["path"], "/form/two%20two.jpg");
-    assert_eq!(said["files"].as_array().unwrap().len(), 2);
-    assert_stored(&cluster, "/form/one.jpg", &one);
-    assert_stored(&cluster, "/form/two%20two.jpg", &two);
-    // One of them must not be stored.
-    let call =
-        form(&[("name=\"f\"; filename=\"a.php\"", b"<?php"), ("name=\"f\"; filename=\"b.jpg\"", b"b")]);
-    let answer = cluster.send(1, &call);
-    assert!((400..500).contains(&answer.status), "{answer}");
-    assert_missing(&cluster, "/form/a.php");
-    assert_stored(&cluster, "/form/b.jpg", b"b");
-    cluster.send(2, &form(&[("name=\"title\"", b"no file at all")])).expect(400);
-    let wrong = Call::new("POST", "/form/").header("Content-Type", "text/plain").body("x");
-    cluster.send(0, &wrong).expect(415);
-    let to_file = Call::new("POST", "/form/one.jpg").body("x");
-    assert_eq!(cluster.send(0, &to_file).expect(405).header("Allow"), Some(ALLOW));
-}
-
-fn to(method: &str, from: &str, destination: &str) -> Call {
-    Call::new(method, from).header("Destination", destination)
-}
-
-fn a_copy_is_another_object(front: Front) {
-    let cluster = shared(front);
-    let body = noise(1, 300_000);
-    let original = cluster.put(0, "/copy/a.jpg", body.clone()).expect(201);
-    let copied = cluster.send(1, &to("COPY", "/copy/a.jpg", "http://example.com/copy/b%20c.jpg")).expect(201);
-    assert_ne!(copied.header("Webdfs-Replicas"), None);
-    assert_stored(&cluster, "/copy/b%20c.jpg", &body);
-    cluster.send(2, &to("COPY", "/copy/a.jpg", "/copy/b%20c.jpg")).expect(204);
-    cluster.delete(0, "/copy/b%20c.jpg").expect(204);
-    assert_stored(&cluster, "/copy/a.jpg", &body);
-    assert_eq!(cluster.get(0, "/copy/a.jpg").etag(), original.etag());
-}
-
-fn a_move_leaves_nothing_behind(front: Front) {
-    let cluster = shared(front);
-    cluster.put(0, "/move/a.jpg", "moved").expect(201);
-    cluster.send(1, &to("MOVE", "/move/a.jpg", "/move/there/b.jpg")).expect(201);
-    assert_missing(&cluster, "/move/a.jpg");
-    assert_stored(&cluster, "/move/there/b.jpg", b"moved");
-    cluster.send(1, &to("MOVE", "/move/a.jpg", "/move/c.jpg")).expect(404);
-}
-
-fn a_copy_does_not_overwrite_what_it_must_not(front: Front) {
-    let cluster = shared(front);
-    cluster.put(0, "/overwrite/a.jpg", "a").expect(201);
-    cluster.put(0, "/overwrite/b.jpg", "b").expect(201);
-    for method in ["COPY", "MOVE"] {
-        let call = to(method, "/overwrite/a.jpg", "/overwrite/b.jpg").header("Overwrite", "F");
-        cluster.send(1, &call).expect(412);
-        assert_stored(&cluster, "/overwrite/b.jpg", b"b");
-        assert_stored(&cluster, "/overwrite/a.jpg", b"a");
-    }
-    let call = to("MOVE", "/overwrite/a.jpg", "/overwrite/b.jpg").header("Overwrite", "T");
-    cluster.send(1, &call).expect(204);
-    assert_stored(&cluster, "/overwrite/b.jpg", b"a");
-    assert_missing(&cluster, "/overwrite/a.jpg");
-}
-
-fn a_destination_that_makes_no_sense_is_refused(front: Front) {
-    let cluster = shared(front);
-    cluster.put(0, "/destination/a.jpg", "a").expect(201);
-    let wrong = [
-        ("", 400),
-        ("/", 400),
-        ("/destination/", 400),
-        ("/../etc/passwd", 400),
-        ("/a%00b", 400),
-        ("/a%2Fb", 400),
-        ("/.webdfs/node.toml", 400),
-        ("/destination/a.php", 403),
-        ("/destination/a.jpg", 403),
-        ("mailto:a@example.com", 400),
-    ];
-    for (destination, status) in wrong {
-        for method in ["COPY", "MOVE"] {
-            let answer = cluster.send(0, &to(method, "/destination/a.jpg", destination));
-            assert_eq!(answer.status, status, "{method} to {destination:?}: {answer}");
-        }
-    }
-    for method in ["COPY", "MOVE"] {
-        cluster.send(0, &Call::new(method, "/destination/a.jpg")).expect(400);
-    }
-    assert_stored(&cluster, "/destination/a.jpg", b"a");
-}
-
 const ALLOW: &str = "GET, HEAD, PUT, DELETE, POST, COPY, MOVE, OPTIONS";
 
 fn methods_that_are_not_supported_are_named_in_no_answer(front: Front) {
@@ -396,9 +267,9 @@ fn who_is_not_allowed_writes_nothing(front: Front) {
     let calls = [
         Call::new("PUT", "/a.jpg").body("a"),
         Call::new("DELETE", "/a.jpg"),
-        form(&[("name=\"f\"; filename=\"one.jpg\"", b"1")]),
-        to("COPY", "/a.jpg", "/b.jpg"),
-        to("MOVE", "/a.jpg", "/b.jpg"),
+        Call::form("/form/", &[("name=\"f\"; filename=\"one.jpg\"", b"1")]),
+        Call::new("COPY", "/a.jpg").header("Destination", "/b.jpg"),
+        Call::new("MOVE", "/a.jpg").header("Destination", "/b.jpg"),
     ];
     // What a client says about itself counts for nothing.
     let forged = [("X-Forwarded-For", "10.0.0.1"), ("Remote-User", "ada"), ("REMOTE_ADDR", "10.0.0.1")];

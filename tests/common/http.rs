@@ -68,6 +68,18 @@ impl Call {
         Self { method: method.to_owned(), target: target.to_owned(), headers: Vec::new(), body: None }
     }
 
+    /// A form as a browser posts it: the parts' dispositions and bytes.
+    pub fn form(target: &str, parts: &[(&str, &[u8])]) -> Self {
+        let mut body = Vec::new();
+        for (disposition, bytes) in parts {
+            body.extend(format!("--limit\r\nContent-Disposition: form-data; {disposition}\r\n\r\n").bytes());
+            body.extend(*bytes);
+            body.extend(b"\r\n");
+        }
+        body.extend(b"--limit--\r\n");
+        Self::new("POST", target).header("Content-Type", "multipart/form-data; boundary=limit").body(body)
+    }
+
     pub fn header(mut self, name: &str, value: &str) -> Self {
         self.headers.push((name.to_owned(), value.to_owned()));
         self

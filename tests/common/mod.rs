@@ -9,16 +9,22 @@ pub mod detour;
 pub mod fcgi;
 /// A raw HTTP/1.1 client.
 pub mod http;
+/// What must be as it was after something went wrong.
+pub mod kept;
 /// A FastCGI handler that does odd things.
 pub mod odd;
 /// Real processes that never outlive the test program.
 pub mod process;
+/// What a cluster starts with.
+pub mod setup;
 
 use std::time::{Duration, Instant};
 
-pub use cluster::{Cluster, Front, Options, shared};
+pub use cluster::{Cluster, Front, shared};
 pub use detour::{Detour, Way};
 pub use http::{Answer, Call, Connection};
+pub use kept::{Kept, assert_missing, assert_nothing, assert_stored};
+pub use setup::Options;
 
 /// Long enough for any machine; only a failing test waits for all of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);
