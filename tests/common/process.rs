@@ -1,0 +1,161 @@
+//! Real processes. Each ends when its guard is dropped; and if the test program dies first, however it dies, a small
+//! watchdog (a shell at the other end of a pipe) ends them and removes their folders.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, OnceLock};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// How long a process may take to end by itself before it is killed.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// A running process.
+#[derive(Debug)]
+pub struct Process {
+    child: Child,
+    /// Whether it is stopped (SIGSTOP).
+    paused: bool,
+}
+
+impl Process {
+    /// Starts a command; what it prints is added to the file `log`.
+    pub fn start(command: &mut Command, log: &Path) -> Self {
+        let log = File::options().create(true).append(true).open(log).expect("the log can be opened");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a descriptor"))
+            .stderr(log)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
+        tell_watchdog(&format!("+ {}", child.id()));
+        Self { child, paused: false }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.child.id() as i32).expect("a process id");
+        // One that has ended and was not waited for still takes signals.
+        kill_process(pid, signal).expect("the process is ours");
+    }
+
+    /// SIGSTOP: it takes connections (the system does) and never answers.
+    pub fn pause(&mut self) {
+        self.signal(Signal::STOP);
+        self.paused = true;
+    }
+
+    pub fn resume(&mut self) {
+        self.signal(Signal::CONT);
+        self.paused = false;
+    }
+
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the process is ours")
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut ended = None;
+        super::wait_until("a process ends", || {
+            ended = self.ended();
+            ended.is_some()
+        });
+        ended.expect("just seen")
+    }
+
+    /// SIGKILL: nothing is finished.
+    pub fn kill(mut self) {
+        self.child.kill().expect("the process is ours");
+        self.child.wait().expect("the process is ours");
+    }
+
+    /// Its private memory that no file is behind (RssAnon), in bytes; `None` once it has ended.
+    pub fn private_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+        Some(line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            if self.paused {
+                self.signal(Signal::CONT);
+            }
+            self.signal(Signal::TERM);
+            let deadline = Instant::now() + GRACE;
+            while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+                if Instant::now() > deadline {
+                    let _ = self.child.kill();
+                    let _ = self.child.wait();
+                    break;
+                }
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+        tell_watchdog(&format!("- {}", self.child.id()));
+    }
+}
+
+/// A temporary folder that goes away with the test program at the latest.
+#[derive(Debug)]
+pub struct Dir(tempfile::TempDir);
+
+impl Dir {
+    pub fn new() -> Self {
+        let dir = tempfile::Builder::new().prefix("webdfs-test-").tempdir().expect("a temporary folder");
+        tell_watchdog(&format!("d {}", dir.path().display()));
+        Self(dir)
+    }
+
+    pub fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub fn join(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.0.path().join(path)
+    }
+}
+
+/// Reads lines: `+ PID` started, `- PID` ended, `d FOLDER` made. At the end of its input it ends what is left.
+const WATCHDOG: &str = r#"
+pids=' ' dirs=''
+while read -r what value; do
+    case $what in
+    +) pids="$pids$value " ;;
+    -) pids="${pids%% $value *} ${pids#* $value }" ;;
+    d) dirs="$dirs $value" ;;
+    esac
+done
+for pid in $pids; do kill -CONT $pid; kill -TERM $pid; done
+for pid in $pids; do
+    tries=0
+    while kill -0 $pid && [ $tries -lt 30 ]; do tries=$((tries + 1)); sleep 0.1; done
+    kill -KILL $pid
+done
+[ -z "$dirs" ] || rm -rf $dirs
+"#;
+
+#[expect(clippy::zombie_processes, reason = "the watchdog outlives this program")]
+fn tell_watchdog(line: &str) {
+    static INPUT: OnceLock<Mutex<ChildStdin>> = OnceLock::new();
+    let input = INPUT.get_or_init(|| {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", WATCHDOG]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        // A group of its own, so that Ctrl-C does not end it.
+        let mut child = shell.process_group(0).spawn().expect("a shell");
+        Mutex::new(child.stdin.take().expect("a pipe"))
+    });
+    let mut input = input.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    writeln!(input, "{line}").expect("the watchdog reads");
+}

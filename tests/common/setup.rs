@@ -1,0 +1,140 @@
+//! The files that a cluster starts with: the map, each node's settings and secret, and an nginx around the shipped
+//! configuration.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use super::cluster::{Cluster, Front};
+
+/// The cluster secret.
+pub const SECRET: &str = "a secret for tests, and for nothing else";
+
+/// What a cluster is like.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub nodes: usize,
+    pub replicas: usize,
+    pub write_quorum: usize,
+    pub durability: &'static str,
+    /// `[write] allow`, as TOML.
+    pub allow: &'static str,
+    /// `[write] reserve`.
+    pub reserve: &'static str,
+    /// More lines for `[write]`.
+    pub write: &'static str,
+    /// More lines for `[deliver]`.
+    pub deliver: &'static str,
+    /// More lines for the top of node.toml.
+    pub top: &'static str,
+    /// Nodes that are in the map but are never started: something else may listen there.
+    pub absent: &'static [usize],
+    /// Nodes that the others reach at their [`detour_address`](Cluster::detour_address), where the test listens.
+    pub detour: &'static [usize],
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            nodes: 3,
+            replicas: 3,
+            write_quorum: 2,
+            durability: "none",
+            allow: r#"["127.0.0.0/8"]"#,
+            reserve: "0B",
+            write: "",
+            deliver: "",
+            top: "",
+            absent: &[],
+            detour: &[],
+        }
+    }
+}
+
+impl Cluster {
+    pub(super) fn cluster_toml(&self) -> String {
+        let Options { nodes, replicas, write_quorum, detour, .. } = &self.options;
+        let mut map = format!("epoch = 1\nreplicas = {replicas}\nwrite_quorum = {write_quorum}\n");
+        map.push_str("[[subcluster]]\nname = \"first\"\n");
+        for node in 0..*nodes {
+            let host = if detour.contains(&node) { self.detour_address(node) } else { self.address(node) };
+            let _ = write!(map, "[[subcluster.node]]\nname = \"{}\"\n", self.name(node));
+            let _ = writeln!(map, "url = \"http://{host}/_webdfs\"");
+            let _ = writeln!(map, "public_url = \"http://{}\"", self.address(node));
+        }
+        map
+    }
+
+    /// Writes what a node needs to start.
+    pub(super) fn configure(&self, node: usize) {
+        fs::create_dir_all(self.root(node)).expect("a folder");
+        self.write_secret(node, SECRET);
+        self.write_config(node, self.options.allow);
+        if self.front != Front::Embedded {
+            self.configure_nginx(node);
+        }
+    }
+
+    /// Writes a node's secret.
+    pub fn write_secret(&self, node: usize, secret: &str) {
+        write_private(&self.node_dir(node).join("secret"), secret);
+    }
+
+    /// Writes a node's `node.toml`, with `allow` as given.
+    pub fn write_config(&self, node: usize, allow: &str) {
+        let Options { durability, reserve, write, deliver, top, .. } = &self.options;
+        let (name, side) = (self.name(node), self.side_address(node));
+        let fcgi = if self.front == Front::Embedded { "" } else { "fcgi = \"unix:webdfs.sock\"\n" };
+        let text = format!(
+            "name = \"{name}\"\nmap = \"../cluster.toml\"\nroot = \"root\"\nfront = \"nginx\"\n\
+             durability = \"{durability}\"\n{top}\n\
+             [listen]\n{fcgi}http = \"{side}\"\n\
+             [deliver]\n{deliver}\n\
+             [write]\nallow = {allow}\nreserve = \"{reserve}\"\n{write}\n"
+        );
+        fs::write(self.config(node), text).expect("node.toml is written");
+    }
+
+    /// An nginx for one node: the shipped files, with what they leave to the site around them.
+    fn configure_nginx(&self, node: usize) {
+        let dir = self.node_dir(node);
+        let shipped = |name: &str| {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("nginx").join(name);
+            fs::read_to_string(path).expect("the shipped file")
+        };
+        let http = shipped("webdfs-http.conf");
+        let socket = format!("unix:{}", dir.join("webdfs.sock").display());
+        assert!(http.contains("unix:/run/webdfs/webdfs.sock"), "the shipped file names the socket");
+        fs::write(dir.join("webdfs-http.conf"), http.replace("unix:/run/webdfs/webdfs.sock", &socket))
+            .expect("a file is written");
+        fs::write(dir.join("webdfs.conf"), shipped("webdfs.conf")).expect("a file is written");
+
+        let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
+        let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
+            .map(|kind| format!("    {kind}_temp_path temp-{kind};\n"))
+            .concat();
+        let (listen, root) = (self.address(node), self.root(node));
+        let locations = match self.front {
+            Front::Responder => "location / { error_page 418 = @webdfs; return 418; }\n        ",
+            _ => "",
+        };
+        let conf = format!(
+            "daemon off;\n{user}\nworker_processes 1;\npid nginx.pid;\n\
+             error_log nginx-error.log warn;\n\
+             events {{ worker_connections 2048; }}\n\
+             http {{\n    access_log off;\n    include /etc/nginx/mime.types;\n{temp}\
+             \x20   include webdfs-http.conf;\n\
+             \x20   server {{\n        listen {listen};\n        root {root};\n        {locations}include webdfs.conf;\n    }}\n}}\n",
+            root = root.display()
+        );
+        fs::write(dir.join("nginx.conf"), conf).expect("nginx.conf is written");
+    }
+}
+
+fn write_private(path: &Path, text: &str) {
+    use std::io::Write;
+    let mut file =
+        fs::File::options().create(true).truncate(true).write(true).mode(0o600).open(path).expect("a file");
+    file.write_all(text.as_bytes()).expect("a file is written");
+}

@@ -1,0 +1,88 @@
+//! Several webdfs processes on one root, as web servers start them.
+
+mod common;
+
+use std::process::Command;
+
+use common::process::Process;
+use common::{Call, Cluster, Front, Options, fcgi, noise, wait_until};
+
+/// Another process on the root of a node, with a FastCGI socket of its own.
+fn another(cluster: &Cluster, node: usize, name: &str) -> (Process, std::path::PathBuf) {
+    let dir = cluster.root(node).parent().unwrap().to_path_buf();
+    let socket = dir.join(format!("{name}.sock"));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    command.arg("serve").arg("--config").arg(cluster.config(node));
+    command.arg("--fcgi").arg(format!("unix:{}", socket.display()));
+    let process = Process::start(&mut command, &dir.join(format!("{name}.log")));
+    wait_until("it listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
+    (process, socket)
+}
+
+fn request(socket: &std::path::Path, method: &str, target: &str, body: &[u8]) -> fcgi::Reply {
+    let stream = std::os::unix::net::UnixStream::connect(socket).unwrap();
+    stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+    let length = body.len().to_string();
+    let pairs = [
+        ("REQUEST_METHOD", method),
+        ("REQUEST_URI", target),
+        ("CONTENT_LENGTH", &length),
+        ("REMOTE_ADDR", "127.0.0.1"),
+    ];
+    fcgi::Client::new(stream).put(&pairs, body)
+}
+
+#[test]
+fn processes_on_one_root_serve_the_same_and_one_does_the_background_work() {
+    let cluster = Cluster::start(Front::Nginx, Options::default());
+    let (second, socket) = another(&cluster, 0, "second");
+    wait_until("the second knows what is missing", || {
+        request(&socket, "GET", "/missing.jpg", b"").status() == 404
+    });
+    let body = noise(1, 50_000);
+    assert_eq!(request(&socket, "PUT", "/shared/a.jpg", &body).status(), 201);
+    assert!(cluster.get(0, "/shared/a.jpg").expect(200).body == body);
+    cluster.put(0, "/shared/b.jpg", "b").expect(201);
+    assert_eq!(request(&socket, "GET", "/shared/b.jpg", b"").body(), b"b");
+    cluster.delete(0, "/shared/b.jpg").expect(204);
+    assert_eq!(request(&socket, "GET", "/shared/b.jpg", b"").status(), 404);
+
+    // The first does the background work and has the embedded front; when it dies, the second takes both over.
+    cluster.kill_webdfs(0);
+    let at = cluster.side_address(0);
+    wait_until("the second has the embedded front", || {
+        Call::new("GET", "/shared/a.jpg").try_send(at).is_ok_and(|answer| answer.body == body)
+    });
+    cluster.kill(1);
+    assert_eq!(request(&socket, "PUT", "/shared/c.jpg", b"c").status(), 201);
+    cluster.restart(1);
+    cluster.wait_until_ready(1);
+    // Replayed by node 0 or 2, whoever is faster; node 0's marks go only if its second process works.
+    wait_until("node 1 has what it missed", || cluster.has_file(1, "/shared/c.jpg"));
+    let dirty = cluster.root(0).join(".webdfs/dirty").join(cluster.name(1));
+    wait_until("no mark is left", || dirty.read_dir().is_ok_and(|mut marks| marks.next().is_none()));
+    drop(second);
+    cluster.restart(0);
+    cluster.wait_until_ready(0);
+    assert!(cluster.get(0, "/shared/a.jpg").expect(200).body == body);
+}
+
+#[test]
+fn uploads_of_a_process_that_died_are_swept_by_another() {
+    let cluster = Cluster::start(Front::Nginx, Options::default());
+    let (second, socket) = another(&cluster, 0, "second");
+    let stream = std::os::unix::net::UnixStream::connect(&socket).unwrap();
+    let mut client = fcgi::Client::new(stream);
+    let pairs = [
+        ("REQUEST_METHOD", "PUT"),
+        ("REQUEST_URI", "/swept/a.jpg"),
+        ("CONTENT_LENGTH", "1000000"),
+        ("REMOTE_ADDR", "127.0.0.1"),
+    ];
+    client.send(&[fcgi::begin(1, true), fcgi::params(1, &pairs)].concat());
+    client.send_body(1, &noise(1, 500_000));
+    wait_until("the upload is on its way", || (0..3).all(|node| !cluster.spools(node).is_empty()));
+    second.kill();
+    wait_until("the upload is dropped", || (0..3).all(|node| cluster.spools(node).is_empty()));
+    (0..3).for_each(|node| drop(cluster.get(node, "/swept/a.jpg").expect(404)));
+}
