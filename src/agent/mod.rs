@@ -115,6 +115,7 @@ impl Agent {
             for expired in &swept.expired {
                 store.mark_dirty(&name, expired)?;
             }
+            store.keep_ballast()?;
             Ok::<_, StoreError>(swept)
         });
         match swept.await {

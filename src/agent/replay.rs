@@ -128,14 +128,14 @@ impl Agent {
             Step::Nothing => Ok(()),
             Step::SendCopy => self.send_copy(node, name).await,
             Step::SendTombstone(version) => {
-                let order = DeleteOrder { version, for_client: false };
+                let order = DeleteOrder { version };
                 self.peers.delete(&self.map, node, name, &order).await?;
                 Ok(())
             }
             Step::FetchCopy => self.fetch_copy(node, name).await,
             Step::TakeTombstone(version) => {
                 let (store, name) = (Arc::clone(&self.store), name.clone());
-                on_thread(move || store.delete(&name, version, false)).await?;
+                on_thread(move || store.delete(&name, version)).await?;
                 Ok(())
             }
         }

@@ -160,8 +160,6 @@ pub struct CommitOrder {
 pub struct DeleteOrder {
     /// The tombstone's version.
     pub version: Version,
-    /// Whether a client waits for it.
-    pub for_client: bool,
 }
 
 /// Nodes that missed a write.

@@ -101,8 +101,7 @@ pub(super) async fn delete(
         return Err(DeleteError::Missing);
     }
 
-    let now = clock::now();
-    let order = DeleteOrder { version: version::choose(now, &newest, None), for_client: true };
+    let order = DeleteOrder { version: version::choose(clock::now(), &newest, None) };
     let orders = owners.iter().map(|&node| -> Order {
         let (service, map, name, order) =
             (Arc::clone(service), Arc::clone(&map), name.clone(), order.clone());

@@ -22,7 +22,7 @@ use crate::version::Version;
 
 /// What the store does to its root. Paths are relative to the root.
 pub trait Calls: Send + Sync + 'static {
-    /// Makes a folder; its parent exists. `AlreadyExists` if anything has that name.
+    /// Makes a folder of exactly that mode; its parent exists. `AlreadyExists` if anything has that name.
     fn make_folder(&self, path: &Path, mode: u32) -> io::Result<()>;
     /// Makes an empty file that must not exist yet, open for writing and reading.
     fn create(&self, path: &Path, mode: u32) -> io::Result<File>;
@@ -179,7 +179,17 @@ impl RealCalls {
 
 impl Calls for RealCalls {
     fn make_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
-        self.root.in_parent(path, |folder, name| mkdirat(folder, name, Mode::from_raw_mode(mode)))
+        let mode = Mode::from_raw_mode(mode);
+        self.root.in_parent(path, |parent, name| {
+            mkdirat(parent, name, mode)?;
+            // As in `create`. Whoever removed it meanwhile, because it was empty, spares us the rest.
+            let made = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+            match openat(parent, name, made, Mode::empty()) {
+                Ok(folder) if fstat(&folder)?.st_mode & 0o7777 != mode.as_raw_mode() => fchmod(&folder, mode),
+                Ok(_) | Err(Errno::NOENT) => Ok(()),
+                Err(error) => Err(error),
+            }
+        })
     }
 
     fn create(&self, path: &Path, mode: u32) -> io::Result<File> {
@@ -233,5 +243,65 @@ impl Calls for RealCalls {
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
         self.root.in_parent(path, |folder, name| unlinkat(folder, name, AtFlags::REMOVEDIR))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    /// The root with and without openat2.
+    fn both(path: &Path) -> [RootFolder; 2] {
+        let old = RootFolder::open(path, false).unwrap();
+        old.no_openat2.store(true, Ordering::Relaxed);
+        [RootFolder::open(path, false).unwrap(), old]
+    }
+
+    #[test]
+    fn files_open_beneath_the_root_and_links_do_not_whether_or_not_the_kernel_has_openat2() {
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("x"), b"secret").unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(folder.path().join("a/b")).unwrap();
+        std::fs::write(folder.path().join("a/b/x"), b"inside").unwrap();
+        symlink(outside.path(), folder.path().join("out")).unwrap();
+        symlink("a/b/x", folder.path().join("near")).unwrap();
+        symlink("a", folder.path().join("a2")).unwrap();
+        for root in both(folder.path()) {
+            let opened = |path: &str| root.open_beneath(Path::new(path), READ, 0);
+            let mut text = String::new();
+            File::from(opened("a/b/x").unwrap()).read_to_string(&mut text).unwrap();
+            assert_eq!(text, "inside");
+            for path in ["out/x", "near", "a2/b/x", "../x", "a/../../x", "/etc/passwd", "missing", "a/b/x/y"]
+            {
+                assert!(opened(path).is_err(), "{path} opens, {root:?}");
+            }
+            assert!(root.open_beneath(Path::new("a"), OFlags::RDONLY | OFlags::DIRECTORY, 0).is_ok());
+            assert!(root.stat(Path::new("near")).is_ok(), "what is looked at is the link");
+            assert!(root.stat(Path::new("out/x")).is_err());
+        }
+    }
+
+    #[test]
+    fn every_call_works_without_openat2() {
+        let folder = tempfile::tempdir().unwrap();
+        let [_, old] = both(folder.path());
+        let calls = RealCalls::new(std::sync::Arc::new(old));
+        let [a, x, y] = ["a", "a/x", "y"].map(Path::new);
+        calls.make_folder(a, 0o750).unwrap();
+        let file = calls.create(x, 0o640).unwrap();
+        calls.write(&file, x, b"bytes").unwrap();
+        assert!(calls.create(x, 0o640).is_err(), "it is there already");
+        calls.sync_file(&file, x).unwrap();
+        calls.rename(x, y).unwrap();
+        calls.sync_folder(a).unwrap();
+        calls.sync_folder(Path::new("")).unwrap();
+        calls.remove_folder(a).unwrap();
+        assert_eq!(std::fs::read(folder.path().join("y")).unwrap(), b"bytes");
+        calls.unlink(y).unwrap();
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
     }
 }

@@ -3,7 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Why the store could not do something. Whatever the variant, nothing that was stored before is changed.
+/// Why the store could not do something. Nothing that was stored before is changed then, except by a write whose last
+/// sync failed: its outcome is unknown, and a repeat settles it.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// A call failed. The request that met it fails; others may go on.
@@ -23,7 +24,7 @@ pub enum StoreError {
         root: PathBuf,
     },
     /// There is no complete upload of that name, checksum and length to commit: it was never prepared here, has
-    /// expired, or was committed already. The sender prepares again.
+    /// expired, or lost bytes when the machine stopped. The sender prepares again.
     #[error("no upload is prepared under this id, name and checksum")]
     NotPrepared,
     /// A sync failed earlier. Writes are refused until the process is started anew, which looks at the disk afresh.

@@ -3,7 +3,7 @@
 //! A new file's name is durable only when every folder above it is. Whoever made a folder syncs its parent, but
 //! another writer may use that folder before. So each process remembers which folders it knows to be durable and
 //! syncs the parents of all others. A folder is remembered by path, inode and birth time: one that was removed and
-//! made anew is another.
+//! made anew is another. Where folders have no birth time, none is remembered.
 
 use std::collections::HashMap;
 use std::io;
@@ -37,6 +37,10 @@ impl SyncedFolders {
         }
         folders.insert(path.to_owned(), incarnation);
     }
+
+    fn forget(&self, path: &Path) {
+        self.0.lock().expect("no holder panics").remove(path);
+    }
 }
 
 impl Store {
@@ -66,9 +70,26 @@ impl Store {
         for folder in parent.ancestors().take_while(|folder| !folder.as_os_str().is_empty()) {
             let incarnation =
                 incarnation(&self.root, folder).map_err(|source| self.io("look at", folder, source))?;
-            if !self.synced_folders.contains(folder, incarnation) {
-                self.sync_folder(folder.parent().unwrap_or(Path::new("")))?;
+            if incarnation.is_some_and(|known| self.synced_folders.contains(folder, known)) {
+                continue;
+            }
+            self.sync_folder(folder.parent().unwrap_or(Path::new("")))?;
+            if let Some(incarnation) = incarnation {
                 self.synced_folders.remember(folder, incarnation);
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes it durable that nothing has the name `path` any more. Someone else may have removed its folder since,
+    /// because it was empty; then that is what has to be durable.
+    pub(super) fn sync_removal(&self, path: &Path) -> Result<(), StoreError> {
+        for folder in path.ancestors().skip(1) {
+            match self.calls.sync_folder(folder) {
+                Err(error)
+                    if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+                Err(source) => return Err(self.sync_error(folder, source)),
+                Ok(()) => break,
             }
         }
         Ok(())
@@ -80,13 +101,15 @@ impl Store {
             if self.calls.remove_folder(folder).is_err() {
                 break;
             }
+            self.synced_folders.forget(folder);
         }
     }
 }
 
-fn incarnation(root: &RootFolder, folder: &Path) -> io::Result<Incarnation> {
+fn incarnation(root: &RootFolder, folder: &Path) -> io::Result<Option<Incarnation>> {
     root.in_parent(folder, |parent, name| {
         let stat = statx(parent, name, AtFlags::SYMLINK_NOFOLLOW, StatxFlags::INO | StatxFlags::BTIME)?;
-        Ok((stat.stx_ino, stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec))
+        let born = stat.stx_mask & StatxFlags::BTIME.bits() != 0;
+        Ok(born.then_some((stat.stx_ino, stat.stx_btime.tv_sec, stat.stx_btime.tv_nsec)))
     })
 }

@@ -6,7 +6,6 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::layout;
-use super::spool::SpoolId;
 use super::{Store, StoreError};
 use crate::cluster::NodeName;
 
@@ -30,6 +29,11 @@ impl Store {
     /// # Errors
     /// [`StoreError::OtherNode`] for another node's root, [`StoreError::Damaged`] for an unreadable file.
     pub fn identify(&self, name: &NodeName) -> Result<Identity, StoreError> {
+        if let Some(identity) = self.identity(name)? {
+            return Ok(identity);
+        }
+        // Several processes may start at once on a new root, and one of them may find it complete.
+        let _lock = self.lock_identity()?;
         if let Some(identity) = self.identity(name)? {
             return Ok(identity);
         }
@@ -63,8 +67,9 @@ impl Store {
     /// # Errors
     /// When the disk fails.
     pub fn mark_complete(&self, name: &NodeName) -> Result<(), StoreError> {
-        let identity = Identity { complete: true, ..self.identify(name)? };
-        self.write_identity(&identity)
+        let identity = self.identify(name)?;
+        let _lock = self.lock_identity()?;
+        self.write_identity(&Identity { complete: true, ..identity })
     }
 
     fn read_identity(&self) -> Result<Option<Identity>, StoreError> {
@@ -81,14 +86,7 @@ impl Store {
     }
 
     fn write_identity(&self, identity: &Identity) -> Result<(), StoreError> {
-        let spool = Path::new(layout::TMP).join(format!("{}-identity", SpoolId::random()));
-        let path = Path::new(layout::IDENTITY);
         let text = toml::to_string(identity).expect("strings, numbers and booleans are always TOML");
-        let fail = |source| self.io("write", &spool, source);
-        let file = self.calls.create(&spool, 0o600).map_err(fail)?;
-        self.calls.write(&file, &spool, text.as_bytes()).map_err(fail)?;
-        self.calls.sync_file(&file, &spool).map_err(|source| self.sync_error(&spool, source))?;
-        self.calls.rename(&spool, path).map_err(|source| self.io("rename to", path, source))?;
-        self.sync_folder(Path::new(layout::PRIVATE))
+        self.replace(Path::new(layout::IDENTITY), text.as_bytes(), None)
     }
 }

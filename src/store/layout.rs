@@ -24,12 +24,16 @@ pub const ESCAPE: &str = ".webdfs/escape";
 pub const DIRTY: &str = ".webdfs/dirty";
 /// Key locks.
 pub const LOCKS: &str = ".webdfs/locks";
+/// Held while the identity is written.
+pub const IDENTITY_LOCK: &str = ".webdfs/locks/identity";
 /// Replicas that must not be served.
 pub const QUARANTINE: &str = ".webdfs/quarantine";
 /// Maps received and not settled, and the current one.
 pub const MAPS: &str = ".webdfs/maps";
 /// Whose root this is.
 pub const IDENTITY: &str = ".webdfs/node.toml";
+/// Room to give up when the disk is full.
+pub const BALLAST: &str = ".webdfs/ballast";
 /// Held by the process that does the background work.
 pub const AGENT_LOCK: &str = ".webdfs/agent.lock";
 
@@ -64,6 +68,11 @@ impl NameHash {
     /// Where its replica lies if its name cannot be a path.
     pub fn escape(self) -> PathBuf {
         self.below(ESCAPE)
+    }
+
+    /// Where a file goes that bears its name and must not be served; `distinction` tells it from others of that name.
+    pub fn quarantine(self, distinction: u64) -> PathBuf {
+        Path::new(QUARANTINE).join(format!("{}-{distinction:016x}", hex::encode(self.0)))
     }
 
     /// The file that marks it as dirty for a node.

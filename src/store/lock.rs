@@ -8,10 +8,15 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 use super::layout::{self, NameHash};
 use super::{Store, StoreError};
 
-/// The lock of one key's stripe, held until dropped. Each is an open file of its own, so that it keeps out other
-/// threads as well as other processes.
-pub(super) struct KeyLock {
+/// A lock, of one key's stripe for example, held until dropped. Each is an open file of its own, so that it keeps out
+/// other threads as well as other processes.
+pub(super) struct HeldLock {
     _file: File,
+}
+
+/// Waits until nobody else has a file locked. The lock vanishes when the file is closed.
+pub(super) fn wait_for(file: &File) -> std::io::Result<()> {
+    Ok(rustix::io::retry_on_intr(|| flock(file, FlockOperation::LockExclusive))?)
 }
 
 /// The right to do the root's background work, held until dropped.
@@ -22,11 +27,19 @@ pub struct AgentLock {
 
 impl Store {
     /// Waits for the lock of a key.
-    pub(super) fn lock_key(&self, hash: NameHash) -> Result<KeyLock, StoreError> {
-        let path = hash.lock();
-        let file = self.open_lock(&path)?;
-        flock(&file, FlockOperation::LockExclusive).map_err(|error| self.io("lock", &path, error.into()))?;
-        Ok(KeyLock { _file: file })
+    pub(super) fn lock_key(&self, hash: NameHash) -> Result<HeldLock, StoreError> {
+        self.lock(&hash.lock())
+    }
+
+    /// Waits for the lock of the root's identity.
+    pub(super) fn lock_identity(&self) -> Result<HeldLock, StoreError> {
+        self.lock(Path::new(layout::IDENTITY_LOCK))
+    }
+
+    fn lock(&self, path: &Path) -> Result<HeldLock, StoreError> {
+        let file = self.open_lock(path)?;
+        wait_for(&file).map_err(|source| self.io("lock", path, source))?;
+        Ok(HeldLock { _file: file })
     }
 
     /// Takes the agent's lock if no other process has it.

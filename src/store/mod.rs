@@ -9,6 +9,7 @@
 //! All methods block on the disk, except [`Store::open_cached`]; async callers run them on a thread for that.
 
 pub mod attribute;
+mod ballast;
 pub mod calls;
 mod dirty;
 mod error;
@@ -34,7 +35,9 @@ pub use write::{Commit, Outcome};
 
 use crate::config::{Durability, Reserve};
 use calls::{Calls, RealCalls, RootFolder};
+use dirty::ListedMarks;
 use folders::SyncedFolders;
+use spool::OwnSpools;
 
 /// The settings of a storage root.
 #[derive(Debug, Clone)]
@@ -61,6 +64,8 @@ pub struct Store {
     root: Arc<RootFolder>,
     calls: Box<dyn Calls>,
     synced_folders: SyncedFolders,
+    own_spools: OwnSpools,
+    listed_marks: ListedMarks,
     /// Set when a sync failed: what the kernel then holds is not what the disk holds, and asking again would lie.
     sync_failed: AtomicBool,
 }
@@ -111,8 +116,15 @@ impl Store {
     }
 
     fn unchecked(settings: StoreSettings, root: Arc<RootFolder>, calls: Box<dyn Calls>) -> Self {
-        let (synced_folders, sync_failed) = (SyncedFolders::default(), AtomicBool::new(false));
-        Self { settings, root, calls, synced_folders, sync_failed }
+        Self {
+            settings,
+            root,
+            calls,
+            synced_folders: SyncedFolders::default(),
+            own_spools: OwnSpools::default(),
+            listed_marks: ListedMarks::default(),
+            sync_failed: AtomicBool::new(false),
+        }
     }
 
     /// The folder, for messages and for the web server.
@@ -126,18 +138,21 @@ impl Store {
     }
 
     fn check_mounted(&self) -> Result<(), StoreError> {
+        use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};
         if !self.settings.root_is_mount {
             return Ok(());
         }
-        let own =
-            self.root.stat(Path::new(".")).map_err(|source| self.io("look at", Path::new("."), source))?;
-        let parent = self.settings.root.join("..");
-        let above =
-            rustix::fs::stat(&parent).map_err(|source| StoreError::io("look at", &parent, source.into()))?;
-        if own.st_dev == above.st_dev && own.st_ino != above.st_ino {
-            return Err(StoreError::NotMounted { root: self.settings.root.clone() });
-        }
-        Ok(())
+        let fail = |source: rustix::io::Errno| self.io("look at", Path::new(""), source.into());
+        let own = statx(self.root.handle(), c"", AtFlags::EMPTY_PATH, StatxFlags::empty()).map_err(fail)?;
+        let mounted = if own.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {
+            own.stx_attributes.contains(StatxAttributes::MOUNT_ROOT)
+        } else {
+            // Linux before 5.8. This takes a folder bound to another place of the same disk for no mount.
+            let own = rustix::fs::fstat(self.root.handle()).map_err(fail)?;
+            let above = rustix::fs::statat(self.root.handle(), c"..", AtFlags::empty()).map_err(fail)?;
+            own.st_dev != above.st_dev || own.st_ino == above.st_ino
+        };
+        if mounted { Ok(()) } else { Err(StoreError::NotMounted { root: self.settings.root.clone() }) }
     }
 
     fn make_private_folders(&self) -> Result<(), StoreError> {
@@ -171,26 +186,35 @@ impl Store {
     fn check_abilities(&self, folder: &Path) -> Result<(), StoreError> {
         let probe = folder.join(format!(".webdfs-probe-{:016x}", fastrand::u64(..)));
         let result = self.probe_abilities(&probe);
-        let _ = self.root.in_parent(&probe, |folder, name| {
-            rustix::fs::unlinkat(folder, name, rustix::fs::AtFlags::empty())
-        });
-        result
+        let _ = self.calls.unlink(&probe);
+        match result {
+            // Nothing can be tried out, and nothing stored here would be served or deleted if this were an error.
+            Err(error @ StoreError::Full { .. }) => {
+                log::warn!("{error}");
+                Ok(())
+            }
+            other => other,
+        }
     }
 
     fn probe_abilities(&self, probe: &Path) -> Result<(), StoreError> {
-        // Straight through the root, not through `calls`: a probe is no part of what has to survive.
-        let real = RealCalls::new(Arc::clone(&self.root));
-        let file = real.create(probe, 0o600).map_err(|source| self.io("create", probe, source))?;
+        let calls = &self.calls;
+        let file = calls.create(probe, 0o600).map_err(|source| self.io("create", probe, source))?;
         let version = crate::version::Version::from_nanos(1_234_567_890_123_456_789);
-        real.set_mtime(&file, probe, version).map_err(|source| self.io("set the mtime of", probe, source))?;
+        calls
+            .set_mtime(&file, probe, version)
+            .map_err(|source| self.io("set the mtime of", probe, source))?;
         let stat = rustix::fs::fstat(&file).map_err(|source| self.io("look at", probe, source.into()))?;
         if read::mtime(&stat) != version {
             return Err(StoreError::NoNanoseconds { root: self.settings.root.clone() });
         }
-        let value = b"1 1 00000000";
-        real.set_attribute(&file, probe, attribute::ATTRIBUTE, value)
-            .map_err(|source| StoreError::NoAttributes { root: self.settings.root.clone(), source })?;
-        Ok(())
+        let set = calls.set_attribute(&file, probe, attribute::ATTRIBUTE, b"1 1 00000000");
+        set.map_err(|source| match source.kind() {
+            std::io::ErrorKind::Unsupported => {
+                StoreError::NoAttributes { root: self.settings.root.clone(), source }
+            }
+            _ => self.io("set the attribute of", probe, source),
+        })
     }
 
     /// Free space for uploads: whether more may be taken in.
@@ -202,7 +226,7 @@ impl Store {
             .map_err(|source| self.io("ask for the free space of", Path::new("."), source.into()))?;
         let free = space.f_bavail.saturating_mul(space.f_frsize);
         let total = space.f_blocks.saturating_mul(space.f_frsize);
-        if free.saturating_sub(bytes) < self.settings.reserve.bytes(total) {
+        if free < self.settings.reserve.bytes(total).saturating_add(bytes) {
             return Err(StoreError::Full { root: self.settings.root.clone() });
         }
         Ok(())
@@ -225,8 +249,30 @@ impl Store {
     }
 
     fn sync_error(&self, path: &Path, source: std::io::Error) -> StoreError {
-        self.sync_failed.store(true, Ordering::Relaxed);
+        use rustix::io::Errno;
+        /// What opening a folder may answer, before anything was asked of the disk.
+        const NOT_TRIED: [Errno; 7] = [
+            Errno::NOENT,
+            Errno::NOTDIR,
+            Errno::LOOP,
+            Errno::XDEV,
+            Errno::ACCESS,
+            Errno::MFILE,
+            Errno::NFILE,
+        ];
+        if !Errno::from_io_error(&source).is_some_and(|errno| NOT_TRIED.contains(&errno)) {
+            self.sync_failed.store(true, Ordering::Relaxed);
+        }
         self.io("sync", path, source)
+    }
+
+    /// Syncs a file under `tmp/`. For want of room only this one is lost: its bytes are dropped and never asked for
+    /// again, so that no later sync can claim to have kept them.
+    fn sync_temporary(&self, file: &std::fs::File, path: &Path) -> Result<(), StoreError> {
+        self.calls.sync_file(file, path).map_err(|source| match self.io("sync", path, source) {
+            StoreError::Io { source, .. } => self.sync_error(path, source),
+            full => full,
+        })
     }
 
     /// An error about a path below the root, told apart from a full disk.

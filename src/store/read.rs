@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustix::fs::{FileType, Stat, fstat};
@@ -28,6 +28,12 @@ pub struct Replica {
     pub escaped: bool,
 }
 
+impl Replica {
+    fn new((file, stat): (File, Stat), escaped: bool) -> Self {
+        Self { size: size(&stat), version: mtime(&stat), file: Arc::new(file), escaped }
+    }
+}
+
 impl Store {
     /// Opens the replica of a name, or says that there is none that may be served: a copy older than the key's
     /// tombstone does not count.
@@ -47,6 +53,9 @@ impl Store {
     }
 
     /// The copy that may be served, with `open` as the way to look at a path.
+    ///
+    /// One at its path counts before one in the escape area without a look at that: webdfs leaves both only when it
+    /// dies before it has removed the latter, and a web server would serve the former anyway.
     fn served(
         &self,
         name: &ObjectName,
@@ -54,15 +63,17 @@ impl Store {
         open: impl Fn(&Path) -> io::Result<Option<(File, Stat)>>,
     ) -> Result<Option<Replica>, StoreError> {
         let look = |path: &Path| open(path).map_err(|source| self.io("open", path, source));
-        let in_place = layout::path(name).map(&look).transpose()?.flatten();
-        let (file, stat, escaped) = match in_place {
-            Some((file, stat)) => (file, stat, false),
+        let look_in_place = || Ok::<_, StoreError>(layout::path(name).map(look).transpose()?.flatten());
+        let (opened, escaped) = match look_in_place()? {
+            Some(opened) => (Some(opened), false),
             None => match look(&hash.escape())? {
-                Some((file, stat)) => (file, stat, true),
-                None => return Ok(None),
+                Some(opened) => (Some(opened), true),
+                // A write may just have brought it back from there to its path.
+                None => (look_in_place()?, false),
             },
         };
-        let replica = Replica { size: size(&stat), version: mtime(&stat), file: Arc::new(file), escaped };
+        let Some(opened) = opened else { return Ok(None) };
+        let replica = Replica::new(opened, escaped);
         match look(&hash.tombstone())? {
             Some((_, stat)) if mtime(&stat) >= replica.version => Ok(None),
             _ => Ok(Some(replica)),
@@ -75,34 +86,51 @@ impl Store {
     /// When the disk fails.
     pub fn held(&self, name: &ObjectName) -> Result<Held, StoreError> {
         let hash = NameHash::of(name);
-        let copy = match self.open_replica_or_hidden(name, hash)? {
-            Some(replica) => Held::Copy(CopyInfo {
-                version: replica.version,
-                size: replica.size,
-                crc32: self.checksum_of(&replica)?,
-            }),
-            None => Held::Nothing,
-        };
-        let tombstone = self.tombstone(hash)?;
-        Ok(if tombstone.supersedes(&copy).is_gt() { tombstone } else { copy })
+        match self.held_now(name, hash)? {
+            // A write over a tombstone may have removed that one after we looked for the replica: look again.
+            Held::Nothing => self.held_now(name, hash),
+            held => Ok(held),
+        }
     }
 
-    /// The copy of a name, whether or not a tombstone hides it.
-    pub(super) fn open_replica_or_hidden(
+    /// The same, if nobody can write it meanwhile: the caller holds the key's lock.
+    pub(super) fn held_now(&self, name: &ObjectName, hash: NameHash) -> Result<Held, StoreError> {
+        let mut held = Held::Nothing;
+        for (_, replica) in self.places(name, hash)? {
+            let copy = Held::Copy(self.describe(&replica)?);
+            if copy.supersedes(&held).is_gt() {
+                held = copy;
+            }
+        }
+        let tombstone = self.tombstone(hash)?;
+        Ok(if tombstone.supersedes(&held).is_gt() { tombstone } else { held })
+    }
+
+    /// What a replica is, as other nodes are told.
+    pub(super) fn describe(&self, replica: &Replica) -> Result<CopyInfo, StoreError> {
+        Ok(CopyInfo { version: replica.version, size: replica.size, crc32: self.checksum_of(replica)? })
+    }
+
+    /// The replicas of a name, whether or not a tombstone hides them: at its path, in the escape area, or, after a
+    /// crash, in both. The escape area first, since writes move replicas from there to their paths.
+    pub(super) fn places(
         &self,
         name: &ObjectName,
         hash: NameHash,
-    ) -> Result<Option<Replica>, StoreError> {
+    ) -> Result<Vec<(PathBuf, Replica)>, StoreError> {
+        let mut places = Vec::new();
         let escape = hash.escape();
-        let places = [(layout::path(name), false), (Some(escape.as_path()), true)];
-        for (path, escaped) in places.into_iter().filter_map(|(path, escaped)| Some((path?, escaped))) {
+        for (path, escaped) in [(Some(escape.as_path()), true), (layout::path(name), false)] {
+            let Some(path) = path else { continue };
             let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
-            if let Some((file, stat)) = opened {
-                let (size, version) = (size(&stat), mtime(&stat));
-                return Ok(Some(Replica { file: Arc::new(file), size, version, escaped }));
-            }
+            places.extend(opened.map(|opened| (path.to_owned(), Replica::new(opened, escaped))));
         }
-        Ok(None)
+        Ok(places)
+    }
+
+    /// Whether there is a file of that name.
+    pub(super) fn exists(&self, path: &Path) -> Result<bool, StoreError> {
+        Ok(self.open_file(path, false).map_err(|source| self.io("open", path, source))?.is_some())
     }
 
     /// The tombstone of a key, or nothing.
@@ -143,8 +171,15 @@ impl Store {
 /// Whether an error of open says that no replica can lie there, rather than that the disk failed.
 fn is_absence(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    const ABSENT: [Errno; 6] =
-        [Errno::NOENT, Errno::NOTDIR, Errno::LOOP, Errno::XDEV, Errno::NAMETOOLONG, Errno::NXIO];
+    const ABSENT: [Errno; 7] = [
+        Errno::NOENT,
+        Errno::NOTDIR,
+        Errno::LOOP,
+        Errno::XDEV,
+        Errno::NAMETOOLONG,
+        Errno::ILSEQ,
+        Errno::NXIO,
+    ];
     Errno::from_io_error(error).is_some_and(|errno| ABSENT.contains(&errno))
 }
 

@@ -1,16 +1,19 @@
 //! Uploads on their way in: written under `tmp/`, complete once their attribute says so, then committed or dropped.
 
+use std::collections::HashSet;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::attribute::{ATTRIBUTE, Attribute, SpoolInfo};
-use super::read::{mtime, read_attribute};
+use super::lock::wait_for;
+use super::read::read_attribute;
+use super::write::Commit;
 use super::{Store, StoreError, layout};
 use crate::clock;
 use crate::name::ObjectName;
@@ -49,6 +52,29 @@ impl FromStr for SpoolId {
         let plain = text.len() == 32 && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         let id = u128::from_str_radix(text, 16).map_err(|_| SpoolIdError)?;
         plain.then_some(Self(id)).ok_or(SpoolIdError)
+    }
+}
+
+/// The complete uploads that this process wrote itself, so that the machine has not stopped since. After a loss of
+/// power an upload may say that it is complete while bytes are missing; so those of other processes are read again
+/// before they are committed.
+#[derive(Debug, Default)]
+pub(super) struct OwnSpools(Mutex<HashSet<SpoolId>>);
+
+impl OwnSpools {
+    /// Uploads remembered at most: those that expired are never asked for. When it is full, it starts anew.
+    const MAX: usize = 16_384;
+
+    fn remember(&self, id: SpoolId) {
+        let mut spools = self.0.lock().expect("no holder panics");
+        if spools.len() >= Self::MAX {
+            spools.clear();
+        }
+        spools.insert(id);
+    }
+
+    fn forget(&self, id: SpoolId) -> bool {
+        self.0.lock().expect("no holder panics").remove(&id)
     }
 }
 
@@ -101,6 +127,7 @@ impl Spool {
             .set_attribute(&self.file, &self.path, ATTRIBUTE, &Attribute::Spool(spool).encode())
             .map_err(|source| store.io("set the attribute of", &self.path, source))?;
         self.finished = true;
+        store.own_spools.remember(self.id);
         Ok(Prepared { crc32, length: self.length })
     }
 
@@ -136,26 +163,58 @@ impl Store {
         self.check_writable()?;
         self.check_space(length.unwrap_or(0))?;
         let path = id.path();
-        let file = self
-            .calls
-            .create(&path, self.settings.file_mode)
-            .map_err(|source| self.io("create", &path, source))?;
-        // Tells the agent that this upload's process lives. Given up with the file, so never left behind.
-        flock(&file, FlockOperation::LockShared).map_err(|error| self.io("lock", &path, error.into()))?;
+        let file = self.create_temporary(&path, self.settings.file_mode)?;
         let crc32 = crc32fast::Hasher::new();
         Ok(Spool { store: Arc::clone(self), id, path, file, crc32, length: 0, finished: false })
     }
 
-    /// A complete upload by its id, open, with what it is.
-    pub(super) fn open_spool(&self, id: SpoolId) -> Result<(PathBuf, File, SpoolInfo), StoreError> {
+    /// Makes a file under `tmp/` that is not swept as long as it is open.
+    pub(super) fn create_temporary(&self, path: &Path, mode: u32) -> Result<File, StoreError> {
+        let file = self.calls.create(path, mode).map_err(|source| self.io("create", path, source))?;
+        // Tells the agent that this file's process lives. Given up with the file, so never left behind.
+        let locked = rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockShared));
+        if let Err(error) = locked {
+            let _ = self.calls.unlink(path);
+            return Err(self.io("lock", path, error.into()));
+        }
+        Ok(file)
+    }
+
+    /// Takes the upload of a commit: open, checked, and out of reach of the agent and of other commits of it as long
+    /// as the file is open.
+    pub(super) fn claim_spool(&self, commit: &Commit<'_>) -> Result<(PathBuf, File), StoreError> {
+        let (path, file) = self.open_upload(commit.id)?;
+        let fail = |source| self.io("read", &path, source);
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // Either it is still being written, or another commit of it or the agent has it, which soon end.
+            self.spool_info(&path, &file)?;
+            wait_for(&file).map_err(|source| self.io("lock", &path, source))?;
+        }
+        let info = self.spool_info(&path, &file)?;
+        if info.name != *commit.name || info.crc32 != commit.crc32 || info.length != commit.length {
+            return Err(StoreError::NotPrepared);
+        }
+        if !self.own_spools.forget(commit.id)
+            && fingerprint(&file).map_err(fail)? != (info.crc32, info.length)
+        {
+            return Err(StoreError::NotPrepared);
+        }
+        Ok((path, file))
+    }
+
+    fn open_upload(&self, id: SpoolId) -> Result<(PathBuf, File), StoreError> {
         let path = id.path();
-        let opened = match self.root.open_beneath(&path, OFlags::RDWR, 0) {
-            Ok(opened) => File::from(opened),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::NotPrepared),
-            Err(source) => return Err(self.io("open", &path, source)),
-        };
-        match read_attribute(&opened).map_err(|source| self.io("read the attribute of", &path, source))? {
-            Some(Attribute::Spool(info)) => Ok((path, opened, info)),
+        match self.root.open_beneath(&path, OFlags::RDWR, 0) {
+            Ok(opened) => Ok((path, File::from(opened))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotPrepared),
+            Err(source) => Err(self.io("open", &path, source)),
+        }
+    }
+
+    /// What an upload is, if it is complete and its commit has not begun.
+    fn spool_info(&self, path: &Path, file: &File) -> Result<SpoolInfo, StoreError> {
+        match read_attribute(file).map_err(|source| self.io("read the attribute of", path, source))? {
+            Some(Attribute::Spool(info)) => Ok(info),
             _ => Err(StoreError::NotPrepared),
         }
     }
@@ -165,48 +224,64 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotPrepared`] when there is none, or the disk fails.
     pub fn read_spool(&self, id: SpoolId) -> Result<File, StoreError> {
-        Ok(self.open_spool(id)?.1)
+        let (path, file) = self.open_upload(id)?;
+        self.spool_info(&path, &file)?;
+        Ok(file)
     }
 
     /// Drops an upload. One that is not there is dropped already.
     pub fn discard(&self, id: SpoolId) {
+        self.own_spools.forget(id);
         let _ = self.calls.unlink(&id.path());
     }
 
-    /// Removes uploads whose process died, and complete ones whose commit has not come within `patience`.
+    /// Removes uploads whose process died, and complete ones whose commit has not come within `patience`. One that
+    /// cannot be removed is left for the next time.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// When the folder of uploads cannot be read.
     pub fn sweep_spools(&self, patience: Duration) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
         let limit = clock::now().before(patience);
         for path in self.list(Path::new(layout::TMP))? {
-            let Ok(Some((file, stat))) = self.open_file(&path, false) else { continue };
-            let changed = Version::from_mtime(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0));
-            if mtime(&stat).max(changed) > limit {
-                continue;
+            match self.sweep_file(&path, limit) {
+                Ok(None) => {}
+                Ok(Some(Some(Attribute::Spool(info)))) => swept.expired.push(info.name),
+                Ok(Some(_)) => swept.abandoned += 1,
+                Err(error) => log::warn!("an upload is not removed: {error}"),
             }
-            if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-                continue;
-            }
-            let attribute =
-                read_attribute(&file).map_err(|source| self.io("read the attribute of", &path, source))?;
-            match attribute {
-                Some(Attribute::Spool(info)) => swept.expired.push(info.name),
-                _ => swept.abandoned += 1,
-            }
-            self.calls.unlink(&path).map_err(|source| self.io("remove", &path, source))?;
         }
         Ok(swept)
     }
 
-    /// The paths of everything in a folder of ours.
+    /// Removes a file under `tmp/` that has not changed since `limit` and that nobody holds; what it was, if it did.
+    fn sweep_file(&self, path: &Path, limit: Version) -> Result<Option<Option<Attribute>>, StoreError> {
+        let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
+        let Some((file, stat)) = opened else { return Ok(None) };
+        // Not its mtime: a commit sets that to a version, which another node's clock may have put in the future.
+        let changed = Version::from_mtime(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0));
+        if changed > limit || flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            return Ok(None);
+        }
+        let attribute =
+            read_attribute(&file).map_err(|source| self.io("read the attribute of", path, source))?;
+        match self.calls.unlink(path) {
+            Ok(()) => Ok(Some(attribute)),
+            // Committed or dropped meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(self.io("remove", path, source)),
+        }
+    }
+
+    /// The paths of everything in a folder of ours; of none in what is no folder.
     pub(super) fn list(&self, folder: &Path) -> Result<Vec<PathBuf>, StoreError> {
         use std::os::unix::ffi::OsStrExt;
         let fail = |source: io::Error| self.io("list", folder, source);
         let handle = match self.root.open_beneath(folder, OFlags::RDONLY | OFlags::DIRECTORY, 0) {
             Ok(handle) => handle,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Vec::new());
+            }
             Err(error) => return Err(fail(error)),
         };
         let mut paths = Vec::new();
@@ -218,5 +293,20 @@ impl Store {
             }
         }
         Ok(paths)
+    }
+}
+
+/// Checksum and number of the bytes of a file.
+fn fingerprint(mut file: &File) -> io::Result<(u32, u64)> {
+    const CHUNK_BYTES: usize = 64 << 10;
+    let (mut crc32, mut length, mut chunk) = (crc32fast::Hasher::new(), 0, vec![0; CHUNK_BYTES]);
+    loop {
+        match file.read(&mut chunk)? {
+            0 => return Ok((crc32.finalize(), length)),
+            got => {
+                crc32.update(&chunk[..got]);
+                length += got as u64;
+            }
+        }
     }
 }

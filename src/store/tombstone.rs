@@ -1,131 +1,131 @@
 //! Deleting: the tombstone is durable before anything is unlinked.
 
+use std::fs::File;
 use std::path::Path;
 
-use super::attribute::{decode_tombstone, encode_tombstone};
+use super::attribute::{ATTRIBUTE_NAME, decode_tombstone, encode_tombstone};
 use super::layout::{self, NameHash};
-use super::spool::SpoolId;
 use super::write::Outcome;
 use super::{Store, StoreError};
-use crate::config::Durability;
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::version::Version;
 
-/// Nobody but webdfs reads tombstones.
-const TOMBSTONE_MODE: u32 = 0o600;
-
 impl Store {
     /// Records that a key was deleted at a version and unlinks what is older, unless this root holds something
-    /// newer. Works below the reserve.
+    /// newer. Durable when it returns, whatever `durability` says. Works below the reserve, and on a full disk
+    /// as long as there is ballast to give up.
     ///
     /// # Errors
-    /// When the disk fails; the replica is then still there.
-    pub fn delete(
-        &self,
-        name: &ObjectName,
-        version: Version,
-        for_client: bool,
-    ) -> Result<Outcome, StoreError> {
-        self.check_writable()?;
-        let sync = !for_client || self.settings.durability == Durability::Sync;
-        let hash = NameHash::of(name);
-        let _lock = self.lock_key(hash)?;
-        let held = self.held(name)?;
-        let outcome = Outcome::of(Held::Tombstone { version }.supersedes(&held));
-        if outcome != Outcome::Done {
-            return Ok(outcome);
+    /// When the disk fails; the replica may then still be there, and a repeat settles it.
+    pub fn delete(&self, name: &ObjectName, version: Version) -> Result<Outcome, StoreError> {
+        match self.try_to_delete(name, version) {
+            Err(StoreError::Full { .. }) if self.give_up_ballast() => self.try_to_delete(name, version),
+            result => result,
         }
-        self.write_tombstone(name, hash, version, sync)?;
-        self.unlink_replica(name, hash, sync)?;
-        Ok(Outcome::Done)
     }
 
-    fn write_tombstone(
-        &self,
-        name: &ObjectName,
-        hash: NameHash,
-        version: Version,
-        sync: bool,
-    ) -> Result<(), StoreError> {
-        let spool = Path::new(layout::TMP).join(format!("{}-tombstone", SpoolId::random()));
-        let path = hash.tombstone();
-        let written = || -> Result<(), StoreError> {
-            let fail = |action, source| self.io(action, &spool, source);
-            let file = self.calls.create(&spool, TOMBSTONE_MODE).map_err(|source| fail("create", source))?;
-            let text = encode_tombstone(name, version);
-            self.calls.write(&file, &spool, &text).map_err(|source| fail("write", source))?;
-            self.calls
-                .set_mtime(&file, &spool, version)
-                .map_err(|source| fail("set the mtime of", source))?;
-            if sync {
-                self.calls.sync_file(&file, &spool).map_err(|source| self.sync_error(&spool, source))?;
+    fn try_to_delete(&self, name: &ObjectName, version: Version) -> Result<Outcome, StoreError> {
+        self.check_writable()?;
+        let hash = NameHash::of(name);
+        let _lock = self.lock_key(hash)?;
+        let outcome = Outcome::of(Held::Tombstone { version }.supersedes(&self.held_now(name, hash)?));
+        match outcome {
+            Outcome::Done => {
+                self.replace(&hash.tombstone(), &encode_tombstone(name, version), Some(version))?;
             }
-            if !self.rename_into(&spool, &path)? {
-                let path = self.settings.root.join(&path);
-                return Err(StoreError::Damaged { path, problem: "no tombstone can be written here".into() });
-            }
-            Ok(())
-        };
-        let result = written();
-        if result.is_err() {
-            let _ = self.calls.unlink(&spool);
-            return result;
+            Outcome::AlreadyHeld | Outcome::HoldsNewer => self.sync_held(name, hash)?,
         }
-        if sync { self.sync_name(&path) } else { Ok(()) }
+        if outcome != Outcome::HoldsNewer {
+            // After `AlreadyHeld` there is one only if whoever wrote the tombstone died before this.
+            self.unlink_replicas(name, hash)?;
+        }
+        Ok(outcome)
     }
 
     /// Unlinks the replica of a key, wherever it lies. The caller holds the key's lock.
     ///
     /// The folder is synced, although the tombstone alone decides what webdfs serves: a web server that
     /// serves local files by itself knows nothing of tombstones.
-    fn unlink_replica(&self, name: &ObjectName, hash: NameHash, sync: bool) -> Result<(), StoreError> {
-        let escape = hash.escape();
-        for path in [layout::path(name), Some(escape.as_path())].into_iter().flatten() {
-            let regular =
-                self.open_file(path, false).map_err(|source| self.io("open", path, source))?.is_some();
-            if !regular {
-                continue;
-            }
-            self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
-            if sync {
-                self.sync_folder(path.parent().unwrap_or(Path::new("")))?;
-            }
-            if path != escape {
-                self.remove_empty_parents(path);
+    fn unlink_replicas(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
+        for (path, _) in self.places(name, hash)? {
+            self.calls.unlink(&path).map_err(|source| self.io("remove", &path, source))?;
+            self.sync_removal(&path)?;
+            if path != hash.escape() {
+                self.remove_empty_parents(&path);
             }
         }
         Ok(())
     }
 
     /// Ends what a crash between two steps left behind: a replica below its tombstone, a tombstone below its
-    /// replica, a copy in the escape area beside one at its path. The agent runs this when it takes over.
+    /// replica, a copy in the escape area beside one at its path. The higher version stays. The other is removed,
+    /// unless it was put there by hand: then it is moved into the quarantine. The agent runs this when it takes over.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn recover(&self) -> Result<(), StoreError> {
-        self.for_each_filed(layout::TOMBSTONES, |path| {
-            let Some((name, version)) = self.read_tombstone(path)? else { return Ok(()) };
-            let hash = NameHash::of(&name);
-            let _lock = self.lock_key(hash)?;
-            let Some(replica) = self.open_replica_or_hidden(&name, hash)? else { return Ok(()) };
-            if replica.version <= version {
-                self.unlink_replica(&name, hash, true)
-            } else {
-                self.calls.unlink(path).map_err(|source| self.io("remove", path, source))
-            }
+        self.for_each_filed(layout::TOMBSTONES, |path| match self.read_tombstone(path)? {
+            Some(name) => self.recover_name(&name),
+            None => Ok(()),
         })?;
-        self.for_each_filed(layout::ESCAPE, |path| {
-            let Some(name) = self.escaped_name(path)? else { return Ok(()) };
-            let _lock = self.lock_key(NameHash::of(&name))?;
-            let Some(in_place) = layout::path(&name) else { return Ok(()) };
-            let opened =
-                self.open_file(in_place, false).map_err(|source| self.io("open", in_place, source))?;
-            if opened.is_some() {
-                self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
-            }
-            Ok(())
+        self.for_each_filed(layout::ESCAPE, |path| match self.escaped_name(path)? {
+            Some(name) => self.recover_name(&name),
+            None => Ok(()),
         })
+    }
+
+    fn recover_name(&self, name: &ObjectName) -> Result<(), StoreError> {
+        let hash = NameHash::of(name);
+        let _lock = self.lock_key(hash)?;
+        let held = self.held_now(name, hash)?;
+        let places = self.places(name, hash)?;
+        let tombstone = hash.tombstone();
+        if places.len() + usize::from(self.exists(&tombstone)?) < 2 {
+            return Ok(());
+        }
+        // Whoever wrote the newest may have died before it was durable, and then it must not cost the others.
+        self.sync_held(name, hash)?;
+        let mut kept = false;
+        for (path, replica) in places.into_iter().rev() {
+            let copy = Held::Copy(self.describe(&replica)?);
+            if !kept && copy.supersedes(&held).is_ge() {
+                kept = true;
+                continue;
+            }
+            if self.checksum_of(&replica)?.is_some() {
+                self.calls.unlink(&path).map_err(|source| self.io("remove", &path, source))?;
+            } else {
+                self.quarantine(name, hash, (&path, &replica.file))?;
+            }
+            self.sync_removal(&path)?;
+            if path != hash.escape() {
+                self.remove_empty_parents(&path);
+            }
+        }
+        if held.copy().is_some() && self.exists(&tombstone)? {
+            self.calls.unlink(&tombstone).map_err(|source| self.io("remove", &tombstone, source))?;
+        }
+        Ok(())
+    }
+
+    /// Moves a file to where nobody serves it, with its name in it.
+    fn quarantine(
+        &self,
+        name: &ObjectName,
+        hash: NameHash,
+        (path, file): (&Path, &File),
+    ) -> Result<(), StoreError> {
+        let target = hash.quarantine(fastrand::u64(..));
+        self.calls
+            .set_attribute(file, path, ATTRIBUTE_NAME, name.as_bytes())
+            .map_err(|source| self.io("set the attribute of", path, source))?;
+        self.calls.rename(path, &target).map_err(|source| self.io("move to quarantine", path, source))?;
+        log::warn!(
+            "{name} was put there by hand and is older than what replaced it: moved to {}",
+            target.display()
+        );
+        self.sync_name(&target)
     }
 
     /// Calls `visit` with every file of a folder that files by hash.
@@ -142,8 +142,8 @@ impl Store {
         Ok(())
     }
 
-    /// A tombstone's name and version; `None` if it is gone or damaged.
-    fn read_tombstone(&self, path: &Path) -> Result<Option<(ObjectName, Version)>, StoreError> {
+    /// The name of a tombstone; `None` if it is gone or damaged.
+    fn read_tombstone(&self, path: &Path) -> Result<Option<ObjectName>, StoreError> {
         use std::io::Read;
         let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
         let Some((mut file, _)) = opened else { return Ok(None) };
@@ -153,11 +153,10 @@ impl Store {
         if tombstone.is_none() {
             log::warn!("{} is no tombstone: left alone", self.settings.root.join(path).display());
         }
-        Ok(tombstone)
+        Ok(tombstone.map(|(name, _)| name))
     }
 
     fn escaped_name(&self, path: &Path) -> Result<Option<ObjectName>, StoreError> {
-        use super::attribute::ATTRIBUTE_NAME;
         let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
         let Some((file, _)) = opened else { return Ok(None) };
         let mut value = [0; crate::name::NAME_BYTES_MAX];

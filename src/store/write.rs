@@ -1,6 +1,7 @@
 //! The commit: how a complete upload becomes the replica of its name.
 
 use std::cmp::Ordering;
+use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,13 @@ pub struct Commit<'a> {
     pub for_client: bool,
 }
 
+impl Commit<'_> {
+    /// What is held once it is done.
+    fn copy(&self) -> Held {
+        Held::Copy(CopyInfo { version: self.version, size: self.length, crc32: Some(self.crc32) })
+    }
+}
+
 /// How a commit or a deletion ended. All three count as done for a quorum.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -54,59 +62,116 @@ impl Outcome {
     }
 }
 
+/// Nobody but webdfs reads its own files.
+const OWN_MODE: u32 = 0o600;
+
 /// How often a rename is tried anew because its folder was removed as empty at the same moment.
 const RENAME_TRIES: usize = 16;
 
 impl Store {
-    /// Makes a complete upload the replica of its name, unless this root holds something newer. The upload is gone
-    /// afterwards unless an error is returned.
+    /// Makes a complete upload the replica of its name, unless this root holds that or something newer. Either is
+    /// durable when this returns, and the upload is gone, whether or not an error is returned.
     ///
     /// # Errors
     /// [`StoreError::NotPrepared`] when there is no such upload or it is not what the commit says;
-    /// [`StoreError::SyncFailed`] and others when the disk fails. The old replica is then still there.
+    /// [`StoreError::SyncFailed`] and others when the disk fails. Then the old replica is still there, unless it was
+    /// a folder that could not be synced: the outcome is unknown then, and a repeat settles it.
     pub fn commit(&self, commit: &Commit<'_>) -> Result<Outcome, StoreError> {
         self.check_writable()?;
-        let (spool, file, info) = self.open_spool(commit.id)?;
-        if info.name != *commit.name || info.crc32 != commit.crc32 || info.length != commit.length {
-            return Err(StoreError::NotPrepared);
-        }
         let sync = !commit.for_client || self.settings.durability == Durability::Sync;
+        let hash = NameHash::of(commit.name);
+        let (spool, file) = match self.claim_spool(commit) {
+            Err(StoreError::NotPrepared) => return self.committed_before(commit, hash, sync),
+            other => other?,
+        };
+        let result = self.commit_spool(commit, hash, (&spool, &file), sync);
+        if result.is_err() {
+            let _ = self.calls.unlink(&spool);
+        }
+        result
+    }
+
+    /// Without an upload: whether its commit came before and this is a repeat of it, or something newer came.
+    fn committed_before(
+        &self,
+        commit: &Commit<'_>,
+        hash: NameHash,
+        sync: bool,
+    ) -> Result<Outcome, StoreError> {
+        let _lock = self.lock_key(hash)?;
+        match Outcome::of(commit.copy().supersedes(&self.held_now(commit.name, hash)?)) {
+            Outcome::Done => Err(StoreError::NotPrepared),
+            outcome => {
+                if sync {
+                    self.sync_held(commit.name, hash)?;
+                }
+                Ok(outcome)
+            }
+        }
+    }
+
+    fn commit_spool(
+        &self,
+        commit: &Commit<'_>,
+        hash: NameHash,
+        (spool, file): (&Path, &File),
+        sync: bool,
+    ) -> Result<Outcome, StoreError> {
         let attribute = Attribute::Replica { version: commit.version, crc32: commit.crc32 };
-        let fail = |action, source| self.io(action, &spool, source);
+        let fail = |action, source| self.io(action, spool, source);
         self.calls
-            .set_attribute(&file, &spool, ATTRIBUTE, &attribute.encode())
+            .set_attribute(file, spool, ATTRIBUTE, &attribute.encode())
             .map_err(|source| fail("set the attribute of", source))?;
         self.calls
-            .set_mtime(&file, &spool, commit.version)
+            .set_mtime(file, spool, commit.version)
             .map_err(|source| fail("set the mtime of", source))?;
         if sync {
-            self.calls.sync_file(&file, &spool).map_err(|source| self.sync_error(&spool, source))?;
+            self.sync_temporary(file, spool)?;
         }
 
-        let hash = NameHash::of(commit.name);
         let _lock = self.lock_key(hash)?;
-        let held = self.held(commit.name)?;
-        let copy = CopyInfo { version: commit.version, size: commit.length, crc32: Some(commit.crc32) };
-        let outcome = Outcome::of(Held::Copy(copy).supersedes(&held));
+        let held = self.held_now(commit.name, hash)?;
+        let outcome = Outcome::of(commit.copy().supersedes(&held));
         if outcome != Outcome::Done {
-            self.calls.unlink(&spool).map_err(|source| fail("remove", source))?;
+            if sync {
+                self.sync_held(commit.name, hash)?;
+            }
+            self.calls.unlink(spool).map_err(|source| fail("remove", source))?;
             return Ok(outcome);
         }
-        let path = self.put_in_place(&spool, &file, commit.name, hash, sync)?;
+        let path = self.put_in_place(spool, file, commit.name, hash, sync)?;
         if sync {
             self.sync_name(&path)?;
-        }
-        if held != Held::Nothing {
-            self.remove_superseded(commit.name, hash, &path);
+            // What is not durable must not cost what is: without the syncs, an older tombstone or copy stays.
+            if held != Held::Nothing {
+                self.remove_superseded(hash, &path);
+            }
         }
         Ok(Outcome::Done)
+    }
+
+    /// Makes durable what this root holds of a name, and that there is nothing at its path if there is nothing. Its
+    /// writer may have died before the sync, and whoever is told that it is held relies on it. The caller holds the
+    /// key's lock.
+    pub(super) fn sync_held(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
+        let (tombstone, escape, path) = (hash.tombstone(), hash.escape(), layout::path(name));
+        for place in [Some(tombstone.as_path()), Some(escape.as_path()), path].into_iter().flatten() {
+            let opened = self.open_file(place, false).map_err(|source| self.io("open", place, source))?;
+            if let Some((file, _)) = opened {
+                self.calls.sync_file(&file, place).map_err(|source| self.sync_error(place, source))?;
+                self.sync_name(place)?;
+            } else if Some(place) == path {
+                self.sync_removal(place)?;
+            }
+        }
+        Ok(())
     }
 
     /// Renames the upload to its path, or into the escape area where its name cannot be a path.
     fn put_in_place(
         &self,
         spool: &Path,
-        file: &std::fs::File,
+        file: &File,
         name: &ObjectName,
         hash: NameHash,
         sync: bool,
@@ -121,7 +186,7 @@ impl Store {
             .set_attribute(file, spool, ATTRIBUTE_NAME, name.as_bytes())
             .map_err(|source| self.io("set the attribute of", spool, source))?;
         if sync {
-            self.calls.sync_file(file, spool).map_err(|source| self.sync_error(spool, source))?;
+            self.sync_temporary(file, spool)?;
         }
         if self.rename_into(spool, &escape)? {
             return Ok(escape);
@@ -135,39 +200,83 @@ impl Store {
     /// Renames, making the folders above; `false` if something else's name is in the way: a replica where a folder
     /// is needed, or a folder where the replica should lie.
     pub(super) fn rename_into(&self, from: &Path, to: &Path) -> Result<bool, StoreError> {
-        use io::ErrorKind::{IsADirectory, NotADirectory, NotFound};
+        use io::ErrorKind::NotFound;
         for _ in 0..RENAME_TRIES {
             match self.calls.rename(from, to) {
                 Ok(()) => return Ok(true),
                 Err(error) if error.kind() == NotFound => {}
                 Err(error) if is_obstacle(&error) => return Ok(false),
-                Err(source) if matches!(source.kind(), IsADirectory | NotADirectory) => return Ok(false),
                 Err(source) => return Err(self.io("rename an upload to", to, source)),
             }
+            // Either a folder above is missing or the upload is gone: someone emptied `tmp/` by hand.
+            match self.root.stat(from) {
+                Err(error) if error.kind() == NotFound => return Err(StoreError::NotPrepared),
+                _ => {}
+            }
             match self.make_parents(to) {
-                Ok(()) => {}
-                Err(error) if error.kind() == NotADirectory || is_obstacle(&error) => return Ok(false),
                 Err(error) if error.kind() == NotFound => {}
-                Err(source) => return Err(self.io("make the folders for", to, source)),
+                Err(error) => {
+                    self.remove_empty_parents(to);
+                    let obstacle = is_obstacle(&error);
+                    return if obstacle {
+                        Ok(false)
+                    } else {
+                        Err(self.io("make the folders for", to, error))
+                    };
+                }
+                Ok(()) => {}
             }
         }
-        // Either the folder keeps vanishing or the upload is gone: it expired, or another commit took it.
-        Err(StoreError::NotPrepared)
+        // A folder that keeps vanishing, or a link that leads nowhere.
+        Ok(false)
+    }
+
+    /// Writes a small file of our own in place of an older one, durably, and with a version for its mtime.
+    pub(super) fn replace(
+        &self,
+        path: &Path,
+        text: &[u8],
+        version: Option<Version>,
+    ) -> Result<(), StoreError> {
+        self.check_writable()?;
+        let spool = Path::new(layout::TMP).join(format!("{}-own", SpoolId::random()));
+        let file = self.create_temporary(&spool, OWN_MODE)?;
+        let write = || -> Result<(), StoreError> {
+            self.calls.write(&file, &spool, text).map_err(|source| self.io("write", &spool, source))?;
+            if let Some(version) = version {
+                self.calls
+                    .set_mtime(&file, &spool, version)
+                    .map_err(|source| self.io("set the mtime of", &spool, source))?;
+            }
+            self.sync_temporary(&file, &spool)?;
+            if self.rename_into(&spool, path)? {
+                return Ok(());
+            }
+            let path = self.settings.root.join(path);
+            Err(StoreError::Damaged { path, problem: "something lies where webdfs keeps a file".into() })
+        };
+        if let Err(error) = write() {
+            let _ = self.calls.unlink(&spool);
+            return Err(error);
+        }
+        self.sync_name(path)
     }
 
     /// After a replica is in place: whatever older thing the key has elsewhere.
-    fn remove_superseded(&self, name: &ObjectName, hash: NameHash, kept: &Path) {
+    fn remove_superseded(&self, hash: NameHash, kept: &Path) {
         let escape = hash.escape();
         if kept != escape {
             let _ = self.calls.unlink(&escape);
         }
         let _ = self.calls.unlink(&hash.tombstone());
-        debug_assert!(layout::path(name).is_none_or(|path| path == kept) || kept == escape);
     }
 }
 
-/// Errors that say another name is in the way: links that may not be followed, and what resolves outside the root.
+/// Errors that say another name is in the way, links that may not be followed, or that the file system cannot have
+/// such a name although others can.
 fn is_obstacle(error: &io::Error) -> bool {
     use rustix::io::Errno;
-    matches!(Errno::from_io_error(error), Some(Errno::LOOP | Errno::XDEV | Errno::ISDIR | Errno::NOTDIR))
+    const OBSTACLES: [Errno; 6] =
+        [Errno::LOOP, Errno::XDEV, Errno::ISDIR, Errno::NOTDIR, Errno::NAMETOOLONG, Errno::ILSEQ];
+    Errno::from_io_error(error).is_some_and(|errno| OBSTACLES.contains(&errno))
 }
