@@ -1,0 +1,22 @@
+//! The storage root as the rest of webdfs uses it (design, sections 4 and 5), on a real file system. What a crash
+//! leaves behind is in `crash.rs`.
+
+mod store {
+    /// Files that people put into the root, edit or move: plain ones, links, pipes.
+    mod by_hand;
+    /// Two names that cannot both be paths, and names that cannot be one at all.
+    mod escape;
+    /// The same on real file systems, which takes the right to mount them.
+    mod mounts;
+    /// Which of two copies stays.
+    mod order;
+    /// Several processes on one root.
+    mod processes;
+    /// Roots that are refused, and those that must not be.
+    mod roots;
+    /// Full disks.
+    mod space;
+    /// Uploads: their ids, their end, and what becomes of those that nobody commits.
+    mod spools;
+}
+mod store_support;
