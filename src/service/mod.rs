@@ -291,7 +291,8 @@ impl Service {
         order: &CommitOrder,
     ) -> Result<Outcome, OrderError> {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
-        let outcome = client_write(&self.store, move || {
+        let for_client = order.for_client;
+        let work = move || {
             check_clock(&store, &name, order.version, &from)?;
             let CommitOrder { version, crc32, length, for_client, .. } = order;
             let outcome = store.commit(&Commit { id, name: &name, version, crc32, length, for_client })?;
@@ -299,8 +300,10 @@ impl Service {
                 mark_dirty(&store, node, &name);
             }
             Ok::<_, OrderError>((outcome, name))
-        });
-        let (outcome, name) = outcome.await?;
+        };
+        // What nodes move among themselves is always synced.
+        let done = if for_client { client_write(&self.store, work).await } else { on_thread(work).await };
+        let (outcome, name) = done?;
         self.lookups.forget(&name);
         Ok(outcome)
     }
@@ -313,6 +316,7 @@ impl Service {
         order: &DeleteOrder,
     ) -> Result<Outcome, OrderError> {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
+        // Synced whatever the durability of writes is.
         on_thread(move || {
             check_clock(&store, &name, order.version, &from)?;
             Ok(store.delete(&name, order.version)?)

@@ -138,10 +138,10 @@ impl Store {
     }
 
     fn check_mounted(&self) -> Result<(), StoreError> {
+        use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};
         if !self.settings.root_is_mount {
             return Ok(());
         }
-        use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};
         let fail = |source: rustix::io::Errno| self.io("look at", Path::new(""), source.into());
         let own = statx(self.root.handle(), c"", AtFlags::EMPTY_PATH, StatxFlags::empty()).map_err(fail)?;
         let mounted = if own.stx_attributes_mask.contains(StatxAttributes::MOUNT_ROOT) {

@@ -87,13 +87,14 @@ impl Store {
     pub fn held(&self, name: &ObjectName) -> Result<Held, StoreError> {
         let hash = NameHash::of(name);
         match self.held_now(name, hash)? {
-            // A write over a tombstone may have removed that one after we looked for the replica. Look again.
+            // A write over a tombstone may have removed that one after we looked for the replica: look again.
             Held::Nothing => self.held_now(name, hash),
             held => Ok(held),
         }
     }
 
-    fn held_now(&self, name: &ObjectName, hash: NameHash) -> Result<Held, StoreError> {
+    /// The same, if nobody can write it meanwhile: the caller holds the key's lock.
+    pub(super) fn held_now(&self, name: &ObjectName, hash: NameHash) -> Result<Held, StoreError> {
         let mut held = Held::Nothing;
         for (_, replica) in self.places(name, hash)? {
             let copy = Held::Copy(self.describe(&replica)?);

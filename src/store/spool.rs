@@ -183,13 +183,14 @@ impl Store {
     /// Takes the upload of a commit: open, checked, and out of reach of the agent and of other commits of it as long
     /// as the file is open.
     pub(super) fn claim_spool(&self, commit: &Commit<'_>) -> Result<(PathBuf, File), StoreError> {
-        // First without the lock, which one still being written has itself.
-        let (path, file, _) = self.open_spool(commit.id)?;
-        wait_for(&file).map_err(|source| self.io("lock", &path, source))?;
+        let (path, file) = self.open_upload(commit.id)?;
         let fail = |source| self.io("read", &path, source);
-        let Some(Attribute::Spool(info)) = read_attribute(&file).map_err(fail)? else {
-            return Err(StoreError::NotPrepared);
-        };
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            // Either it is still being written, or another commit of it or the agent has it, which soon end.
+            self.spool_info(&path, &file)?;
+            wait_for(&file).map_err(|source| self.io("lock", &path, source))?;
+        }
+        let info = self.spool_info(&path, &file)?;
         if info.name != *commit.name || info.crc32 != commit.crc32 || info.length != commit.length {
             return Err(StoreError::NotPrepared);
         }
@@ -201,16 +202,19 @@ impl Store {
         Ok((path, file))
     }
 
-    /// A complete upload by its id, open, with what it is.
-    fn open_spool(&self, id: SpoolId) -> Result<(PathBuf, File, SpoolInfo), StoreError> {
+    fn open_upload(&self, id: SpoolId) -> Result<(PathBuf, File), StoreError> {
         let path = id.path();
-        let opened = match self.root.open_beneath(&path, OFlags::RDWR, 0) {
-            Ok(opened) => File::from(opened),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::NotPrepared),
-            Err(source) => return Err(self.io("open", &path, source)),
-        };
-        match read_attribute(&opened).map_err(|source| self.io("read the attribute of", &path, source))? {
-            Some(Attribute::Spool(info)) => Ok((path, opened, info)),
+        match self.root.open_beneath(&path, OFlags::RDWR, 0) {
+            Ok(opened) => Ok((path, File::from(opened))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotPrepared),
+            Err(source) => Err(self.io("open", &path, source)),
+        }
+    }
+
+    /// What an upload is, if it is complete and its commit has not begun.
+    fn spool_info(&self, path: &Path, file: &File) -> Result<SpoolInfo, StoreError> {
+        match read_attribute(file).map_err(|source| self.io("read the attribute of", path, source))? {
+            Some(Attribute::Spool(info)) => Ok(info),
             _ => Err(StoreError::NotPrepared),
         }
     }
@@ -220,7 +224,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::NotPrepared`] when there is none, or the disk fails.
     pub fn read_spool(&self, id: SpoolId) -> Result<File, StoreError> {
-        Ok(self.open_spool(id)?.1)
+        let (path, file) = self.open_upload(id)?;
+        self.spool_info(&path, &file)?;
+        Ok(file)
     }
 
     /// Drops an upload. One that is not there is dropped already.

@@ -29,7 +29,7 @@ impl Store {
         self.check_writable()?;
         let hash = NameHash::of(name);
         let _lock = self.lock_key(hash)?;
-        let outcome = Outcome::of(Held::Tombstone { version }.supersedes(&self.held(name)?));
+        let outcome = Outcome::of(Held::Tombstone { version }.supersedes(&self.held_now(name, hash)?));
         match outcome {
             Outcome::Done => {
                 self.replace(&hash.tombstone(), &encode_tombstone(name, version), Some(version))?;
@@ -78,7 +78,7 @@ impl Store {
     fn recover_name(&self, name: &ObjectName) -> Result<(), StoreError> {
         let hash = NameHash::of(name);
         let _lock = self.lock_key(hash)?;
-        let held = self.held(name)?;
+        let held = self.held_now(name, hash)?;
         let places = self.places(name, hash)?;
         let tombstone = hash.tombstone();
         if places.len() + usize::from(self.exists(&tombstone)?) < 2 {

@@ -99,7 +99,7 @@ impl Store {
         sync: bool,
     ) -> Result<Outcome, StoreError> {
         let _lock = self.lock_key(hash)?;
-        match Outcome::of(commit.copy().supersedes(&self.held(commit.name)?)) {
+        match Outcome::of(commit.copy().supersedes(&self.held_now(commit.name, hash)?)) {
             Outcome::Done => Err(StoreError::NotPrepared),
             outcome => {
                 if sync {
@@ -130,7 +130,8 @@ impl Store {
         }
 
         let _lock = self.lock_key(hash)?;
-        let outcome = Outcome::of(commit.copy().supersedes(&self.held(commit.name)?));
+        let held = self.held_now(commit.name, hash)?;
+        let outcome = Outcome::of(commit.copy().supersedes(&held));
         if outcome != Outcome::Done {
             if sync {
                 self.sync_held(commit.name, hash)?;
@@ -142,7 +143,9 @@ impl Store {
         if sync {
             self.sync_name(&path)?;
             // What is not durable must not cost what is: without the syncs, an older tombstone or copy stays.
-            self.remove_superseded(hash, &path);
+            if held != Held::Nothing {
+                self.remove_superseded(hash, &path);
+            }
         }
         Ok(Outcome::Done)
     }
