@@ -128,7 +128,7 @@ impl Agent {
             Step::Nothing => Ok(()),
             Step::SendCopy => self.send_copy(node, name).await,
             Step::SendTombstone(version) => {
-                let order = DeleteOrder { version };
+                let order = DeleteOrder { version, missed: Vec::new() };
                 self.peers.delete(&self.map, node, name, &order).await?;
                 Ok(())
             }

@@ -62,6 +62,10 @@ pub fn internal_redirect(owner: &Node, hop: &str) -> Response {
 
 /// Sends the client to an owner's public URL; `None` if the owner has none.
 pub fn redirect(owner: &Node, target: &[u8]) -> Option<Response> {
+    // A target in absolute form would lengthen the host's name.
+    if !target.starts_with(b"/") {
+        return None;
+    }
     let mut location = owner.public_url()?.to_string().into_bytes();
     location.extend_from_slice(target);
     let mut response = Response::new(StatusCode::TEMPORARY_REDIRECT);

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::body::PeerBody;
-use super::envelope::{COMPLETE, Envelope, SIGNATURE, answer_is_genuine};
+use super::envelope::{COMPLETE, Envelope, SIGNATURE, VERSION, answer_is_genuine};
 use super::health::Health;
 use super::message::{
     BASE, CONTROL_BYTES_MAX, CommitOrder, DeleteOrder, DoneAnswer, HeldAnswer, Hello, HelloAnswer, Missed,
@@ -27,11 +27,14 @@ use crate::incoming::unstalled;
 use crate::name::ObjectName;
 use crate::response::ByteStream;
 use crate::store::{Outcome, SpoolId};
+use crate::version::Version;
 
 /// A node that does not take a connection within this time is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A control message is answered within this time; also how long an answer's body may stall.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A disk slower than this makes commits of large uploads fail.
+const DISK_BYTES_PER_SECOND: u64 = 20 << 20;
 /// How long a pooled connection may lie idle: less than web servers keep theirs, so that none is used as it closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept to one node.
@@ -100,6 +103,8 @@ pub enum ObjectReply {
     Lacks {
         /// Whether its root is complete: only then does this count.
         complete: bool,
+        /// The version of its tombstone, if it has one: older copies elsewhere are deleted ones.
+        tombstone: Option<Version>,
     },
 }
 
@@ -173,7 +178,10 @@ impl PeerClient {
         (id, name): (SpoolId, &ObjectName),
         order: &CommitOrder,
     ) -> Result<Outcome, PeerError> {
-        let answer: DoneAnswer = self.control(map, node, &Operation::Commit(id, name.clone()), order).await?;
+        let operation = Operation::Commit(id, name.clone());
+        // It may have to bring all of it to the disk first.
+        let patience = ANSWER_TIMEOUT + Duration::from_secs(order.length / DISK_BYTES_PER_SECOND);
+        let answer: DoneAnswer = self.control_within(patience, map, node, &operation, order).await?;
         Ok(answer.outcome)
     }
 
@@ -264,7 +272,9 @@ impl PeerClient {
         match parts.status {
             StatusCode::NOT_FOUND => {
                 let complete = parts.headers.get(COMPLETE).is_some_and(|value| value == "yes");
-                Ok(ObjectReply::Lacks { complete })
+                let tombstone =
+                    parts.headers.get(VERSION).and_then(|value| value.to_str().ok()?.parse().ok());
+                Ok(ObjectReply::Lacks { complete, tombstone })
             }
             StatusCode::NOT_MODIFIED
             | StatusCode::PRECONDITION_FAILED
@@ -284,6 +294,17 @@ impl PeerClient {
         operation: &Operation,
         question: &Q,
     ) -> Result<A, PeerError> {
+        self.control_within(ANSWER_TIMEOUT, map, node, operation, question).await
+    }
+
+    async fn control_within<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        patience: Duration,
+        map: &ClusterMap,
+        node: NodeIndex,
+        operation: &Operation,
+        question: &Q,
+    ) -> Result<A, PeerError> {
         let body = serde_json::to_vec(question).expect("our own messages are always JSON");
         let whole = PeerBody::Whole(Some(Bytes::from(body.clone())));
         let (request, signature) = self.request(map, node, operation, Some(&body), whole);
@@ -291,7 +312,7 @@ impl PeerClient {
             let answer = self.answered(map, node, self.http.request(request).await)?;
             self.control_answer(map, node, &signature, answer).await
         };
-        match timeout(ANSWER_TIMEOUT, exchange).await {
+        match timeout(patience, exchange).await {
             Ok(result) => result,
             Err(_) => {
                 self.put_aside(node);

@@ -160,6 +160,8 @@ pub struct CommitOrder {
 pub struct DeleteOrder {
     /// The tombstone's version.
     pub version: Version,
+    /// Owners that do not answer: they miss this deletion.
+    pub missed: Vec<NodeName>,
 }
 
 /// Nodes that missed a write.

@@ -5,14 +5,17 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 
-use super::delete::delete;
+use super::delete::{DeleteError, OnlyIf, delete};
+use super::get::open;
+use super::intake::IntakeError;
 use super::put::stored_answer;
 use super::refusal::{refuse, text};
-use super::upload::{Upload, store};
+use super::upload::{Upload, UploadError, store};
 use super::{NOT_STORED, Service};
 use crate::name::{ObjectName, Target};
 use crate::request::Request;
 use crate::response::Response;
+use crate::semantics::{Precondition, Validators, evaluate};
 
 const DESTINATION: HeaderName = HeaderName::from_static("destination");
 const OVERWRITE: HeaderName = HeaderName::from_static("overwrite");
@@ -25,24 +28,44 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, from: &Obj
     if to == *from {
         return text(StatusCode::FORBIDDEN, "Destination is the object itself");
     }
-    let source = match super::get::open(service, from).await {
+    let source = match open(service, from).await {
         Ok(source) => source,
         Err(status) => return text(status, "the object to copy cannot be read"),
     };
+    let front = service.settings.front;
+    let validators = Validators { version: source.version, size: source.length, front };
+    if evaluate(&request.method, &request.headers, Some(&validators)) != Precondition::Proceed {
+        return refuse(StatusCode::PRECONDITION_FAILED, &UploadError::Condition);
+    }
     let mut headers = HeaderMap::new();
     if request.headers.get(OVERWRITE).is_some_and(|value| value == "F") {
         headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
     }
-    let upload = Upload { name: &to, length: Some(source.length), body: source.body, headers: &headers };
+    let (length, crc32) = (Some(source.length), source.crc32);
+    let upload = Upload { name: &to, length, body: source.body, headers: &headers, crc32 };
     let stored = match store(service, upload).await {
         Ok(stored) => stored,
+        // The client sent no body: it is not at fault.
+        Err(UploadError::Body(IntakeError::Body(_) | IntakeError::Length { .. })) => {
+            return refuse(UploadError::Source.status(), &UploadError::Source);
+        }
         Err(error) => return refuse(error.status(), &error),
     };
-    if request.method.as_str() == "MOVE"
-        && let Err(error) = delete(service, from, &HeaderMap::new()).await
-    {
-        log::warn!("{from} was copied to {to} and is still there: {error}");
-        return text(error.status(), &format!("copied, but the original is still there: {error}"));
+    if request.method.as_str() == "MOVE" {
+        match delete(service, from, OnlyIf::Version(source.version)).await {
+            // Somebody else deleted it meanwhile.
+            Ok(()) | Err(DeleteError::Missing) => {}
+            Err(DeleteError::Condition) => {
+                return text(
+                    StatusCode::PRECONDITION_FAILED,
+                    "copied, but the original has changed meanwhile and stays",
+                );
+            }
+            Err(error) => {
+                log::warn!("{from} was copied to {to} and is still there: {error}");
+                return text(error.status(), &format!("copied, but the original is still there: {error}"));
+            }
+        }
     }
     stored_answer(service, &stored)
 }

@@ -10,7 +10,7 @@ use super::gather::{Order, gather};
 use super::refusal::{refuse, text};
 use super::upload::newest;
 use crate::clock;
-use crate::held::Held;
+use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::message::{DeleteOrder, HeldAnswer};
 use crate::quorum::read_quorum;
@@ -18,7 +18,7 @@ use crate::request::Request;
 use crate::resolve::Route;
 use crate::response::Response;
 use crate::semantics::{Precondition, Validators, evaluate};
-use crate::version;
+use crate::version::{self, Version};
 
 /// Why an object was not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -61,47 +61,67 @@ impl DeleteError {
 }
 
 pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &ObjectName) -> Response {
-    match delete(service, name, &request.headers).await {
+    match delete(service, name, OnlyIf::Headers(&request.headers)).await {
         Ok(()) => Response::new(StatusCode::NO_CONTENT),
         Err(error @ DeleteError::Missing) => text(error.status(), &error.to_string()),
         Err(error) => refuse(error.status(), &error),
     }
 }
 
-/// Deletes an object if the client's conditions hold.
+/// On what a deletion depends.
+pub(super) enum OnlyIf<'a> {
+    /// The client's conditional headers.
+    Headers(&'a HeaderMap),
+    /// The newest copy is still this one.
+    Version(Version),
+}
+
+/// Deletes an object if the conditions hold.
 pub(super) async fn delete(
     service: &Arc<Service>,
     name: &ObjectName,
-    headers: &HeaderMap,
+    only_if: OnlyIf<'_>,
 ) -> Result<(), DeleteError> {
     let map = service.map();
     let owners = Route::of(&map, service.own, name).owners(service.own);
     let asked = join_all(owners.iter().map(|node| service.ask(&map, *node, name))).await;
-    let answers: Vec<HeldAnswer> = asked
-        .into_iter()
-        .filter_map(|answer| {
-            answer.inspect_err(|error| log::warn!("a deletion goes on without an owner: {error}")).ok()
-        })
-        .collect();
+    let (mut answers, mut missed) = (Vec::new(), Vec::new());
+    for (node, answer) in owners.iter().zip(asked) {
+        match answer {
+            Ok(answer) => answers.push(answer),
+            Err(error) => {
+                log::warn!("a deletion goes on without an owner: {error}");
+                missed.push(map.node(*node).name().clone());
+            }
+        }
+    }
     let heard = answers.iter().filter(|answer| answer.counts()).count();
     let needed = read_quorum(owners.len(), map.write_quorum());
     if heard < needed {
         return Err(DeleteError::NotHeard { heard, needed });
     }
     let newest = newest(answers.iter().map(|answer| answer.held));
-    let current = newest.copy().map(|copy| Validators {
-        version: copy.version,
-        size: copy.size,
-        front: service.settings.front,
-    });
-    if evaluate(&Method::DELETE, headers, current.as_ref()) != Precondition::Proceed {
+    let holds = match only_if {
+        OnlyIf::Headers(headers) => {
+            let validators = |copy: &CopyInfo| Validators {
+                version: copy.version,
+                size: copy.size,
+                front: service.settings.front,
+            };
+            let current = newest.copy().map(validators);
+            evaluate(&Method::DELETE, headers, current.as_ref()) == Precondition::Proceed
+        }
+        OnlyIf::Version(_) if newest.copy().is_none() => return Err(DeleteError::Missing),
+        OnlyIf::Version(version) => newest.version() == Some(version),
+    };
+    if !holds {
         return Err(DeleteError::Condition);
     }
     if nothing_to_delete(&answers, owners.len()) {
         return Err(DeleteError::Missing);
     }
 
-    let order = DeleteOrder { version: version::choose(clock::now(), &newest, None) };
+    let order = DeleteOrder { version: version::choose(clock::now(), &newest, None), missed };
     let orders = owners.iter().map(|&node| -> Order {
         let (service, map, name, order) =
             (Arc::clone(service), Arc::clone(&map), name.clone(), order.clone());

@@ -56,7 +56,8 @@ pub(super) async fn answer(
             Ok(name) => {
                 let body: ByteStream =
                     Box::pin(field.into_stream().map(|piece| piece.map_err(|_| BodyError::Cut)));
-                let upload = Upload { name: &name, length: None, body, headers: &HeaderMap::new() };
+                let upload =
+                    Upload { name: &name, length: None, body, headers: &HeaderMap::new(), crc32: None };
                 let stored = store(service, upload).await;
                 let stored = stored
                     .map(|stored| if stored.replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED })

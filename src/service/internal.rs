@@ -9,8 +9,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::orders::OrderError;
 use super::refusal::text;
-use super::{IntakeError, OrderError, Service};
+use super::{IntakeError, Service};
 use crate::clock;
 use crate::deliver;
 use crate::disk::on_thread;
@@ -23,6 +24,7 @@ use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::semantics::Validators;
 use crate::store::StoreError;
+use crate::version::Version;
 
 /// Why another node's request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +71,7 @@ impl InternalError {
 enum Reply {
     Control(Vec<u8>),
     Copy(Response),
-    Lacking,
+    Lacking(Option<Version>),
 }
 
 pub(super) async fn answer(service: &Arc<Service>, request: &Request, body: ByteStream) -> Response {
@@ -84,20 +86,31 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, body: Byte
     let reply = match result {
         Ok(Reply::Copy(response)) => return sealed_copy(service, question, response),
         Ok(Reply::Control(body)) => (StatusCode::OK, body),
-        Ok(Reply::Lacking) => (StatusCode::NOT_FOUND, control(&Refusal { error: "no copy here".into() })),
+        Ok(Reply::Lacking(tombstone)) => {
+            let body = control(&Refusal { error: "no copy here".into() });
+            return sealed_control(service, question, (StatusCode::NOT_FOUND, body), tombstone);
+        }
         Err(error) => {
             log::warn!("a request of another node is refused: {error}");
             (error.status(), control(&Refusal { error: error.to_string() }))
         }
     };
-    sealed_control(service, question, reply)
+    sealed_control(service, question, reply, None)
 }
 
-fn sealed_control(service: &Service, question: &[u8], (status, body): (StatusCode, Vec<u8>)) -> Response {
+fn sealed_control(
+    service: &Service,
+    question: &[u8],
+    (status, body): (StatusCode, Vec<u8>),
+    tombstone: Option<Version>,
+) -> Response {
     let mut response = Response::new(status);
     response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());
     response.headers.insert(COMPLETE, yes_or_no(service.is_complete()));
+    if let Some(version) = tombstone {
+        response.headers.insert(VERSION, version.nanos().into());
+    }
     seal_answer(&service.signer, question, status, &mut response.headers, Some(&body));
     response.body = Bytes::from(body).into();
     response
@@ -119,8 +132,11 @@ async fn perform(
 ) -> Result<Reply, InternalError> {
     // A stranger learns nothing, not even which operations there are; so a file is told from a control body by the
     // method alone until the signature is checked.
-    let (control_body, file_body) =
-        if request.method == Method::PUT { (None, Some(body)) } else { (Some(collect(body).await?), None) };
+    let (control_body, file_body) = if request.method == Method::PUT {
+        (None, Some(body))
+    } else {
+        (Some(collect(body).await.map_err(|_| EnvelopeError::Unsigned)?), None)
+    };
     let envelope =
         Envelope::open(&service.signer, &request.headers, &request.method, path, control_body.as_deref())?;
     let map = service.map();
@@ -138,7 +154,7 @@ async fn perform(
         Operation::Prepare(id, name) => {
             let length = request.content_length.ok_or(InternalError::Length)?;
             let body = file_body.unwrap_or_else(|| Box::pin(futures_util::stream::empty()));
-            let answer = service.take_in(&map, (id, &name), Some(length), body).await?;
+            let answer = service.take_in(&map, (id, &name), length, body).await?;
             Ok(Reply::Control(control(&answer)))
         }
         Operation::Commit(id, name) => {
@@ -168,11 +184,17 @@ async fn perform(
 async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Result<Reply, InternalError> {
     let (store, asked) = (Arc::clone(&service.store), name.clone());
     let opened = on_thread(move || {
-        let Some(replica) = store.open_replica(&asked)? else { return Ok(None) };
+        let Some(replica) = store.open_replica(&asked)? else {
+            let held = store.held(&asked)?;
+            return Ok(Err(held.version().filter(|_| held.copy().is_none())));
+        };
         let crc32 = store.checksum_of(&replica)?;
-        Ok::<_, StoreError>(Some((replica, crc32)))
+        Ok::<_, StoreError>(Ok((replica, crc32)))
     });
-    let Some((replica, crc32)) = opened.await? else { return Ok(Reply::Lacking) };
+    let (replica, crc32) = match opened.await? {
+        Ok(opened) => opened,
+        Err(tombstone) => return Ok(Reply::Lacking(tombstone)),
+    };
     let validators =
         Validators { version: replica.version, size: replica.size, front: service.settings.front };
     let mut response = deliver::represent(&Method::GET, headers, name, &validators, Some(&replica.file));

@@ -7,7 +7,10 @@ mod gather;
 mod get;
 mod intake;
 mod internal;
+mod keep;
+mod look_up;
 mod lookups;
+mod orders;
 mod prepare;
 mod put;
 mod refusal;
@@ -16,27 +19,22 @@ mod upload;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
 pub use intake::IntakeError;
 pub use refusal::text as refusal_of;
 
-use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::config::{Access, Remote};
 use crate::deliver::DeliverSettings;
-use crate::disk::{client_write, on_thread};
-use crate::held::Held;
 use crate::name::{Exclude, ObjectName, Prefix, Target};
-use crate::peer::client::{PeerClient, PeerError};
-use crate::peer::message::{CommitOrder, DeleteOrder, HeldAnswer, PrepareAnswer};
+use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::semantics::FrontKind;
-use crate::store::{Commit, Outcome, SpoolId, Store, StoreError};
-use crate::version::{Version, is_acceptable};
-use intake::Limits;
+use crate::store::Store;
+use keep::Keeping;
 use lookups::Lookups;
 use refusal::text;
 use tokio_util::task::TaskTracker;
@@ -79,6 +77,7 @@ pub struct Service {
     signer: Signer,
     complete: Arc<AtomicBool>,
     lookups: Lookups,
+    keeping: Keeping,
     background: TaskTracker,
     settings: ServiceSettings,
 }
@@ -103,19 +102,6 @@ pub struct ServiceParts {
     pub settings: ServiceSettings,
 }
 
-/// What refuses an order another node gave.
-#[derive(Debug, thiserror::Error)]
-enum OrderError {
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Peer(#[from] PeerError),
-    #[error(
-        "version {version} lies more than a day ahead of this node's clock: set the clock of node {from}"
-    )]
-    Clock { version: Version, from: NodeName },
-}
-
 impl Service {
     /// A service of these parts.
     pub fn new(parts: ServiceParts) -> Self {
@@ -130,6 +116,7 @@ impl Service {
             signer,
             complete,
             lookups: Lookups::default(),
+            keeping: Keeping::default(),
             background,
             settings,
         }
@@ -173,6 +160,9 @@ impl Service {
     }
 
     async fn write(self: &Arc<Self>, request: &Request, target: Target, body: ByteStream) -> Response {
+        if is_cross_site(&request.headers) {
+            return text(StatusCode::FORBIDDEN, "a page of another site may not write here");
+        }
         if !self.settings.access.admits(request.address, request.user.as_deref()) {
             return text(StatusCode::FORBIDDEN, "writing is not allowed from here ([write] allow)");
         }
@@ -219,149 +209,46 @@ impl Service {
     fn is_complete(&self) -> bool {
         self.complete.load(Ordering::Relaxed)
     }
-
-    /// What this node holds of a name, as it counts in a quorum.
-    async fn own_answer(&self, name: &ObjectName) -> Result<HeldAnswer, StoreError> {
-        let (store, name) = (Arc::clone(&self.store), name.clone());
-        let held = client_write(&self.store, move || store.held(&name)).await?;
-        Ok(HeldAnswer { held, complete: self.is_complete() })
-    }
-
-    /// What a node, this or another, holds of a name.
-    async fn ask(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        name: &ObjectName,
-    ) -> Result<HeldAnswer, OrderError> {
-        if node == self.own {
-            return Ok(self.own_answer(name).await?);
-        }
-        Ok(self.peers.ask(map, node, name).await?)
-    }
-
-    /// Takes an upload in on this node.
-    async fn take_in(
-        &self,
-        map: &ClusterMap,
-        (id, name): (SpoolId, &ObjectName),
-        length: Option<u64>,
-        body: ByteStream,
-    ) -> Result<PrepareAnswer, IntakeError> {
-        let limits = Limits { length, max: self.settings.object_max };
-        let (prepared, held) =
-            intake::receive(&self.store, (id, name), map.epoch().get(), limits, body).await?;
-        let before = HeldAnswer { held, complete: self.is_complete() };
-        Ok(PrepareAnswer { crc32: prepared.crc32, length: prepared.length, before })
-    }
-
-    /// Has a node, this or another, commit an upload.
-    async fn order_commit(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        (id, name): (SpoolId, &ObjectName),
-        order: &CommitOrder,
-    ) -> Result<Outcome, OrderError> {
-        if node != self.own {
-            return Ok(self.peers.commit(map, node, (id, name), order).await?);
-        }
-        self.obey_commit(&self.name, (id, name), order).await
-    }
-
-    /// Has a node, this or another, write a tombstone.
-    async fn order_delete(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        name: &ObjectName,
-        order: &DeleteOrder,
-    ) -> Result<Outcome, OrderError> {
-        if node != self.own {
-            return Ok(self.peers.delete(map, node, name, order).await?);
-        }
-        self.obey_delete(&self.name, name, order).await
-    }
-
-    /// Commits an upload on this node, as `from` orders, and remembers who missed it.
-    async fn obey_commit(
-        &self,
-        from: &NodeName,
-        (id, name): (SpoolId, &ObjectName),
-        order: &CommitOrder,
-    ) -> Result<Outcome, OrderError> {
-        let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
-        let for_client = order.for_client;
-        let work = move || {
-            check_clock(&store, &name, order.version, &from)?;
-            let CommitOrder { version, crc32, length, for_client, .. } = order;
-            let outcome = store.commit(&Commit { id, name: &name, version, crc32, length, for_client })?;
-            for node in &order.missed {
-                mark_dirty(&store, node, &name);
-            }
-            Ok::<_, OrderError>((outcome, name))
-        };
-        // What nodes move among themselves is always synced.
-        let done = if for_client { client_write(&self.store, work).await } else { on_thread(work).await };
-        let (outcome, name) = done?;
-        self.lookups.forget(&name);
-        Ok(outcome)
-    }
-
-    /// Writes a tombstone on this node, as `from` orders.
-    async fn obey_delete(
-        &self,
-        from: &NodeName,
-        name: &ObjectName,
-        order: &DeleteOrder,
-    ) -> Result<Outcome, OrderError> {
-        let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
-        // Synced whatever the durability of writes is.
-        on_thread(move || {
-            check_clock(&store, &name, order.version, &from)?;
-            Ok(store.delete(&name, order.version)?)
-        })
-        .await
-    }
-
-    /// Tells a node, this or another, that others missed a write.
-    async fn tell_missed(&self, map: &ClusterMap, node: NodeIndex, name: &ObjectName, missed: Vec<NodeName>) {
-        if node == self.own {
-            self.remember_missed(name, missed).await;
-        } else if let Err(error) = self.peers.missed(map, node, name, missed).await {
-            log::debug!("a missed write is not remembered there: {error}");
-        }
-    }
-
-    /// Remembers that other nodes missed a write.
-    async fn remember_missed(&self, name: &ObjectName, missed: Vec<NodeName>) {
-        let (store, name) = (Arc::clone(&self.store), name.clone());
-        on_thread(move || missed.iter().for_each(|node| mark_dirty(&store, node, &name))).await;
-    }
 }
 
-/// Refuses a version more than a day ahead of this node's clock, unless it follows one held here.
-fn check_clock(
-    store: &Store,
-    name: &ObjectName,
-    version: Version,
-    from: &NodeName,
-) -> Result<(), OrderError> {
-    let now = clock::now();
-    if is_acceptable(version, &Held::Nothing, now) || is_acceptable(version, &store.held(name)?, now) {
-        return Ok(());
+/// Whether a browser says that a page of another site made it send this: its user may be allowed to write, the page is
+/// not (Fetch Metadata, <https://www.w3.org/TR/fetch-metadata/>; RFC 6454 for browsers without it).
+fn is_cross_site(headers: &HeaderMap) -> bool {
+    const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+    if let Some(site) = headers.get(FETCH_SITE) {
+        return site == "cross-site";
     }
-    Err(OrderError::Clock { version, from: from.clone() })
-}
-
-/// A mark is a hint: without it the key heals later.
-fn mark_dirty(store: &Store, node: &NodeName, name: &ObjectName) {
-    if let Err(error) = store.mark_dirty(node, name) {
-        log::warn!("{name} is not marked as missed by {node}: {error}");
-    }
+    let Some(origin) = headers.get(header::ORIGIN) else { return false };
+    let host = headers.get(header::HOST).map_or(&b""[..], HeaderValue::as_bytes);
+    let origin = origin.as_bytes();
+    let authority = [&b"https://"[..], b"http://"].iter().find_map(|scheme| origin.strip_prefix(*scheme));
+    !authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host))
 }
 
 fn allowing(mut response: Response) -> Response {
     response.headers.insert(header::ALLOW, HeaderValue::from_static(ALLOW));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_another_site_is_told_from_our_own_and_from_a_tool() {
+        let cross = |headers: &[(&'static str, &'static str)]| {
+            let headers = headers
+                .iter()
+                .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)));
+            is_cross_site(&headers.collect())
+        };
+        assert!(!cross(&[("host", "img1.example.com")]), "curl sends neither");
+        assert!(!cross(&[("sec-fetch-site", "same-origin"), ("origin", "https://a"), ("host", "a")]));
+        assert!(!cross(&[("sec-fetch-site", "same-site"), ("origin", "https://www.a"), ("host", "img.a")]));
+        assert!(cross(&[("sec-fetch-site", "cross-site"), ("host", "a")]));
+        assert!(!cross(&[("origin", "http://A:8080"), ("host", "a:8080")]));
+        for origin in ["https://evil.example", "null", "https://a.evil.example", "file://"] {
+            assert!(cross(&[("origin", origin), ("host", "a")]), "{origin}");
+        }
+    }
 }

@@ -29,7 +29,7 @@ const QUEUE_PIECES: usize = 4;
 /// An owner that takes no bytes for this long is dropped while enough others go on.
 const STALL: Duration = Duration::from_secs(5);
 /// How long owners have to say that they are prepared, after the end of the body.
-const PREPARE_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const PREPARE_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long the rest have once enough are prepared.
 const PREPARE_GRACE: Duration = Duration::from_secs(1);
 /// Why one owner did not take an upload in.
@@ -119,9 +119,14 @@ pub(super) async fn prepare(
         drop_uploads(service, map, id, answers.into_iter().map(|(node, _)| node).collect());
         return Err(UploadError::NotPrepared { prepared, needed, full });
     }
-    if let Some(Err(error)) = expected.map(Expected::verify) {
+    let genuine = match expected.map(Expected::verify) {
+        Some(Err(error)) => Err(error.into()),
+        _ if upload.crc32.is_some_and(|known| known != crc32) => Err(UploadError::Source),
+        _ => Ok(()),
+    };
+    if let Err(error) = genuine {
         drop_uploads(service, map, id, answers.into_iter().map(|(node, _)| node).collect());
-        return Err(error.into());
+        return Err(error);
     }
     Ok(PreparedUpload { answers, crc32, length })
 }
@@ -170,7 +175,7 @@ fn branch(
     let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
     answers.spawn(async move {
         let answer = if node == service.own {
-            service.take_in(&map, (id, &name), Some(length), body).await.map_err(BranchError::from)
+            service.take_in(&map, (id, &name), length, body).await.map_err(BranchError::from)
         } else {
             service.peers.prepare(&map, node, (id, &name), length, body).await.map_err(BranchError::from)
         };

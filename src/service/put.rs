@@ -28,7 +28,8 @@ pub(super) async fn answer(
             "an object is stored as a whole: PUT with Content-Range is not supported",
         );
     }
-    let upload = Upload { name, length: request.content_length, body, headers: &request.headers };
+    let upload =
+        Upload { name, length: request.content_length, body, headers: &request.headers, crc32: None };
     match store(service, upload).await {
         Ok(stored) => stored_answer(service, &stored),
         Err(error) => refuse(error.status(), &error),

@@ -12,7 +12,7 @@ use tokio::time::sleep;
 use super::Service;
 use super::gather::{Order, gather};
 use super::intake::IntakeError;
-use super::prepare::{PreparedUpload, drop_uploads, prepare};
+use super::prepare::{PREPARE_TIMEOUT, PreparedUpload, drop_uploads, prepare};
 use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex};
 use crate::held::Held;
@@ -22,7 +22,7 @@ use crate::quorum::read_quorum;
 use crate::resolve::Route;
 use crate::response::ByteStream;
 use crate::semantics::{DigestError, Precondition, Validators, evaluate};
-use crate::store::{SpoolId, StoreError};
+use crate::store::{SPOOL_PATIENCE, SpoolId, StoreError};
 use crate::version::{self, Version};
 
 /// How far ahead of the clock a version may be put to be in a later second; beyond that the write waits.
@@ -30,6 +30,10 @@ const AHEAD: Duration = Duration::from_secs(2);
 /// A version further ahead than this follows one written under a wrong clock: waiting would not help, and must be
 /// shorter than the time after which prepared uploads expire.
 const WAIT_BELOW: Duration = Duration::from_secs(6);
+
+// An upload that one owner has taken in must not expire while the others are waited for.
+const _: () =
+    assert!(PREPARE_TIMEOUT.as_secs() + (WAIT_BELOW.as_secs() - AHEAD.as_secs()) < SPOOL_PATIENCE.as_secs());
 
 /// An object on its way in.
 pub(super) struct Upload<'a> {
@@ -41,6 +45,8 @@ pub(super) struct Upload<'a> {
     pub body: ByteStream,
     /// The client's headers: digests to check and conditions on what is there now.
     pub headers: &'a HeaderMap,
+    /// The checksum its bytes should have, if that is known: those of a copied object.
+    pub crc32: Option<u32>,
 }
 
 /// An object is stored.
@@ -67,6 +73,9 @@ pub(super) enum UploadError {
     /// A digest header makes no sense, or the body is not what it says.
     #[error(transparent)]
     Digest(#[from] DigestError),
+    /// The object that is copied does not have its checksum, or cannot be read to its end.
+    #[error("the object to copy is damaged, or its owner broke off: repeat the request")]
+    Source,
     /// The client's If-Match or If-None-Match does not hold.
     #[error("the object is not in the state that If-Match, If-None-Match or If-Unmodified-Since asks for")]
     Condition,
@@ -109,7 +118,9 @@ impl UploadError {
             UploadError::Body(_) => StatusCode::BAD_REQUEST,
             UploadError::Digest(error) => error.status(),
             UploadError::Condition => StatusCode::PRECONDITION_FAILED,
-            UploadError::NotPrepared { .. } | UploadError::NotHeard { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            UploadError::Source | UploadError::NotPrepared { .. } | UploadError::NotHeard { .. } => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             UploadError::Unknown { .. } => StatusCode::GATEWAY_TIMEOUT,
         }
     }

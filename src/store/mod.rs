@@ -25,6 +25,7 @@ mod write;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 pub use error::StoreError;
 pub use identity::Identity;
@@ -38,6 +39,9 @@ use calls::{Calls, RealCalls, RootFolder};
 use dirty::ListedMarks;
 use folders::SyncedFolders;
 use spool::OwnSpools;
+
+/// A complete upload whose commit has not come after this time is dropped.
+pub const SPOOL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// The settings of a storage root.
 #[derive(Debug, Clone)]

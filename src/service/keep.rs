@@ -1,0 +1,135 @@
+//! An owner that lacked an object keeps it while it serves it.
+
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use futures_util::StreamExt;
+use http::{HeaderMap, HeaderName, header};
+use tokio::sync::mpsc;
+
+use super::Service;
+use crate::cluster::ClusterMap;
+use crate::disk::on_thread;
+use crate::name::ObjectName;
+use crate::peer::envelope::{CRC32, VERSION};
+use crate::response::{BodyError, ByteStream};
+use crate::store::{Commit, SpoolId};
+use crate::version::Version;
+
+/// Pieces of a body on its way through this node that may wait for the client.
+const QUEUE_PIECES: usize = 4;
+
+/// The names that are being kept: of many readers of one name only the first one's copy is written.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Keeping(Arc<Mutex<HashSet<ObjectName>>>);
+
+/// The right to keep a name, given up when dropped.
+struct Keeper {
+    keeping: Keeping,
+    name: ObjectName,
+}
+
+impl Keeping {
+    fn begin(&self, name: &ObjectName) -> Option<Keeper> {
+        let begun = self.0.lock().expect("no holder panics").insert(name.clone());
+        begun.then(|| Keeper { keeping: self.clone(), name: name.clone() })
+    }
+}
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        self.keeping.0.lock().expect("no holder panics").remove(&self.name);
+    }
+}
+
+/// What the copy in an answer's body must be.
+#[derive(Clone, Copy)]
+pub(super) struct Described {
+    pub version: Version,
+    pub crc32: u32,
+    pub length: u64,
+}
+
+/// What the headers of another node's answer say of its copy, if they say all of it.
+pub(super) fn described(headers: &HeaderMap) -> Option<Described> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    Some(Described {
+        version: text(VERSION)?.parse().ok()?,
+        crc32: u32::from_str_radix(text(CRC32)?, 16).ok()?,
+        length: text(header::CONTENT_LENGTH)?.parse().ok()?,
+    })
+}
+
+/// The same body; on its way it is also written to this node's disk, and goes on being written should the client go away.
+pub(super) fn kept_while_served(
+    service: &Arc<Service>,
+    map: &Arc<ClusterMap>,
+    name: &ObjectName,
+    copy: Described,
+    mut body: ByteStream,
+) -> ByteStream {
+    let Some(keeper) = service.keeping.begin(name) else { return body };
+    let (to_client, for_client) = mpsc::channel::<Result<Bytes, BodyError>>(QUEUE_PIECES);
+    let (to_disk, for_disk) = mpsc::channel::<Bytes>(QUEUE_PIECES);
+    let background = service.background.clone();
+    let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
+    background.spawn(async move {
+        let pump = async move {
+            let (mut to_disk, mut to_client) = (Some(to_disk), Some(to_client));
+            while let Some(piece) = body.next().await {
+                if let (Some(disk), Ok(piece)) = (&to_disk, &piece)
+                    && disk.send(piece.clone()).await.is_err()
+                {
+                    to_disk = None;
+                }
+                let failed = piece.is_err();
+                if let Some(client) = &to_client
+                    && client.send(piece).await.is_err()
+                {
+                    to_client = None;
+                }
+                if failed || (to_disk.is_none() && to_client.is_none()) {
+                    break;
+                }
+            }
+        };
+        let ((), kept) = tokio::join!(pump, keep(&service, &map, &name, copy, receiver_stream(for_disk)));
+        if let Err(problem) = kept {
+            log::warn!("{name} is not kept here yet: {problem}");
+        }
+        drop(keeper);
+    });
+    Box::pin(futures_util::stream::unfold(for_client, |mut receiver| async {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    }))
+}
+
+fn receiver_stream(receiver: mpsc::Receiver<Bytes>) -> ByteStream {
+    Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|piece| (Ok(piece), receiver))
+    }))
+}
+
+/// Writes another owner's copy to this node's disk, as any replica is written.
+async fn keep(
+    service: &Arc<Service>,
+    map: &ClusterMap,
+    name: &ObjectName,
+    copy: Described,
+    body: ByteStream,
+) -> Result<(), String> {
+    let id = SpoolId::random();
+    let taken =
+        service.take_in(map, (id, name), copy.length, body).await.map_err(|error| error.to_string())?;
+    let (store, name) = (Arc::clone(&service.store), name.clone());
+    if taken.crc32 != copy.crc32 {
+        on_thread(move || store.discard(id)).await;
+        return Err("the bytes received do not match the checksum".into());
+    }
+    let Described { version, crc32, length } = copy;
+    let committed = on_thread(move || {
+        store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })
+    });
+    committed.await.map(|_| ()).map_err(|error| error.to_string())
+}

@@ -1,0 +1,182 @@
+//! What one node orders another, or itself, to do for an object: the same whether it goes over the network or not.
+
+use std::sync::Arc;
+
+use super::Service;
+use super::intake::{self, IntakeError, Limits};
+use crate::clock;
+use crate::cluster::{ClusterMap, NodeIndex, NodeName};
+use crate::disk::{client_write, on_thread};
+use crate::held::Held;
+use crate::name::ObjectName;
+use crate::peer::client::PeerError;
+use crate::peer::message::{CommitOrder, DeleteOrder, HeldAnswer, PrepareAnswer};
+use crate::response::ByteStream;
+use crate::store::{Commit, Outcome, SpoolId, Store, StoreError};
+use crate::version::{Version, is_acceptable};
+
+/// What refuses an order another node gave.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum OrderError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Peer(#[from] PeerError),
+    #[error(
+        "version {version} lies more than a day ahead of this node's clock: set the clock of node {from}"
+    )]
+    Clock { version: Version, from: NodeName },
+}
+
+impl Service {
+    /// What this node holds of a name, as it counts in a quorum.
+    pub(super) async fn own_answer(&self, name: &ObjectName) -> Result<HeldAnswer, StoreError> {
+        let (store, name) = (Arc::clone(&self.store), name.clone());
+        let held = client_write(&self.store, move || store.held(&name)).await?;
+        Ok(HeldAnswer { held, complete: self.is_complete() })
+    }
+
+    /// What a node, this or another, holds of a name.
+    pub(super) async fn ask(
+        &self,
+        map: &ClusterMap,
+        node: NodeIndex,
+        name: &ObjectName,
+    ) -> Result<HeldAnswer, OrderError> {
+        if node == self.own {
+            return Ok(self.own_answer(name).await?);
+        }
+        Ok(self.peers.ask(map, node, name).await?)
+    }
+
+    /// Takes an upload in on this node.
+    pub(super) async fn take_in(
+        &self,
+        map: &ClusterMap,
+        (id, name): (SpoolId, &ObjectName),
+        length: u64,
+        body: ByteStream,
+    ) -> Result<PrepareAnswer, IntakeError> {
+        // What clients may store is checked where they are answered; what is stored may always move between nodes.
+        let limits = Limits { length: Some(length), max: u64::MAX };
+        let (prepared, held) =
+            intake::receive(&self.store, (id, name), map.epoch().get(), limits, body).await?;
+        let before = HeldAnswer { held, complete: self.is_complete() };
+        Ok(PrepareAnswer { crc32: prepared.crc32, length: prepared.length, before })
+    }
+
+    /// Has a node, this or another, commit an upload.
+    pub(super) async fn order_commit(
+        &self,
+        map: &ClusterMap,
+        node: NodeIndex,
+        (id, name): (SpoolId, &ObjectName),
+        order: &CommitOrder,
+    ) -> Result<Outcome, OrderError> {
+        if node != self.own {
+            return Ok(self.peers.commit(map, node, (id, name), order).await?);
+        }
+        self.obey_commit(&self.name, (id, name), order).await
+    }
+
+    /// Has a node, this or another, write a tombstone.
+    pub(super) async fn order_delete(
+        &self,
+        map: &ClusterMap,
+        node: NodeIndex,
+        name: &ObjectName,
+        order: &DeleteOrder,
+    ) -> Result<Outcome, OrderError> {
+        if node != self.own {
+            return Ok(self.peers.delete(map, node, name, order).await?);
+        }
+        self.obey_delete(&self.name, name, order).await
+    }
+
+    /// Commits an upload on this node, as `from` orders, and remembers who missed it.
+    pub(super) async fn obey_commit(
+        &self,
+        from: &NodeName,
+        (id, name): (SpoolId, &ObjectName),
+        order: &CommitOrder,
+    ) -> Result<Outcome, OrderError> {
+        let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
+        let for_client = order.for_client;
+        let work = move || {
+            check_clock(&store, &name, order.version, &from)?;
+            let CommitOrder { version, crc32, length, for_client, .. } = order;
+            let outcome = store.commit(&Commit { id, name: &name, version, crc32, length, for_client })?;
+            for node in &order.missed {
+                mark_dirty(&store, node, &name);
+            }
+            Ok::<_, OrderError>((outcome, name))
+        };
+        // What nodes move among themselves is always synced.
+        let done = if for_client { client_write(&self.store, work).await } else { on_thread(work).await };
+        let (outcome, name) = done?;
+        self.lookups.forget(&name);
+        Ok(outcome)
+    }
+
+    /// Writes a tombstone on this node, as `from` orders.
+    pub(super) async fn obey_delete(
+        &self,
+        from: &NodeName,
+        name: &ObjectName,
+        order: &DeleteOrder,
+    ) -> Result<Outcome, OrderError> {
+        let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
+        // Synced whatever the durability of writes is.
+        on_thread(move || {
+            check_clock(&store, &name, order.version, &from)?;
+            let outcome = store.delete(&name, order.version)?;
+            for node in &order.missed {
+                mark_dirty(&store, node, &name);
+            }
+            Ok(outcome)
+        })
+        .await
+    }
+
+    /// Tells a node, this or another, that others missed a write.
+    pub(super) async fn tell_missed(
+        &self,
+        map: &ClusterMap,
+        node: NodeIndex,
+        name: &ObjectName,
+        missed: Vec<NodeName>,
+    ) {
+        if node == self.own {
+            self.remember_missed(name, missed).await;
+        } else if let Err(error) = self.peers.missed(map, node, name, missed).await {
+            log::debug!("a missed write is not remembered there: {error}");
+        }
+    }
+
+    /// Remembers that other nodes missed a write.
+    pub(super) async fn remember_missed(&self, name: &ObjectName, missed: Vec<NodeName>) {
+        let (store, name) = (Arc::clone(&self.store), name.clone());
+        on_thread(move || missed.iter().for_each(|node| mark_dirty(&store, node, &name))).await;
+    }
+}
+
+/// Refuses a version more than a day ahead of this node's clock, unless it follows one held here.
+fn check_clock(
+    store: &Store,
+    name: &ObjectName,
+    version: Version,
+    from: &NodeName,
+) -> Result<(), OrderError> {
+    let now = clock::now();
+    if is_acceptable(version, &Held::Nothing, now) || is_acceptable(version, &store.held(name)?, now) {
+        return Ok(());
+    }
+    Err(OrderError::Clock { version, from: from.clone() })
+}
+
+/// A mark is a hint: without it the key heals later.
+pub(super) fn mark_dirty(store: &Store, node: &NodeName, name: &ObjectName) {
+    if let Err(error) = store.mark_dirty(node, name) {
+        log::warn!("{name} is not marked as missed by {node}: {error}");
+    }
+}
