@@ -90,7 +90,8 @@ pub fn contest(row: &str, plan: &Plan, ours: Vec<Side<'_>>, references: Vec<Side
 /// Says what the columns are.
 pub fn print_heading(plan: &Plan) {
     println!(
-        "Requests per second; {} rounds of {} s each in turn; ratio of medians (and of the pairs: least..most).\n\n\
+        "Requests per second; medians of {} rounds of {} s each in turn. The ratio is the median of the rounds' \
+         ratios\n(least..most): what else the machine does then slows both sides of a ratio.\n\n\
          {:<3} {:<34} {:>7}  {:<36} {:>7}  {:>5} {:<14} limit",
         plan.rounds, plan.seconds, "row", "webdfs", "", "against", "", "ratio", ""
     );
@@ -98,16 +99,17 @@ pub fn print_heading(plan: &Plan) {
 
 fn print_line(row: &str, ours: (&str, &[f64]), reference: (&str, &[f64]), limit: Option<f64>) {
     let (own, other) = (median(ours.1), median(reference.1));
-    let pairs = ours.1.iter().zip(reference.1).map(|(own, other)| own / other);
-    let (least, most) =
-        pairs.fold((f64::MAX, 0.0_f64), |(least, most), pair| (least.min(pair), most.max(pair)));
+    let ratios: Vec<_> = ours.1.iter().zip(reference.1).map(|(own, other)| own / other).collect();
+    let ratio = median(&ratios);
+    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = ratios.iter().copied().fold(0.0, f64::max);
     println!(
         "{row:<3} {:<34} {own:>7.0}  {:<36} {other:>7.0}  {:>5.2} {:<14} {}",
         ours.0,
         reference.0,
-        own / other,
+        ratio,
         format!("({least:.2}..{most:.2})"),
-        verdict(limit.map(|limit| (limit, own / other >= limit)))
+        verdict(limit.map(|limit| (limit, ratio >= limit)))
     );
 }
 
