@@ -31,6 +31,7 @@
 pub mod agent;
 pub mod chain;
 pub mod cli;
+pub mod clock;
 pub mod cluster;
 pub mod config;
 pub mod deliver;
@@ -39,6 +40,7 @@ pub mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod held;
+pub mod incoming;
 pub mod name;
 pub mod node;
 pub mod peer;

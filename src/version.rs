@@ -55,6 +55,11 @@ impl Version {
         UNIX_EPOCH + Duration::from_nanos(self.0)
     }
 
+    /// This much earlier; 1970 at the earliest.
+    pub fn before(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
     /// The next higher version.
     pub const fn successor(self) -> Self {
         Self(self.0.saturating_add(1))

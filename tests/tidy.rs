@@ -10,10 +10,12 @@ use std::path::{Path, PathBuf};
 const ORDER: &[&str] = &[
     "chain+sys",
     "held+version",
+    "clock",
     "name",
     "cluster",
     "placement",
     "response",
+    "incoming",
     "semantics",
     "config",
     "store",
@@ -103,6 +105,16 @@ fn unsafe_is_in_sys_alone() {
         }
     }
     assert!(found_in_sys, "sys.rs has no unsafe: is this test looking at the right files?");
+}
+
+#[test]
+fn the_wall_clock_is_read_in_one_place() {
+    let readers: Vec<_> = sources()
+        .into_iter()
+        .filter(|file| code_of(file).iter().any(|(_, text)| text.contains("SystemTime::now")))
+        .map(|file| module_of(&file))
+        .collect();
+    assert_eq!(readers, ["clock"], "everything else asks src/clock.rs");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 
 use crate::config::Overrides;
 
@@ -40,37 +40,6 @@ pub struct AgentArgs {
     pub config: PathBuf,
 }
 
-/// Start a small cluster on this machine, store images in it, and say how to try it
-#[derive(Debug, Args)]
-pub struct DemoArgs {
-    /// What stands in front of each node; auto: nginx if it is installed
-    #[arg(long, value_enum, default_value_t = DemoFront::Auto)]
-    pub front: DemoFront,
-    /// Check that everything came back as it was stored, then end with exit code 0, or 1 if not
-    #[arg(long)]
-    pub check: bool,
-    /// How many nodes
-    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u16).range(1..=64))]
-    pub nodes: u16,
-    /// How many of them hold each image; at most the number of nodes
-    #[arg(long, value_name = "R", default_value_t = 2, value_parser = clap::value_parser!(u16).range(1..=16))]
-    pub replicas: u16,
-    /// Keep all files in this folder, in place of a temporary one that is removed
-    #[arg(long, value_name = "DIR")]
-    pub keep: Option<PathBuf>,
-}
-
-/// What stands in front of each node of the demo.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DemoFront {
-    /// nginx if it is installed, else the embedded front
-    Auto,
-    /// nginx
-    Nginx,
-    /// The embedded front
-    Http,
-}
-
 impl ServeArgs {
     /// What goes before the file.
     pub fn overrides(&self) -> Overrides {
@@ -89,7 +58,6 @@ mod tests {
         Serve(ServeArgs),
         Check(CheckArgs),
         Agent(AgentArgs),
-        Demo(DemoArgs),
     }
 
     fn parse(line: &str) -> Result<All, clap::Error> {
@@ -111,15 +79,6 @@ mod tests {
     fn what_needs_a_configuration_says_so() {
         for line in ["serve", "check", "agent"] {
             assert!(parse(line).unwrap_err().to_string().contains("--config"), "{line}");
-        }
-    }
-
-    #[test]
-    fn the_demo_runs_without_arguments_and_within_bounds() {
-        let Ok(All::Demo(args)) = parse("demo") else { panic!() };
-        assert_eq!((args.front, args.nodes, args.replicas, args.check), (DemoFront::Auto, 3, 2, false));
-        for line in ["demo --nodes 0", "demo --replicas 0", "demo --front apache", "demo --replicas 17"] {
-            assert!(parse(line).is_err(), "{line}");
         }
     }
 }

@@ -4,6 +4,7 @@
 mod agent;
 mod args;
 mod check;
+pub mod demo;
 mod locate;
 mod serve;
 
@@ -15,7 +16,8 @@ use crate::config::ConfigError;
 use crate::node::NodeError;
 
 pub use crate::chain::chain;
-pub use args::{AgentArgs, CheckArgs, DemoArgs, DemoFront, ServeArgs};
+pub use args::{AgentArgs, CheckArgs, ServeArgs};
+pub use demo::DemoArgs;
 pub use locate::LocateArgs;
 
 /// webdfs: images and other static files on many machines, beside the web server you already run.
@@ -32,6 +34,7 @@ enum Command {
     Check(CheckArgs),
     Locate(LocateArgs),
     Agent(AgentArgs),
+    Demo(DemoArgs),
 }
 
 /// Why a command failed; its exit code is 1.
@@ -51,6 +54,9 @@ pub enum CliError {
     /// The node does not run.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// The demo ended other than well.
+    #[error(transparent)]
+    Demo(#[from] demo::DemoError),
     /// Something is wrong; each was named in its line.
     #[error("{wrong} of {tested} tests failed")]
     CheckFailed {
@@ -75,6 +81,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Locate(args) => locate::run(&args),
             Command::Agent(args) => agent::run(args),
+            Command::Demo(args) => Ok(demo::run(&args)?),
         }
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
 use http::header;
-use http_body_util::{BodyExt, StreamBody};
+use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -24,8 +24,12 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::deliver::file;
+use crate::incoming::unstalled;
 use crate::request::{Request, Via};
 use crate::response::{Body, BodyError, ByteStream, Part, Response};
+
+/// How long a client's body may stall.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What answers requests.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -154,8 +158,7 @@ fn received(request: hyper::Request<Incoming>, address: IpAddr) -> (Request, Byt
         failed_peers: Vec::new(),
         failed_file: false,
     };
-    let body = body.into_data_stream().map(|piece| piece.map_err(|_| BodyError::Cut));
-    (request, Box::pin(body))
+    (request, unstalled(body, BODY_TIMEOUT))
 }
 
 fn sent(

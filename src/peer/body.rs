@@ -1,4 +1,4 @@
-//! Bodies between nodes: what is sent, of a length known beforehand, and what is received, which may not stall.
+//! Bodies of requests to other nodes: of a length known beforehand.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -6,29 +6,8 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt};
 use http_body::{Body, Frame, SizeHint};
-use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::time::timeout;
 
-use super::client::ANSWER_TIMEOUT;
 use crate::response::{BodyError, ByteStream};
-
-/// An answer's body that fails when it stalls.
-pub(super) fn unstalled(body: Incoming) -> ByteStream {
-    Box::pin(futures_util::stream::unfold(Some(body), |body| async {
-        let mut body = body?;
-        loop {
-            return match timeout(ANSWER_TIMEOUT, body.frame()).await {
-                Ok(Some(Ok(frame))) => match frame.into_data() {
-                    Ok(data) => Some((Ok(data), Some(body))),
-                    Err(_trailers) => continue,
-                },
-                Ok(None) => None,
-                Ok(Some(Err(_))) | Err(_) => Some((Err(BodyError::Cut), None)),
-            };
-        }
-    }))
-}
 
 /// The body of a request to another node.
 pub enum PeerBody {

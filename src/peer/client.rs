@@ -1,6 +1,6 @@
 //! Asking other nodes: one pool of connections, and a deadline on everything.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response, StatusCode, header};
@@ -13,7 +13,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::body::{PeerBody, unstalled};
+use super::body::PeerBody;
 use super::envelope::{COMPLETE, Envelope, SIGNATURE, answer_is_genuine};
 use super::health::Health;
 use super::message::{
@@ -21,7 +21,9 @@ use super::message::{
     Operation, PrepareAnswer, Refusal,
 };
 use super::sign::Signer;
+use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
+use crate::incoming::unstalled;
 use crate::name::ObjectName;
 use crate::response::ByteStream;
 use crate::store::{Outcome, SpoolId};
@@ -29,7 +31,7 @@ use crate::store::{Outcome, SpoolId};
 /// A node that does not take a connection within this time is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A control message is answered within this time; also how long an answer's body may stall.
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a pooled connection may lie idle: less than web servers keep theirs, so that none is used as it closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept to one node.
@@ -255,7 +257,7 @@ impl PeerClient {
             if !answer_is_genuine(&self.signer, &signature, parts.status, &parts.headers, None) {
                 return Err(self.stranger(map, node, parts.status));
             }
-            let (status, headers, body) = (parts.status, parts.headers, unstalled(body));
+            let (status, headers, body) = (parts.status, parts.headers, unstalled(body, ANSWER_TIMEOUT));
             return Ok(ObjectReply::Found(ObjectAnswer { status, headers, body }));
         }
         let (parts, body) = self.genuine(map, node, &signature, Response::from_parts(parts, body)).await?;
@@ -312,7 +314,7 @@ impl PeerClient {
             to: target.name().clone(),
             epoch: map.epoch(),
             map: map.fingerprint(),
-            time: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            time: clock::seconds(),
         };
         let (method, path) = (operation.method(), operation.path());
         let mut headers = envelope.seal(&self.signer, &method, &path, control);

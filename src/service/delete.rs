@@ -1,7 +1,6 @@
 //! DELETE: writes a tombstone above whatever the owners hold.
 
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use futures_util::future::join_all;
 use http::{HeaderMap, Method, StatusCode};
@@ -10,6 +9,7 @@ use super::Service;
 use super::gather::{Order, gather};
 use super::refusal::{refuse, text};
 use super::upload::newest;
+use crate::clock;
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::message::{DeleteOrder, HeldAnswer};
@@ -18,7 +18,7 @@ use crate::request::Request;
 use crate::resolve::Route;
 use crate::response::Response;
 use crate::semantics::{Precondition, Validators, evaluate};
-use crate::version::{self, Version};
+use crate::version;
 
 /// Why an object was not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +101,7 @@ pub(super) async fn delete(
         return Err(DeleteError::Missing);
     }
 
-    let now = Version::from_time(SystemTime::now());
+    let now = clock::now();
     let order = DeleteOrder { version: version::choose(now, &newest, None), for_client: true };
     let orders = owners.iter().map(|&node| -> Order {
         let (service, map, name, order) =

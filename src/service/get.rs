@@ -1,7 +1,6 @@
 //! GET and HEAD (design section 6): the own disk first, then the owners.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -11,6 +10,7 @@ use tokio::sync::mpsc;
 use super::lookups::{Turn, Verdict};
 use super::refusal::text;
 use super::{Service, mark_dirty};
+use crate::clock;
 use crate::cluster::ClusterMap;
 use crate::config::Remote;
 use crate::deliver;
@@ -107,7 +107,7 @@ fn note_failed_peers(service: &Service, map: &ClusterMap, request: &Request) {
 
 /// Hands a request for another node's object on, as configured. Never one that was handed on to us.
 fn hand_on(service: &Service, map: &ClusterMap, request: &Request, route: &Route) -> Option<Response> {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let now = clock::seconds();
     let mark = request.headers.get(deliver::HOP);
     if mark.is_some_and(|mark| sign::is_hop(&service.signer, &request.target, mark.as_bytes(), now)) {
         return None;

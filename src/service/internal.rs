@@ -2,7 +2,6 @@
 //! make it ask a third node.
 
 use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -12,6 +11,7 @@ use serde::de::DeserializeOwned;
 
 use super::refusal::text;
 use super::{IntakeError, OrderError, Service};
+use crate::clock;
 use crate::deliver;
 use crate::disk::on_thread;
 use crate::name::ObjectName;
@@ -124,8 +124,7 @@ async fn perform(
     let envelope =
         Envelope::open(&service.signer, &request.headers, &request.method, path, control_body.as_deref())?;
     let map = service.map();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
-    envelope.check(&service.name, map.epoch(), map.fingerprint(), now)?;
+    envelope.check(&service.name, map.epoch(), map.fingerprint(), clock::seconds())?;
 
     let control_body = control_body.unwrap_or_default();
     match Operation::parse(&request.method, path).ok_or(InternalError::Operation)? {

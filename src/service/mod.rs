@@ -15,13 +15,13 @@ mod upload;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use http::{HeaderValue, Method, StatusCode, header};
 
 pub use intake::IntakeError;
 pub use refusal::text as refusal_of;
 
+use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::config::{Access, Remote};
 use crate::deliver::DeliverSettings;
@@ -343,7 +343,7 @@ fn check_clock(
     version: Version,
     from: &NodeName,
 ) -> Result<(), OrderError> {
-    let now = Version::from_time(SystemTime::now());
+    let now = clock::now();
     if is_acceptable(version, &Held::Nothing, now) || is_acceptable(version, &store.held(name)?, now) {
         return Ok(());
     }

@@ -4,7 +4,7 @@
 //! replicas. Whatever fails before the first commit leaves nothing visible anywhere: spools are dropped, or expire.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::sleep;
@@ -13,6 +13,7 @@ use super::Service;
 use super::gather::{Order, gather};
 use super::intake::IntakeError;
 use super::prepare::{PreparedUpload, drop_uploads, prepare};
+use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex};
 use crate::held::Held;
 use crate::name::ObjectName;
@@ -155,8 +156,8 @@ async fn decide(
     if evaluate(&Method::PUT, headers, current.as_ref()) != Precondition::Proceed {
         return Err(UploadError::Condition);
     }
-    let version = version::choose(Version::from_time(SystemTime::now()), &newest, Some(prepared.length));
-    let ahead = version.since(Version::from_time(SystemTime::now()));
+    let version = version::choose(clock::now(), &newest, Some(prepared.length));
+    let ahead = version.since(clock::now());
     if ahead > AHEAD && ahead < WAIT_BELOW {
         sleep(ahead - AHEAD).await;
     }

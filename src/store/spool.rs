@@ -5,13 +5,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::attribute::{ATTRIBUTE, Attribute, SpoolInfo};
 use super::read::{mtime, read_attribute};
 use super::{Store, StoreError, layout};
+use crate::clock;
 use crate::name::ObjectName;
 use crate::version::Version;
 
@@ -178,8 +179,7 @@ impl Store {
     /// When the disk fails.
     pub fn sweep_spools(&self, patience: Duration) -> Result<Swept, StoreError> {
         let mut swept = Swept::default();
-        let limit =
-            Version::from_time(SystemTime::now().checked_sub(patience).unwrap_or(SystemTime::UNIX_EPOCH));
+        let limit = clock::now().before(patience);
         for path in self.list(Path::new(layout::TMP))? {
             let Ok(Some((file, stat))) = self.open_file(&path, false) else { continue };
             let changed = Version::from_mtime(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0));

@@ -96,7 +96,9 @@ impl Store {
         if sync {
             self.sync_name(&path)?;
         }
-        self.remove_superseded(commit.name, hash, &path);
+        if held != Held::Nothing {
+            self.remove_superseded(commit.name, hash, &path);
+        }
         Ok(Outcome::Done)
     }
 

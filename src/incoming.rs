@@ -1,0 +1,26 @@
+//! A body that hyper receives, as a stream.
+
+use std::time::Duration;
+
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use tokio::time::timeout;
+
+use crate::response::{BodyError, ByteStream};
+
+/// The bytes of a body; it counts as cut off when nothing has come for longer than `patience`.
+pub fn unstalled(body: Incoming, patience: Duration) -> ByteStream {
+    Box::pin(futures_util::stream::unfold(Some(body), move |body| async move {
+        let mut body = body?;
+        loop {
+            return match timeout(patience, body.frame()).await {
+                Ok(Some(Ok(frame))) => match frame.into_data() {
+                    Ok(data) => Some((Ok(data), Some(body))),
+                    Err(_trailers) => continue,
+                },
+                Ok(None) => None,
+                Ok(Some(Err(_))) | Err(_) => Some((Err(BodyError::Cut), None)),
+            };
+        }
+    }))
+}
