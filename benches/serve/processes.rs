@@ -18,6 +18,9 @@ const LOOK: Duration = Duration::from_millis(10);
 /// What has to be cleaned up if the benchmark is interrupted.
 static LEFT: Mutex<Left> = Mutex::new(Left { running: Vec::new(), folder: None });
 
+/// Held while that is done, so that nobody ends the program in the middle of it.
+static CLEANING: Mutex<()> = Mutex::new(());
+
 struct Left {
     running: Vec<u32>,
     folder: Option<PathBuf>,
@@ -71,6 +74,7 @@ impl Drop for Scratch {
 }
 
 fn clean_up() {
+    let _cleaning = CLEANING.lock().expect("no holder panics");
     let (running, folder) = {
         let mut left = LEFT.lock().expect("no holder panics");
         (std::mem::take(&mut left.running), left.folder.take())
