@@ -1,7 +1,7 @@
 # Everything that is run on this project. `make test` is what has to pass.
 
 CARGO ?= cargo
-SECONDS_PER_RUN ?= 3
+SECONDS_PER_RUN ?= 2
 
 .PHONY: all test lint deps bench demo fuzz clean
 

@@ -1,0 +1,187 @@
+//! Three nodes on loopback, each a webdfs of its own behind an nginx of its own.
+
+use std::fs;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::Result;
+use crate::check::Connection;
+use crate::nginx::{Asks, Nginx, Server};
+use crate::processes::Process;
+
+/// How many nodes there are.
+pub const NODES: usize = 3;
+/// How long a new cluster may take until it stores the first object.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Where nodes reach each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Peers {
+    /// At the embedded front.
+    Embedded,
+    /// At the nginx in front.
+    Nginx,
+}
+
+/// What is different between clusters.
+#[derive(Debug, Clone, Copy)]
+pub struct Spec {
+    pub replicas: u32,
+    pub durability: &'static str,
+    pub peers: Peers,
+}
+
+/// How a responder delivers.
+#[derive(Debug, Clone, Copy)]
+pub struct Deliver {
+    /// As in node.toml.
+    pub map_max: &'static str,
+    /// As in node.toml.
+    pub remote: &'static str,
+}
+
+/// The settings that are shipped.
+const SHIPPED: Deliver = Deliver { map_max: "256KiB", remote: "internal" };
+
+/// A responder and its FastCGI socket.
+pub struct Responder {
+    pub process: Process,
+    pub socket: PathBuf,
+}
+
+impl Responder {
+    /// Waits until the socket answers.
+    pub fn ready(mut process: Process, socket: PathBuf) -> Result<Self> {
+        process.wait_until("listening", || UnixStream::connect(&socket).is_ok())?;
+        Ok(Self { process, socket })
+    }
+
+    /// How many bytes it has written so far, to whatever.
+    pub fn written(&self) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/io", self.process.id()))?;
+        let written = text.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok());
+        written.ok_or_else(|| "/proc does not say how much was written".into())
+    }
+}
+
+/// One node.
+pub struct Node {
+    /// Its storage root.
+    pub root: PathBuf,
+    /// Its responder, as shipped.
+    pub responder: Responder,
+    /// Where its nginx answers, static-first as shipped.
+    pub address: String,
+    folder: PathBuf,
+    /// node.toml up to the sections.
+    settings: String,
+    _nginx: Nginx,
+}
+
+impl Node {
+    /// Starts one more responder on this node's root.
+    pub fn extra_responder(&self, name: &str, deliver: Deliver) -> Result<Responder> {
+        start_responder(&self.folder, name, &self.settings, deliver, None)
+    }
+}
+
+/// Three nodes.
+pub struct Cluster {
+    pub nodes: Vec<Node>,
+    /// Their cluster.toml.
+    pub map: PathBuf,
+}
+
+impl Cluster {
+    /// Starts them, and waits until they store an object.
+    pub fn start(scratch: &Path, name: &str, spec: Spec) -> Result<Self> {
+        let folder = scratch.join(name);
+        fs::create_dir_all(&folder)?;
+        let map = folder.join("cluster.toml");
+        // An address for each node: connections that nginx closes linger for a minute, at so many for each address.
+        let addresses: Vec<_> = (0..NODES)
+            .map(|number| Ok((free_address(number)?, free_address(number)?)))
+            .collect::<Result<_>>()?;
+        fs::write(&map, map_text(spec, &addresses))?;
+        let secret = folder.join("secret");
+        fs::write(&secret, "the secret of a cluster for benchmarks\n")?;
+        fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+        let nodes = addresses.into_iter().enumerate();
+        let nodes = nodes.map(|(number, (web, embedded))| {
+            let folder = folder.join(format!("n{number}"));
+            let root = folder.join("root");
+            fs::create_dir_all(&root)?;
+            let settings = format!(
+                "name = \"n{number}\"\nmap = \"../cluster.toml\"\nroot = \"root\"\nsecret_file = \"../secret\"\n\
+                 durability = \"{}\"\n",
+                spec.durability
+            );
+            let responder = start_responder(&folder, "node", &settings, SHIPPED, Some(&embedded))?;
+            let server = Server::shipped(&web, &root, Asks::WhatIsMissing)?;
+            let nginx = Nginx::start("nginx", &folder, Some(&responder.socket), &[server])?;
+            Ok(Node { root, responder, address: web, folder, settings, _nginx: nginx })
+        });
+        let cluster = Self { nodes: nodes.collect::<Result<_>>()?, map };
+        cluster.wait_until_it_stores()?;
+        Ok(cluster)
+    }
+
+    fn wait_until_it_stores(&self) -> Result<()> {
+        let deadline = Instant::now() + PATIENCE;
+        for node in &self.nodes {
+            loop {
+                let (status, _) = Connection::open(&node.address)?.ask("PUT", "/ready.jpg", b"ready")?;
+                match status {
+                    201 | 204 => break,
+                    503 if Instant::now() < deadline => std::thread::sleep(Duration::from_millis(50)),
+                    status => return Err(format!("a new cluster refuses an object: status {status}").into()),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn map_text(spec: Spec, addresses: &[(String, String)]) -> String {
+    let mut text = format!(
+        "epoch = 1\nreplicas = {}\nwrite_quorum = 2\nplacement = \"rush_r\"\n\
+         [[subcluster]]\nname = \"first\"\nweight = 1.0\n",
+        spec.replicas
+    );
+    for (number, (web, embedded)) in addresses.iter().enumerate() {
+        let address = if spec.peers == Peers::Embedded { embedded } else { web };
+        text += &format!("[[subcluster.node]]\nname = \"n{number}\"\nurl = \"http://{address}/_webdfs\"\n");
+    }
+    text
+}
+
+fn start_responder(
+    folder: &Path,
+    name: &str,
+    settings: &str,
+    deliver: Deliver,
+    embedded: Option<&str>,
+) -> Result<Responder> {
+    let socket = folder.join(format!("{name}.sock"));
+    let http = embedded.map(|address| format!("http = \"{address}\"\n")).unwrap_or_default();
+    let text = format!(
+        "{settings}[listen]\nfcgi = \"unix:{name}.sock\"\n{http}\
+         [deliver]\nmap_max = \"{}\"\nremote = \"{}\"\n[write]\nallow = [\"127.0.0.0/8\"]\n",
+        deliver.map_max, deliver.remote
+    );
+    let config = folder.join(format!("{name}.toml"));
+    fs::write(&config, text)?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    command.arg("serve").arg("--config").arg(&config).env("RUST_LOG", "warn");
+    Responder::ready(Process::start(name, folder, &mut command)?, socket)
+}
+
+/// An address of loopback that is free at the moment; every node has an IP address of its own.
+pub fn free_address(node: usize) -> Result<String> {
+    let listener = TcpListener::bind((format!("127.0.0.{}", node + 1), 0))?;
+    Ok(listener.local_addr()?.to_string())
+}

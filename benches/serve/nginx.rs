@@ -1,0 +1,133 @@
+//! nginx processes, each with one worker, and the server blocks they run.
+
+use std::fs;
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::Result;
+use crate::processes::Process;
+
+/// The two files of the shipped configuration.
+const SHIPPED_HTTP: &str = include_str!("../../nginx/webdfs-http.conf");
+const SHIPPED: &str = include_str!("../../nginx/webdfs.conf");
+/// The socket that the shipped file names.
+const SHIPPED_SOCKET: &str = "unix:/run/webdfs/webdfs.sock";
+
+/// Which requests reach the responder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Asks {
+    /// Those for files that are not on this disk, as shipped.
+    WhatIsMissing,
+    /// All of them: with the location that the shipped file describes for that.
+    Everything,
+}
+
+/// A server block.
+pub struct Server(String);
+
+impl Server {
+    /// The shipped configuration over a root.
+    pub fn shipped(address: &str, root: &Path, asks: Asks) -> Result<Self> {
+        let everything = match asks {
+            Asks::WhatIsMissing => String::new(),
+            Asks::Everything => location_for_everything()?,
+        };
+        let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("nginx/webdfs.conf");
+        Ok(Self(format!(
+            "server {{\nlisten {address};\nroot {};\n{everything}include {};\n}}\n",
+            root.display(),
+            include.display()
+        )))
+    }
+
+    /// Plain static files.
+    pub fn plain(address: &str, root: &Path) -> Self {
+        Self(format!("server {{\nlisten {address};\nlocation / {{ root {}; }}\n}}\n", root.display()))
+    }
+
+    /// nginx's own DAV module, storing one copy.
+    pub fn dav(address: &str, root: &Path) -> Self {
+        Self(format!(
+            "server {{\nlisten {address};\nroot {};\nclient_max_body_size 1g;\n\
+             location / {{ dav_methods PUT; create_full_put_path on; }}\n}}\n",
+            root.display()
+        ))
+    }
+}
+
+/// The lines that the shipped file has as a comment, for whoever wants the responder to answer everything.
+fn location_for_everything() -> Result<String> {
+    let lines = SHIPPED.lines().skip_while(|line| *line != "#location / {");
+    let (mut text, mut whole) = (String::new(), false);
+    for line in lines {
+        let Some(line) = line.strip_prefix('#') else { break };
+        text.push_str(line);
+        text.push('\n');
+        whole = line == "}";
+        if whole {
+            break;
+        }
+    }
+    if whole { Ok(text) } else { Err("nginx/webdfs.conf has no commented location / any more".into()) }
+}
+
+/// A running nginx.
+pub struct Nginx {
+    _process: Process,
+}
+
+impl Nginx {
+    /// Starts one in a folder of its own. `socket` is where its responder listens, if it has one.
+    pub fn start(name: &str, scratch: &Path, socket: Option<&Path>, servers: &[Server]) -> Result<Self> {
+        let folder = scratch.join(name);
+        for temporary in ["", "body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+            fs::create_dir_all(folder.join(temporary))?;
+        }
+        let upstream = socket.map(upstream).transpose()?.unwrap_or_default();
+        let servers: String = servers.iter().map(|Server(text)| text.as_str()).collect();
+        let configuration = folder.join("nginx.conf");
+        fs::write(&configuration, surroundings(&folder, &format!("{upstream}{servers}")))?;
+        let mut command = Command::new(program());
+        command.arg("-p").arg(&folder).arg("-c").arg(&configuration).arg("-e").arg(folder.join("error.log"));
+        let mut process = Process::start(name, scratch, &mut command)?;
+        let listening = addresses(&servers);
+        process.wait_until("listening", || listening.iter().all(|at| TcpStream::connect(at).is_ok()))?;
+        Ok(Self { _process: process })
+    }
+}
+
+/// The shipped http file with the socket of this run.
+fn upstream(socket: &Path) -> Result<String> {
+    if SHIPPED_HTTP.matches(SHIPPED_SOCKET).count() != 1 {
+        return Err(format!("nginx/webdfs-http.conf does not name {SHIPPED_SOCKET} once").into());
+    }
+    Ok(SHIPPED_HTTP.replace(SHIPPED_SOCKET, &format!("unix:{}", socket.display())))
+}
+
+/// What stands around the server blocks: the same for every side.
+fn surroundings(folder: &Path, http: &str) -> String {
+    // Started by root, the worker would be another user, who may not look into our folder.
+    let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
+    let folder = folder.display();
+    format!(
+        "{user}daemon off;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/error.log error;\n\
+         events {{ worker_connections 4096; }}\n\
+         http {{\naccess_log off;\nsendfile on;\ntcp_nopush on;\nopen_file_cache off;\n\
+         keepalive_timeout 65;\nkeepalive_requests 10000000;\n\
+         types {{ image/jpeg jpg; }}\ndefault_type application/octet-stream;\n\
+         client_body_temp_path {folder}/body;\nproxy_temp_path {folder}/proxy;\n\
+         fastcgi_temp_path {folder}/fastcgi;\nuwsgi_temp_path {folder}/uwsgi;\nscgi_temp_path {folder}/scgi;\n\
+         {http}}}\n"
+    )
+}
+
+fn addresses(servers: &str) -> Vec<String> {
+    let listens = servers.lines().filter_map(|line| line.strip_prefix("listen ")?.strip_suffix(';'));
+    listens.map(str::to_owned).collect()
+}
+
+fn program() -> PathBuf {
+    let packaged = Path::new("/usr/sbin/nginx");
+    if packaged.exists() { packaged.to_owned() } else { "nginx".into() }
+}
