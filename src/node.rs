@@ -21,15 +21,16 @@ use crate::deliver::DeliverSettings;
 use crate::front::fastcgi::{self, Params};
 use crate::front::http as embedded;
 use crate::front::listen::{self, ListenError, Listener};
-use crate::peer::client::PeerClient;
+use crate::peer::client::{ANSWER_TIMEOUT, PeerClient};
 use crate::peer::sign::Signer;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::service::{Service, ServiceParts, ServiceSettings};
 use crate::store::{Store, StoreError, StoreSettings};
 
-/// How long work that no client waits for may take after the fronts have stopped.
-const BACKGROUND_DRAIN: Duration = Duration::from_secs(5);
+/// How long work that no client waits for may take after the fronts have stopped: a node that hangs is waited for,
+/// and then another is told what that one missed.
+const BACKGROUND_DRAIN: Duration = ANSWER_TIMEOUT.saturating_mul(2).saturating_add(Duration::from_secs(2));
 /// How often a process that is not the agent's looks whether it may open the embedded front.
 const BIND_RETRY: Duration = Duration::from_secs(1);
 
