@@ -60,19 +60,54 @@ impl Store {
 
     /// Ends what a crash between two steps left behind: a replica below its tombstone, a tombstone below its
     /// replica, a copy in the escape area beside one at its path. The higher version stays. The other is removed,
-    /// unless it was put there by hand: then it is moved into the quarantine. The agent runs this when it takes over.
+    /// unless it was put there by hand: then it is moved into the quarantine. Reads and writes need none of this:
+    /// they choose the higher version themselves.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// The first of those met, after all else was done: one key that cannot be read keeps no other from it.
     pub fn recover(&self) -> Result<(), StoreError> {
-        self.for_each_filed(layout::TOMBSTONES, |path| match self.read_tombstone(path)? {
-            Some(name) => self.recover_name(&name),
-            None => Ok(()),
-        })?;
-        self.for_each_filed(layout::ESCAPE, |path| match self.escaped_name(path)? {
-            Some(name) => self.recover_name(&name),
-            None => Ok(()),
-        })
+        self.recover_until(|| false)
+    }
+
+    /// The same, unless `stopped` says to give up.
+    ///
+    /// # Errors
+    /// As [`Store::recover`].
+    pub fn recover_until(&self, stopped: impl Fn() -> bool) -> Result<(), StoreError> {
+        let mut result = Ok(());
+        let mut note = |done: Result<(), StoreError>| {
+            if let Err(error) = &done {
+                log::debug!("left for another time: {error}");
+            }
+            result = std::mem::replace(&mut result, Ok(())).and(done);
+        };
+        for folder in [layout::TOMBSTONES, layout::ESCAPE] {
+            let below = self.list(Path::new(folder)).unwrap_or_else(|error| {
+                note(Err(error));
+                Vec::new()
+            });
+            for below in below {
+                let paths = self.list(&below).unwrap_or_else(|error| {
+                    note(Err(error));
+                    Vec::new()
+                });
+                for path in paths {
+                    if stopped() || self.sync_has_failed() {
+                        return result;
+                    }
+                    note(self.recover_file(folder, &path));
+                }
+            }
+        }
+        result
+    }
+
+    fn recover_file(&self, folder: &str, path: &Path) -> Result<(), StoreError> {
+        let name = match folder {
+            layout::TOMBSTONES => self.read_tombstone(path)?,
+            _ => self.escaped_name(path)?,
+        };
+        name.map_or(Ok(()), |name| self.recover_name(&name))
     }
 
     fn recover_name(&self, name: &ObjectName) -> Result<(), StoreError> {
@@ -126,20 +161,6 @@ impl Store {
             target.display()
         );
         self.sync_name(&target)
-    }
-
-    /// Calls `visit` with every file of a folder that files by hash.
-    fn for_each_filed(
-        &self,
-        folder: &str,
-        mut visit: impl FnMut(&Path) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        for below in self.list(Path::new(folder))? {
-            for path in self.list(&below)? {
-                visit(&path)?;
-            }
-        }
-        Ok(())
     }
 
     /// The name of a tombstone; `None` if it is gone or damaged.
