@@ -167,14 +167,15 @@ fn made(stat: &Stat) -> Made {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::collections::HashSet;
 
     use super::*;
     use crate::config::{Durability, Reserve};
     use crate::store::StoreSettings;
 
-    fn open(root: &Path) -> Store {
+    /// A store on a root, for tests of this module and its neighbours.
+    pub(in crate::store) fn open(root: &Path) -> Store {
         let settings = StoreSettings {
             root: root.to_path_buf(),
             durability: Durability::None,

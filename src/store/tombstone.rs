@@ -188,3 +188,46 @@ impl Store {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::dirty::tests::open;
+
+    /// A root with files below their tombstones, and with folders that cannot be listed; and the files.
+    fn left_behind() -> (tempfile::TempDir, Store, Vec<std::path::PathBuf>) {
+        let root = tempfile::tempdir().unwrap();
+        let store = open(root.path());
+        let files = (0..16).map(|number| {
+            let name = format!("{number}.jpg");
+            let deleted = ObjectName::from_bytes(name.as_bytes()).unwrap();
+            store.delete(&deleted, Version::from_nanos(5_000_000_000)).unwrap();
+            let path = root.path().join(name);
+            std::fs::write(&path, "by hand").unwrap();
+            let old = Version::from_nanos(1_000_000_000).time();
+            File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+            let no_folder = root.path().join(layout::TOMBSTONES).join(format!("loop{number}"));
+            std::os::unix::fs::symlink(&no_folder, &no_folder).unwrap();
+            path
+        });
+        let files = files.collect();
+        (root, store, files)
+    }
+
+    #[test]
+    fn recovery_goes_on_past_what_it_cannot_read_and_tells_of_it() {
+        let (_root, store, files) = left_behind();
+        assert!(store.recover().is_err());
+        for file in files {
+            assert!(!file.exists(), "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn recovery_that_is_stopped_leaves_the_rest() {
+        let (_root, store, files) = left_behind();
+        let asked = std::cell::Cell::new(0);
+        let _ = store.recover_until(|| asked.replace(asked.get() + 1) == 3);
+        assert_eq!(files.iter().filter(|file| !file.exists()).count(), 3);
+    }
+}
