@@ -110,7 +110,7 @@ fn webdfs_agent_has_the_embedded_front_of_a_root_and_does_its_background_work() 
     cluster.write_config(0, r#"["10.0.0.0/8"]"#);
     agent.signal(Signal::HUP);
     wait_until("the agent lets nobody write", || {
-        Call::new("PUT", "/alone/b.jpg").body("x").send(at).status == 403
+        Call::new("PUT", "/alone/x.jpg").body("x").send(at).status == 403
     });
     cluster.kill(1);
     cluster.put(2, "/alone/c.jpg", "c").expect(201);
