@@ -13,7 +13,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tokio_util::task::TaskTracker;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Mandate};
 use crate::chain::chain;
 use crate::cluster::NodeName;
 use crate::config::{self, ConfigError, FcgiListen, Listen, OverrideError, Overrides, Settings};
@@ -21,15 +21,16 @@ use crate::deliver::DeliverSettings;
 use crate::front::fastcgi::{self, Params};
 use crate::front::http as embedded;
 use crate::front::listen::{self, ListenError, Listener};
-use crate::peer::client::PeerClient;
+use crate::peer::client::{ANSWER_TIMEOUT, PeerClient};
 use crate::peer::sign::Signer;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::service::{Service, ServiceParts, ServiceSettings};
 use crate::store::{Store, StoreError, StoreSettings};
 
-/// How long work that no client waits for may take after the fronts have stopped.
-const BACKGROUND_DRAIN: Duration = Duration::from_secs(5);
+/// How long work that no client waits for may take after the fronts have stopped: a node that hangs is waited for,
+/// and then another is told what that one missed.
+const BACKGROUND_DRAIN: Duration = ANSWER_TIMEOUT.saturating_mul(2).saturating_add(Duration::from_secs(2));
 /// How often a process that is not the agent's looks whether it may open the embedded front.
 const BIND_RETRY: Duration = Duration::from_secs(1);
 
@@ -109,11 +110,16 @@ struct Generation {
     fingerprint: crate::cluster::Fingerprint,
     service: Arc<Service>,
     agent: Agent,
-    elected: watch::Receiver<bool>,
+}
+
+/// What is the same for all generations of a process.
+struct Process {
+    background: TaskTracker,
+    elected: watch::Sender<bool>,
 }
 
 impl Generation {
-    fn build(settings: Settings, background: &TaskTracker) -> Result<Self, NodeError> {
+    fn build(settings: Settings, process: &Process) -> Result<Self, NodeError> {
         let map = Arc::new(config::load_map(&settings.map)?);
         let own = map
             .index_of(&settings.name)
@@ -122,14 +128,13 @@ impl Generation {
         let complete = Arc::new(AtomicBool::new(store.identify(&settings.name)?.complete));
         let signer = Signer::new(&settings.secrets);
         let peers = PeerClient::new(settings.name.clone(), signer.clone());
-        let (elected_sender, elected) = watch::channel(false);
         let agent = Agent {
             own,
             map: Arc::clone(&map),
             store: Arc::clone(&store),
             peers: peers.clone(),
             complete: Arc::clone(&complete),
-            elected: elected_sender,
+            elected: process.elected.clone(),
         };
         let fingerprint = map.fingerprint();
         let parts = ServiceParts {
@@ -139,11 +144,11 @@ impl Generation {
             peers,
             signer,
             complete,
-            background: background.clone(),
+            background: process.background.clone(),
             settings: service_settings(&settings),
         };
         let service = Arc::new(Service::new(parts));
-        Ok(Self { settings, fingerprint, service, agent, elected })
+        Ok(Self { settings, fingerprint, service, agent })
     }
 }
 
@@ -201,49 +206,47 @@ impl embedded::Handler for Current {
     }
 }
 
+/// What a process is there for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Role {
+    /// Answers FastCGI, and does the background work if no other process of the root does.
+    Serve,
+    /// Does the background work, and what goes with it: the embedded front, so that the other nodes reach this one.
+    Agent,
+}
+
 /// Runs a node until it is told to stop: SIGTERM, SIGINT or SIGUSR1. SIGHUP makes it read its configuration again.
 ///
 /// # Errors
 /// When it cannot start. Once it runs, it goes on.
 pub async fn serve(source: Source) -> Result<(), NodeError> {
-    let background = TaskTracker::new();
-    let mut generation = Generation::build(source.settings()?, &background)?;
+    run(source, Role::Serve).await
+}
+
+/// Runs the background work of a root, and its embedded front if it has one, in the same way.
+///
+/// # Errors
+/// When it cannot start.
+pub async fn run_agent(source: Source) -> Result<(), NodeError> {
+    run(source, Role::Agent).await
+}
+
+async fn run(source: Source, role: Role) -> Result<(), NodeError> {
+    let process = Process { background: TaskTracker::new(), elected: watch::Sender::new(false) };
+    let mut generation = Generation::build(source.settings()?, &process)?;
     let mut signals = Signals::new().map_err(NodeError::Signals)?;
     let (stop_sender, stop) = watch::channel(false);
     let current = Current(Arc::new(RwLock::new(Arc::clone(&generation.service))));
-
-    let mut fronts = JoinSet::new();
-    let listen = &generation.settings.listen;
-    if let Some(listener) = fastcgi_listener(listen).await? {
-        log::info!("node {} answers FastCGI on {listener}", generation.settings.name);
-        fronts.spawn(ended(fastcgi::serve(
-            listener,
-            current.clone(),
-            fastcgi::Limits::default(),
-            stop.clone(),
-        )));
-    } else if listen.http.is_none() {
-        return Err(NodeError::NoSocket);
-    }
-    let mut agent = RunningAgent::start(generation.agent.clone());
-    if let Some(address) = listen.http.clone() {
-        if !listen::is_spawned() && listen.fcgi == FcgiListen::Inherited {
-            // Alone on its root, usually: an address that is taken should be said at once.
-            let probe = TcpListener::bind(&address).await;
-            probe.map_err(|source| NodeError::Bind { address: address.clone(), source })?;
-        }
-        let elected = generation.elected.clone();
-        fronts.spawn(ended(embedded_front(address, current.clone(), elected, stop.clone())));
-    }
-
+    let mut fronts = open_fronts(role, &generation.settings, &process, &current, &stop).await?;
+    let mut agent = RunningAgent::start(generation.agent.clone(), None);
     loop {
         match signals.next().await {
             Order::Stop => break,
-            Order::Reload => match reload(&source, &generation, &background) {
+            Order::Reload => match reload(&source, &generation, &process) {
                 Ok(next) => {
                     *current.0.write().expect("no holder panics") = Arc::clone(&next.service);
-                    agent.stop().await;
-                    agent = RunningAgent::start(next.agent.clone());
+                    let mandate = agent.stop().await;
+                    agent = RunningAgent::start(next.agent.clone(), mandate);
                     generation = next;
                     log::info!("the configuration was read again");
                 }
@@ -254,7 +257,8 @@ pub async fn serve(source: Source) -> Result<(), NodeError> {
     log::info!("stopping: running requests are finished first");
     stop_sender.send_replace(true);
     while fronts.join_next().await.is_some() {}
-    agent.stop().await;
+    drop(agent.stop().await);
+    let background = process.background;
     background.close();
     if tokio::time::timeout(BACKGROUND_DRAIN, background.wait()).await.is_err() {
         log::warn!("{} writes in the background were cut short; they are replayed", background.len());
@@ -262,40 +266,46 @@ pub async fn serve(source: Source) -> Result<(), NodeError> {
     Ok(())
 }
 
-/// Runs the background work of a root alone.
-///
-/// # Errors
-/// When it cannot start.
-pub async fn run_agent(source: Source) -> Result<(), NodeError> {
-    let background = TaskTracker::new();
-    let mut generation = Generation::build(source.settings()?, &background)?;
-    let mut signals = Signals::new().map_err(NodeError::Signals)?;
-    let mut agent = RunningAgent::start(generation.agent.clone());
-    loop {
-        match signals.next().await {
-            Order::Stop => break,
-            Order::Reload => match reload(&source, &generation, &background) {
-                Ok(next) => {
-                    agent.stop().await;
-                    agent = RunningAgent::start(next.agent.clone());
-                    generation = next;
-                }
-                Err(error) => log::error!("the old configuration stays: {}", chain(&error)),
-            },
+/// Opens what a process of this role listens on.
+async fn open_fronts(
+    role: Role,
+    settings: &Settings,
+    process: &Process,
+    current: &Current,
+    stop: &watch::Receiver<bool>,
+) -> Result<JoinSet<()>, NodeError> {
+    let mut fronts = JoinSet::new();
+    let listen = &settings.listen;
+    if role == Role::Serve {
+        if let Some(listener) = fastcgi_listener(listen).await? {
+            log::info!("node {} answers FastCGI on {listener}", settings.name);
+            let limits = fastcgi::Limits::default();
+            fronts.spawn(ended(fastcgi::serve(listener, current.clone(), limits, stop.clone())));
+        } else if listen.http.is_none() {
+            return Err(NodeError::NoSocket);
         }
     }
-    agent.stop().await;
-    Ok(())
+    if let Some(address) = listen.http.clone() {
+        let alone = !listen::is_spawned() && listen.fcgi == FcgiListen::Inherited;
+        if role == Role::Serve && alone {
+            // Alone on its root, usually: an address that is taken should be said at once.
+            let probe = TcpListener::bind(&address).await;
+            probe.map_err(|source| NodeError::Bind { address: address.clone(), source })?;
+        }
+        let elected = process.elected.subscribe();
+        fronts.spawn(ended(embedded_front(address, current.clone(), elected, stop.clone())));
+    }
+    Ok(fronts)
 }
 
 /// Reads the configuration again. What has open files or sockets, or decides where files lie, stays as it is.
-fn reload(source: &Source, now: &Generation, background: &TaskTracker) -> Result<Generation, NodeError> {
+fn reload(source: &Source, now: &Generation, process: &Process) -> Result<Generation, NodeError> {
     let settings = source.settings()?;
     let same = |setting, same: bool| if same { Ok(()) } else { Err(NodeError::NeedsRestart { setting }) };
     same("name", settings.name == now.settings.name)?;
     same("root", settings.root == now.settings.root)?;
     same("[listen]", settings.listen == now.settings.listen)?;
-    let next = Generation::build(settings, background)?;
+    let next = Generation::build(settings, process)?;
     same("the cluster map", next.fingerprint == now.fingerprint)?;
     Ok(next)
 }
@@ -303,20 +313,22 @@ fn reload(source: &Source, now: &Generation, background: &TaskTracker) -> Result
 /// The agent of one generation, and the way to stop it.
 struct RunningAgent {
     stop: watch::Sender<bool>,
-    task: JoinHandle<()>,
+    task: JoinHandle<Option<Mandate>>,
 }
 
 impl RunningAgent {
-    fn start(agent: Agent) -> Self {
+    fn start(agent: Agent, mandate: Option<Mandate>) -> Self {
         let (stop, stopped) = watch::channel(false);
-        Self { stop, task: tokio::spawn(agent.run(stopped)) }
+        Self { stop, task: tokio::spawn(agent.run(mandate, stopped)) }
     }
 
-    async fn stop(self) {
+    /// What it hands over to the next generation's.
+    async fn stop(self) -> Option<Mandate> {
         self.stop.send_replace(true);
-        if let Err(error) = self.task.await {
+        self.task.await.unwrap_or_else(|error| {
             log::error!("the background work failed: {error}");
-        }
+            None
+        })
     }
 }
 
@@ -347,10 +359,15 @@ async fn embedded_front(
 ) {
     let listener = async {
         let _ = elected.wait_for(|elected| *elected).await;
+        let mut said = false;
         loop {
             match TcpListener::bind(&address).await {
                 Ok(listener) => break listener,
-                Err(error) => log::error!("[listen] http = \"{address}\" cannot be bound: {error}"),
+                Err(error) if !said => {
+                    said = true;
+                    log::error!("[listen] http = \"{address}\" cannot be bound, and is tried again: {error}");
+                }
+                Err(_) => {}
             }
             tokio::time::sleep(BIND_RETRY).await;
         }

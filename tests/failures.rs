@@ -3,11 +3,17 @@
 mod common;
 
 use std::os::unix::fs::MetadataExt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
-use common::{Call, Cluster, Connection, Front, Options, noise, wait_until};
+use bytes::Bytes;
+use common::{Call, Cluster, Connection, Detour, Front, Options, Way, noise, wait_until};
+use webdfs::config::{Durability, Reserve, Secrets};
+use webdfs::name::ObjectName;
+use webdfs::peer::client::{PeerClient, PeerError};
+use webdfs::peer::sign::Signer;
+use webdfs::store::{SpoolId, Store, StoreSettings};
 
 on_both_fronts!(
     nothing_acknowledged_is_missing_after_a_node_was_killed_during_uploads,
@@ -18,6 +24,8 @@ on_both_fronts!(
     an_owner_that_lacks_an_object_fetches_it_and_keeps_it,
     an_owner_that_was_asked_for_the_head_or_a_part_fetches_the_whole,
     a_cluster_that_was_killed_as_a_whole_has_everything_again,
+    a_node_that_hangs_holds_up_no_other_background_work,
+    a_root_that_cannot_be_recovered_everywhere_has_its_background_work_all_the_same,
 );
 
 /// Waits until a node has this file, with the bytes and the time that another node has.
@@ -280,4 +288,105 @@ fn a_cluster_that_was_killed_as_a_whole_has_everything_again(front: Front) {
     for node in 0..3 {
         cluster.get(node, "/all/0.jpg").expect(404);
     }
+}
+
+/// A node's root, as another of its processes has it.
+fn store_of(cluster: &Cluster, node: usize) -> Arc<Store> {
+    let settings = StoreSettings {
+        root: cluster.root(node),
+        durability: Durability::None,
+        reserve: Reserve::Bytes(0),
+        file_mode: 0o644,
+        folder_mode: 0o755,
+        follow_symlinks: false,
+        root_is_mount: false,
+    };
+    Arc::new(Store::open(settings).unwrap())
+}
+
+fn a_node_that_hangs_holds_up_no_other_background_work(front: Front) {
+    /// So many that asking a node that hangs for each would take longer than a test waits.
+    const MARKS: usize = 1000;
+    let cluster = Cluster::start(front, Options::default());
+    cluster.kill(2);
+    let hanging = Detour::open(cluster.address(2), Way::Hang);
+    let body = noise(1, 10_000);
+    let stored = cluster.put(0, "/hanging/a.jpg", body.clone()).expect(201);
+    assert_eq!(stored.header("Webdfs-Replicas"), Some("2/3"));
+    let (store, name) =
+        (store_of(&cluster, 0), |text: &str| ObjectName::from_bytes(text.as_bytes()).unwrap());
+    for number in 0..MARKS {
+        store.mark_dirty(&cluster.name(0).parse().unwrap(), &name(&format!("hanging/{number}"))).unwrap();
+    }
+    let before = hanging.taken();
+    wait_until("the node that hangs is asked", || hanging.taken() > before);
+
+    let mut spool = store.spool(SpoolId::random(), Some(4)).unwrap();
+    spool.write(b"half").unwrap();
+    spool.finish(&name("hanging/upload.jpg"), 1).unwrap();
+    drop(store);
+    assert!(!cluster.spools(0).is_empty());
+    std::fs::remove_file(cluster.file(1, "/hanging/a.jpg")).unwrap();
+    store_of(&cluster, 0).mark_dirty(&cluster.name(1).parse().unwrap(), &name("hanging/a.jpg")).unwrap();
+    wait_for_same(&cluster, 1, 0, "/hanging/a.jpg");
+    wait_until("the upload is dropped", || cluster.spools(0).is_empty());
+
+    drop(hanging);
+    cluster.restart(2);
+    cluster.wait_until_ready(2);
+    wait_for_same(&cluster, 2, 0, "/hanging/a.jpg");
+}
+
+fn a_root_that_cannot_be_recovered_everywhere_has_its_background_work_all_the_same(front: Front) {
+    let cluster = Cluster::start(front, Options::default());
+    cluster.put(0, "/recovers/a.jpg", "a").expect(201);
+    cluster.kill(0);
+    // No folder that could be listed.
+    let link = cluster.root(0).join(".webdfs/tombstones/loop");
+    std::os::unix::fs::symlink(&link, &link).unwrap();
+    cluster.restart(0);
+    cluster.wait_until_ready(0);
+    std::fs::remove_file(cluster.file(1, "/recovers/a.jpg")).unwrap();
+    let name = ObjectName::from_bytes(b"recovers/a.jpg").unwrap();
+    store_of(&cluster, 0).mark_dirty(&cluster.name(1).parse().unwrap(), &name).unwrap();
+    wait_for_same(&cluster, 1, 0, "/recovers/a.jpg");
+    assert!(cluster.log(0).contains("stays in places"), "{}", cluster.log(0));
+}
+
+/// What a transfer of a long body to a listener ends with.
+async fn transfer_to(listener: std::net::TcpListener) -> PeerError {
+    let url = format!("http://{}/_webdfs", listener.local_addr().unwrap());
+    let map = format!(
+        "epoch = 1\nreplicas = 1\nwrite_quorum = 1\n[[subcluster]]\nname = \"x\"\n\
+         [[subcluster.node]]\nname = \"img1\"\nurl = \"{url}\"\n"
+    );
+    let map = webdfs::config::parse_map(&map, "map.toml".as_ref()).unwrap();
+    let signer = Signer::new(&Secrets::parse(common::setup::SECRET.as_bytes()).unwrap());
+    let peers = PeerClient::new("img2".parse().unwrap(), signer);
+    let node = map.index_of(&"img1".parse().unwrap()).unwrap();
+    let name = ObjectName::from_bytes(b"a.jpg").unwrap();
+    let body = noise(1, 32 << 20);
+    let length = body.len() as u64;
+    let pieces: Vec<_> = body.chunks(64 << 10).map(|piece| Ok(Bytes::copy_from_slice(piece))).collect();
+    let body = Box::pin(futures_util::stream::iter(pieces));
+    let transfer = peers.prepare(&map, node, (SpoolId::random(), &name), length, body);
+    let ended = tokio::time::timeout(common::PATIENCE, transfer).await.expect("the transfer ends");
+    ended.expect_err("nobody has taken it")
+}
+
+#[tokio::test]
+async fn a_transfer_ends_when_the_other_node_takes_nothing_or_never_answers() {
+    let listener = || std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let (idle, greedy) = (listener(), listener());
+    let reading = greedy.try_clone().unwrap();
+    thread::spawn(move || {
+        let (mut stream, _) = reading.accept().unwrap();
+        let _ = std::io::copy(&mut stream, &mut std::io::sink());
+    });
+    // The system takes the connection of the one that is idle.
+    let idle_too = idle.try_clone().unwrap();
+    let (idle, greedy) = tokio::join!(transfer_to(idle), transfer_to(greedy));
+    drop(idle_too);
+    assert!(idle.to_string().contains("takes no more bytes"), "{idle}");
+    assert!(greedy.to_string().contains("after the end of the body"), "{greedy}");
 }

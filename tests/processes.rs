@@ -6,6 +6,7 @@ use std::process::Command;
 
 use common::process::Process;
 use common::{Call, Cluster, Front, Options, fcgi, noise, wait_until};
+use rustix::process::Signal;
 
 /// Another process on the root of a node, with a FastCGI socket of its own.
 fn another(cluster: &Cluster, node: usize, name: &str) -> (Process, std::path::PathBuf) {
@@ -85,4 +86,69 @@ fn uploads_of_a_process_that_died_are_swept_by_another() {
     second.kill();
     wait_until("the upload is dropped", || (0..3).all(|node| cluster.spools(node).is_empty()));
     (0..3).for_each(|node| drop(cluster.get(node, "/swept/a.jpg").expect(404)));
+}
+
+#[test]
+fn webdfs_agent_has_the_embedded_front_of_a_root_and_does_its_background_work() {
+    let cluster = Cluster::start(Front::Nginx, Options::default());
+    cluster.put(0, "/alone/a.jpg", "a").expect(201);
+    cluster.kill_webdfs(0);
+    let dir = cluster.root(0).parent().unwrap().to_path_buf();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    command.arg("agent").arg("--config").arg(cluster.config(0));
+    let mut agent = Process::start(&mut command, &dir.join("agent.log"));
+    let at = cluster.side_address(0);
+    wait_until("the agent has the embedded front", || {
+        Call::new("GET", "/alone/a.jpg").try_send(at).is_ok_and(|answer| answer.text() == "a")
+    });
+    // Beside it, another process answers FastCGI.
+    cluster.restart(0);
+    cluster.wait_until_ready(0);
+    cluster.put(0, "/alone/b.jpg", "b").expect(201);
+    assert_eq!(Call::new("GET", "/alone/b.jpg").send(at).expect(200).text(), "b");
+    // Its settings are read again there too.
+    cluster.write_config(0, r#"["10.0.0.0/8"]"#);
+    agent.signal(Signal::HUP);
+    wait_until("the agent lets nobody write", || {
+        Call::new("PUT", "/alone/x.jpg").body("x").send(at).status == 403
+    });
+    cluster.kill(1);
+    cluster.put(2, "/alone/c.jpg", "c").expect(201);
+    cluster.restart(1);
+    cluster.wait_until_ready(1);
+    let dirty = cluster.root(0).join(".webdfs/dirty").join(cluster.name(1));
+    wait_until("no mark is left", || dirty.read_dir().is_ok_and(|mut marks| marks.next().is_none()));
+    agent.signal(Signal::TERM);
+    assert_eq!(agent.wait().code(), Some(0));
+    wait_until("the other process has the embedded front", || {
+        Call::new("GET", "/alone/b.jpg").try_send(at).is_ok_and(|answer| answer.text() == "b")
+    });
+}
+
+#[test]
+fn who_does_the_background_work_stays_the_same_when_configurations_are_read_again() {
+    let cluster = Cluster::start(Front::Nginx, Options::default());
+    let (second, _socket) = another(&cluster, 0, "second");
+    let log_of_second = || std::fs::read_to_string(cluster.root(0).with_file_name("second.log")).unwrap();
+    let elected = "this process does the background work";
+    for _ in 0..3 {
+        let again = "the configuration was read again";
+        let before = (cluster.log(0).matches(again).count(), log_of_second().matches(again).count());
+        cluster.with_webdfs(0, |first| first.signal(Signal::HUP));
+        second.signal(Signal::HUP);
+        wait_until("both have read it again", || {
+            cluster.log(0).matches(again).count() > before.0
+                && log_of_second().matches(again).count() > before.1
+        });
+    }
+    assert_eq!(cluster.log(0).matches(elected).count(), 1, "elected once, and for all that");
+    assert_eq!(log_of_second().matches(elected).count(), 0);
+    cluster.kill_webdfs(0);
+    wait_until("the second has the embedded front", || {
+        Call::new("GET", "/missing.jpg")
+            .try_send(cluster.side_address(0))
+            .is_ok_and(|answer| answer.status == 404)
+    });
+    let log = log_of_second();
+    assert!(!log.contains("cannot be bound"), "it did not try before it was elected:\n{log}");
 }

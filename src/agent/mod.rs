@@ -2,29 +2,29 @@
 //! a lock that vanishes with its holder. Everything here may be killed at any point and is done again.
 //!
 //! What is here: recovery after a crash, the expiry of uploads, whether the root is complete, and the replay of what
-//! single nodes missed. Full reconcile passes, the scrub and gossip have their places beside `replay.rs`.
+//! single nodes missed. Each goes on by itself, the replay for each node too, so that a node or a disk that hangs
+//! holds up nothing else. Full reconcile passes, the scrub and gossip have their places beside `replay.rs`.
 
 pub mod plan;
 mod replay;
 
 use std::collections::HashSet;
-use std::sync::Arc;
+use std::future::Future;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::sync::watch;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::cluster::{ClusterMap, Epoch, NodeIndex, NodeName};
 use crate::disk::on_thread;
 use crate::peer::client::PeerClient;
-use crate::store::{AgentLock, Store, StoreError};
+use crate::store::{SPOOL_PATIENCE, AgentLock, Store, StoreError};
 
 /// How often the agent looks round: a peer's return is noticed, and another agent's death, within this time.
 const ROUND: Duration = Duration::from_secs(1);
-/// An upload whose commit has not come after this time is dropped.
-const SPOOL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// What the agent needs.
 #[derive(Debug, Clone)]
@@ -43,72 +43,89 @@ pub struct Agent {
     pub elected: watch::Sender<bool>,
 }
 
+/// The right to do a root's background work. It outlives the agent that won it, so that a process which reads its
+/// configuration again stays elected.
+#[derive(Debug)]
+pub struct Mandate {
+    _lock: AgentLock,
+    /// Whether recovery is done: nobody else has worked here since.
+    recovered: bool,
+}
+
 impl Agent {
-    /// Stands for election, and does the work once elected, until `stop` says so.
-    pub async fn run(self, mut stop: watch::Receiver<bool>) {
-        let mut rounds = interval(ROUND);
-        rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut lock: Option<AgentLock> = None;
-        let mut complaints = Complaints::default();
+    /// Stands for election unless it has the mandate already, and does the work once elected, until `stop` says so.
+    /// Hands the mandate back.
+    pub async fn run(self, mandate: Option<Mandate>, mut stop: watch::Receiver<bool>) -> Option<Mandate> {
+        let complaints = Complaints::default();
+        let mut mandate = match mandate {
+            Some(mandate) => mandate,
+            None => tokio::select! {
+                _ = stop.wait_for(|stop| *stop) => return None,
+                mandate = self.election(&complaints) => mandate,
+            },
+        };
+        self.elected.send_replace(true);
+        let stopped = stop.clone();
+        let work = async {
+            tokio::join!(
+                self.every_round(async || self.expire_spools(&complaints).await),
+                self.every_round(async || self.try_to_complete(&complaints).await),
+                join_all(self.map.indexed().map(|(node, _)| self.replays(node, &complaints))),
+            )
+        };
+        let recovery = self.recover(&mut mandate, stopped);
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            _ = async { tokio::join!(work, recovery) } => {}
+        }
+        Some(mandate)
+    }
+
+    /// Waits until this process is the root's agent.
+    async fn election(&self, complaints: &Complaints) -> Mandate {
+        let mut rounds = rounds();
         loop {
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
-                _ = rounds.tick() => {}
-            }
-            if lock.is_none() {
-                lock = self.stand_for_election().await;
-            }
-            let work = async {
-                if lock.is_some() {
-                    self.round(&mut complaints).await;
-                } else {
-                    self.learn_completeness().await;
-                }
-            };
-            tokio::select! {
-                _ = stop.wait_for(|stop| *stop) => break,
-                () = work => {}
-            }
-        }
-        drop(lock);
-    }
-
-    async fn stand_for_election(&self) -> Option<AgentLock> {
-        let store = Arc::clone(&self.store);
-        let elected = on_thread(move || {
-            let lock = store.try_lock_agent()?;
-            if lock.is_some() {
-                store.recover()?;
-            }
-            Ok::<_, StoreError>(lock)
-        });
-        match elected.await {
-            Ok(lock) => {
-                if lock.is_some() {
+            rounds.tick().await;
+            let store = Arc::clone(&self.store);
+            match on_thread(move || store.try_lock_agent()).await {
+                Ok(Some(lock)) => {
                     log::info!("this process does the background work of {}", self.store.root().display());
-                    self.elected.send_replace(true);
+                    return Mandate { _lock: lock, recovered: false };
                 }
-                lock
+                Ok(None) => complaints.settle(About::Election),
+                Err(error) => complaints.raise(About::Election, &error),
             }
-            Err(error) => {
-                log::error!("no background work: {error}");
-                None
-            }
+            self.learn_completeness(complaints).await;
         }
     }
 
-    async fn round(&self, complaints: &mut Complaints) {
-        self.expire_spools().await;
-        if !self.complete.load(Ordering::Relaxed) {
-            self.try_to_complete(complaints).await;
+    /// Ends what a crash left behind, once per election. It may take long, and nothing waits for it.
+    async fn recover(&self, mandate: &mut Mandate, stop: watch::Receiver<bool>) {
+        if mandate.recovered {
+            return;
         }
-        for (node, _) in self.map.indexed() {
-            self.replay(node, complaints).await;
+        let (store, stopped) = (Arc::clone(&self.store), stop.clone());
+        let result = on_thread(move || store.recover_until(|| *stopped.borrow())).await;
+        match result {
+            Ok(()) => mandate.recovered = !*stop.borrow(),
+            Err(error) => log::error!("what a crash may have left behind stays in places: {error}"),
         }
+    }
+
+    async fn every_round<F: Future<Output = ()>>(&self, mut work: impl FnMut() -> F) {
+        let mut rounds = rounds();
+        loop {
+            rounds.tick().await;
+            work().await;
+        }
+    }
+
+    async fn replays(&self, node: NodeIndex, complaints: &Complaints) {
+        self.every_round(async || self.replay(node, complaints).await).await;
     }
 
     /// Drops uploads that nobody will commit. This node may have missed them: it asks the other owners.
-    async fn expire_spools(&self) {
+    async fn expire_spools(&self, complaints: &Complaints) {
         let (store, name) = (Arc::clone(&self.store), self.name().clone());
         let swept = on_thread(move || {
             let swept = store.sweep_spools(SPOOL_PATIENCE)?;
@@ -119,20 +136,24 @@ impl Agent {
             Ok::<_, StoreError>(swept)
         });
         match swept.await {
-            Ok(swept) if swept.expired.is_empty() && swept.abandoned == 0 => {}
-            Ok(swept) => log::info!(
-                "{} uploads expired without a commit, {} were cut off by the end of a process",
-                swept.expired.len(),
-                swept.abandoned
-            ),
-            Err(error) => log::error!("uploads cannot be expired: {error}"),
+            Ok(swept) => {
+                complaints.settle(About::Uploads);
+                if !swept.expired.is_empty() || swept.abandoned > 0 {
+                    log::info!(
+                        "{} uploads expired without a commit, {} were cut off by the end of a process",
+                        swept.expired.len(),
+                        swept.abandoned
+                    );
+                }
+            }
+            Err(error) => complaints.raise(About::Uploads, &error),
         }
     }
 
     /// A root is born complete when it starts under epoch 1 and R-1 peers or more answer. (That none of them
     /// remembers it is asked once nodes remember each other's stamps.)
-    async fn try_to_complete(&self, complaints: &mut Complaints) {
-        if self.map.epoch() != Epoch::FIRST {
+    async fn try_to_complete(&self, complaints: &Complaints) {
+        if self.is_complete() || self.map.epoch() != Epoch::FIRST {
             return;
         }
         let peers = self.map.indexed().map(|(node, _)| node).filter(|node| *node != self.own);
@@ -143,9 +164,9 @@ impl Agent {
             match hello {
                 Ok(_) => {
                     answered += 1;
-                    complaints.settle(node);
+                    complaints.settle(About::Node(node));
                 }
-                Err(error) => complaints.raise(node, &error),
+                Err(error) => complaints.raise(About::Node(node), &error),
             }
         }
         if answered + 1 < self.map.replicas() {
@@ -157,20 +178,24 @@ impl Agent {
                 log::info!("node {} is complete", self.name());
                 self.complete.store(true, Ordering::Relaxed);
             }
-            Err(error) => log::error!("node {} cannot be marked as complete: {error}", self.name()),
+            Err(error) => complaints.raise(About::Completeness, &error),
         }
     }
 
     /// Another process of this root may have found it complete.
-    async fn learn_completeness(&self) {
-        if self.complete.load(Ordering::Relaxed) {
+    async fn learn_completeness(&self, complaints: &Complaints) {
+        if self.is_complete() {
             return;
         }
         let (store, name) = (Arc::clone(&self.store), self.name().clone());
         match on_thread(move || store.identify(&name)).await {
             Ok(identity) => self.complete.store(identity.complete, Ordering::Relaxed),
-            Err(error) => log::error!("{error}"),
+            Err(error) => complaints.raise(About::Completeness, &error),
         }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.complete.load(Ordering::Relaxed)
     }
 
     fn name(&self) -> &NodeName {
@@ -178,18 +203,35 @@ impl Agent {
     }
 }
 
-/// Nodes that have been complained about, so that a node that is down fills no log.
+/// A tick for every round; one that is late is not made up for.
+fn rounds() -> Interval {
+    let mut rounds = interval(ROUND);
+    rounds.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    rounds
+}
+
+/// What may go wrong in every round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum About {
+    Node(NodeIndex),
+    Election,
+    Uploads,
+    Completeness,
+    Marks(NodeIndex),
+}
+
+/// What has been complained about, so that a node that is down, or a disk, fills no log.
 #[derive(Debug, Default)]
-struct Complaints(HashSet<NodeIndex>);
+struct Complaints(Mutex<HashSet<About>>);
 
 impl Complaints {
-    fn raise(&mut self, node: NodeIndex, error: &dyn std::error::Error) {
-        if self.0.insert(node) {
+    fn raise(&self, about: About, error: &dyn std::error::Error) {
+        if self.0.lock().expect("no holder panics").insert(about) {
             log::warn!("{error}");
         }
     }
 
-    fn settle(&mut self, node: NodeIndex) {
-        self.0.remove(&node);
+    fn settle(&self, about: About) {
+        self.0.lock().expect("no holder panics").remove(&about);
     }
 }

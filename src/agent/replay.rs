@@ -3,12 +3,13 @@
 //! A mark for another node means: it may lack what we hold. A mark for this node means: we may lack what they hold.
 //! Either way both sides are compared and the newer one travels; a mark is forgotten once they agree.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
 use http::{HeaderMap, header};
 
-use super::{Agent, Complaints};
+use super::{About, Agent, Complaints};
 use crate::cluster::NodeIndex;
 use crate::deliver::file;
 use crate::disk::on_thread;
@@ -42,24 +43,50 @@ enum ReplayError {
     NoChecksum,
 }
 
+/// The nodes that did not answer in this round: nothing more is asked of them until the next, since each question may
+/// take as long as the one that was not answered.
+#[derive(Debug, Default)]
+struct Silent(Mutex<HashSet<NodeIndex>>);
+
+impl Silent {
+    fn contains(&self, node: NodeIndex) -> bool {
+        self.0.lock().expect("no holder panics").contains(&node)
+    }
+
+    /// Remembers who did not answer.
+    fn note(&self, node: NodeIndex, error: &ReplayError) {
+        if matches!(error, ReplayError::Peer(error) if error.is_silence()) {
+            self.0.lock().expect("no holder panics").insert(node);
+        }
+    }
+}
+
 impl Agent {
     /// Replays what `node`, this one or another, has missed, if it answers.
-    pub(super) async fn replay(&self, node: NodeIndex, complaints: &mut Complaints) {
+    pub(super) async fn replay(&self, node: NodeIndex, complaints: &Complaints) {
         let (store, name) = (Arc::clone(&self.store), self.map.node(node).name().clone());
-        let dirty = match on_thread(move || store.dirty(&name, KEYS_PER_ROUND)).await {
-            Ok(dirty) if dirty.is_empty() => return,
-            Ok(dirty) => dirty,
-            Err(error) => return log::error!("missed writes cannot be listed: {error}"),
-        };
+        match on_thread(move || store.is_dirty(&name)).await {
+            Ok(true) => {}
+            Ok(false) => return complaints.settle(About::Marks(node)),
+            Err(error) => return complaints.raise(About::Marks(node), &error),
+        }
+        // Before the marks are read: there may be many, and a node may be down for long.
         if node != self.own {
             if let Err(error) = self.peers.hello(&self.map, node, self.is_complete()).await {
-                return complaints.raise(node, &error);
+                return complaints.raise(About::Node(node), &error);
             }
-            complaints.settle(node);
+            complaints.settle(About::Node(node));
         }
+        let (store, name) = (Arc::clone(&self.store), self.map.node(node).name().clone());
+        let dirty = match on_thread(move || store.dirty(&name, KEYS_PER_ROUND)).await {
+            Ok(dirty) => dirty,
+            Err(error) => return complaints.raise(About::Marks(node), &error),
+        };
+        complaints.settle(About::Marks(node));
         let count = dirty.len();
+        let silent = &Silent::default();
         let settled = futures_util::stream::iter(dirty)
-            .map(|name| async move { self.replay_key(node, &name).await })
+            .map(|name| async move { self.replay_key(node, &name, silent).await })
             .buffer_unordered(AT_ONCE)
             .fold(0, |settled, done| async move { settled + usize::from(done) })
             .await;
@@ -72,55 +99,55 @@ impl Agent {
     }
 
     /// Whether the key is settled and its mark forgotten.
-    async fn replay_key(&self, node: NodeIndex, name: &ObjectName) -> bool {
-        let result = if node == self.own { self.pull(name).await } else { self.push(node, name).await };
-        match result {
-            Ok(true) => {
-                let (store, node, name) =
-                    (Arc::clone(&self.store), self.map.node(node).name().clone(), name.clone());
-                on_thread(move || store.clear_dirty(&node, &name)).await;
-                true
-            }
-            Ok(false) => false,
+    async fn replay_key(&self, node: NodeIndex, name: &ObjectName, silent: &Silent) -> bool {
+        let settled = if node == self.own {
+            self.pull(name, silent).await
+        } else {
+            self.push(node, name, silent).await
+        };
+        if settled {
+            let (store, node, name) =
+                (Arc::clone(&self.store), self.map.node(node).name().clone(), name.clone());
+            on_thread(move || store.clear_dirty(&node, &name)).await;
+        }
+        settled
+    }
+
+    /// Brings one other owner up to date. Settled too if it is no owner any more.
+    async fn push(&self, node: NodeIndex, name: &ObjectName, silent: &Silent) -> bool {
+        let route = Route::of(&self.map, self.own, name);
+        !route.others.contains(&node) || self.agree(node, name, silent).await
+    }
+
+    /// Brings this node up to date with every other owner that answers. Settled once all have, or if this node is no
+    /// owner any more.
+    async fn pull(&self, name: &ObjectName, silent: &Silent) -> bool {
+        let route = Route::of(&self.map, self.own, name);
+        let mut all = true;
+        for node in route.others.into_iter().filter(|_| route.own) {
+            all &= self.agree(node, name, silent).await;
+        }
+        all
+    }
+
+    /// Makes this node and another hold the same of a key, unless that one is silent; whether they do.
+    async fn agree(&self, node: NodeIndex, name: &ObjectName, silent: &Silent) -> bool {
+        if silent.contains(node) {
+            return false;
+        }
+        let agreed = async {
+            let theirs = self.peers.ask(&self.map, node, name).await?.held;
+            let ours = self.held(name).await?;
+            self.take(node, name, step(&ours, &theirs)).await
+        };
+        match agreed.await {
+            Ok(()) => true,
             Err(error) => {
+                silent.note(node, &error);
                 log::debug!("{name} stays marked: {error}");
                 false
             }
         }
-    }
-
-    /// Brings one other owner up to date.
-    async fn push(&self, node: NodeIndex, name: &ObjectName) -> Result<bool, ReplayError> {
-        let route = Route::of(&self.map, self.own, name);
-        if !route.others.contains(&node) {
-            return Ok(true);
-        }
-        let theirs = self.peers.ask(&self.map, node, name).await?.held;
-        let ours = self.held(name).await?;
-        self.take(node, name, step(&ours, &theirs)).await?;
-        Ok(true)
-    }
-
-    /// Brings this node up to date with every other owner that answers. Settled once all have.
-    async fn pull(&self, name: &ObjectName) -> Result<bool, ReplayError> {
-        let route = Route::of(&self.map, self.own, name);
-        if !route.own {
-            return Ok(true);
-        }
-        let mut all = true;
-        for node in route.others {
-            match self.peers.ask(&self.map, node, name).await {
-                Ok(theirs) => {
-                    let ours = self.held(name).await?;
-                    self.take(node, name, step(&ours, &theirs.held)).await?;
-                }
-                Err(error) => {
-                    log::debug!("{name} stays marked: {error}");
-                    all = false;
-                }
-            }
-        }
-        Ok(all)
     }
 
     async fn take(&self, node: NodeIndex, name: &ObjectName, step: Step) -> Result<(), ReplayError> {
@@ -201,10 +228,6 @@ impl Agent {
             Ok(())
         })
         .await
-    }
-
-    fn is_complete(&self) -> bool {
-        self.complete.load(std::sync::atomic::Ordering::Relaxed)
     }
 }
 

@@ -32,7 +32,7 @@ pub struct CheckArgs {
     pub config: PathBuf,
 }
 
-/// Run the background work of one storage root alone, without answering requests
+/// Run the background work of one storage root, and its embedded front, without answering FastCGI
 #[derive(Debug, Args)]
 pub struct AgentArgs {
     /// The settings of this node

@@ -15,6 +15,7 @@ use tokio::time::timeout;
 
 use super::body::PeerBody;
 use super::envelope::{COMPLETE, Envelope, SIGNATURE, VERSION, answer_is_genuine};
+use super::flow::watched;
 use super::health::Health;
 use super::message::{
     BASE, CONTROL_BYTES_MAX, CommitOrder, DeleteOrder, DoneAnswer, HeldAnswer, Hello, HelloAnswer, Missed,
@@ -32,13 +33,22 @@ use crate::version::Version;
 /// A node that does not take a connection within this time is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A control message is answered within this time; also how long an answer's body may stall.
+<<<<<<< HEAD
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A disk slower than this makes commits of large uploads fail.
 const DISK_BYTES_PER_SECOND: u64 = 20 << 20;
+=======
+pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
+/// A connection on which nothing comes is probed after this time: it may lead to a machine that is gone.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+/// How often, and how many times in vain until it counts as broken.
+const KEEPALIVE_PROBES: (Duration, u32) = (Duration::from_secs(5), 2);
+>>>>>>> agentfix
 /// How long a pooled connection may lie idle: less than web servers keep theirs, so that none is used as it closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept to one node.
 const IDLE_PER_NODE: usize = 64;
+
 /// Why another node did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
@@ -83,6 +93,11 @@ impl PeerError {
             PeerError::Unreachable { .. } | PeerError::Stranger { .. } => None,
         }
     }
+
+    /// Whether the node did not answer: asking it something else would hardly end otherwise.
+    pub fn is_silence(&self) -> bool {
+        self.refusal().is_none()
+    }
 }
 
 /// Another node's answer to a request for a copy.
@@ -123,6 +138,9 @@ impl PeerClient {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
+        connector.set_keepalive(Some(KEEPALIVE));
+        connector.set_keepalive_interval(Some(KEEPALIVE_PROBES.0));
+        connector.set_keepalive_retries(Some(KEEPALIVE_PROBES.1));
         let http = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_NODE)
@@ -222,10 +240,11 @@ impl PeerClient {
         self.control(map, node, &Operation::Missed(name.clone()), &Missed { nodes }).await
     }
 
-    /// Take in this upload of `length` bytes. Waits as long as the body flows.
+    /// Take in this upload of `length` bytes. Waits as long as the node takes what there is, and for a source that
+    /// has nothing yet.
     ///
     /// # Errors
-    /// When the node does not answer, has no room, or the body ends early.
+    /// When the node stalls, does not answer in time after the end, has no room, or the body ends early.
     pub async fn prepare(
         &self,
         map: &ClusterMap,
@@ -235,11 +254,20 @@ impl PeerClient {
         body: ByteStream,
     ) -> Result<PrepareAnswer, PeerError> {
         let operation = Operation::Prepare(id, name.clone());
+        let (body, flow) = watched(body, length);
         let body = PeerBody::Stream { stream: body, remaining: length };
         let (request, signature) = self.request(map, node, &operation, None, body);
-        let sent = self.http.request(request).await;
-        let answer = self.answered(map, node, sent)?;
-        self.control_answer(map, node, &signature, answer).await
+        let exchange = async {
+            let answer = self.answered(map, node, self.http.request(request).await)?;
+            self.control_answer(map, node, &signature, answer).await
+        };
+        tokio::select! {
+            result = exchange => result,
+            problem = flow.stalled() => {
+                self.put_aside(node);
+                Err(self.unreachable(map, node, problem))
+            }
+        }
     }
 
     /// Your copy of this. `headers` are the client's range and conditionals.
@@ -265,6 +293,7 @@ impl PeerClient {
             if !answer_is_genuine(&self.signer, &signature, parts.status, &parts.headers, None) {
                 return Err(self.stranger(map, node, parts.status));
             }
+            self.health.answered(node);
             let (status, headers, body) = (parts.status, parts.headers, unstalled(body, ANSWER_TIMEOUT));
             return Ok(ObjectReply::Found(ObjectAnswer { status, headers, body }));
         }
@@ -356,16 +385,10 @@ impl PeerClient {
         node: NodeIndex,
         sent: Result<Response<Incoming>, hyper_util::client::legacy::Error>,
     ) -> Result<Response<Incoming>, PeerError> {
-        match sent {
-            Ok(answer) => {
-                self.health.answered(node);
-                Ok(answer)
-            }
-            Err(error) => {
-                self.put_aside(node);
-                Err(self.unreachable(map, node, &innermost(&error)))
-            }
-        }
+        sent.map_err(|error| {
+            self.put_aside(node);
+            self.unreachable(map, node, &innermost(&error))
+        })
     }
 
     fn answered_in_time(
@@ -408,11 +431,21 @@ impl PeerClient {
     ) -> Result<(http::response::Parts, Bytes), PeerError> {
         let (parts, body) = answer.into_parts();
         let body = timeout(ANSWER_TIMEOUT, Limited::new(body, CONTROL_BYTES_MAX).collect()).await;
-        let body = body.map_err(|_| self.unreachable(map, node, "the answer stalls"))?;
-        let body = body.map_err(|error| self.unreachable(map, node, &error.to_string()))?.to_bytes();
+        let body = match body {
+            Ok(Ok(body)) => body.to_bytes(),
+            broken => {
+                self.put_aside(node);
+                let problem = match broken {
+                    Ok(Err(error)) => error.to_string(),
+                    _ => "the answer stalls".into(),
+                };
+                return Err(self.unreachable(map, node, &problem));
+            }
+        };
         if !answer_is_genuine(&self.signer, signature, parts.status, &parts.headers, Some(&body)) {
             return Err(self.stranger(map, node, parts.status));
         }
+        self.health.answered(node);
         Ok((parts, body))
     }
 
@@ -426,7 +459,9 @@ impl PeerClient {
         PeerError::Unreachable { node: map.node(node).name().clone(), problem: problem.to_owned() }
     }
 
+    /// Something else answers, for example the web server of a node that is down: not a node to ask first.
     fn stranger(&self, map: &ClusterMap, node: NodeIndex, status: StatusCode) -> PeerError {
+        self.put_aside(node);
         let node = map.node(node);
         PeerError::Stranger { node: node.name().clone(), url: node.url().to_string(), status }
     }

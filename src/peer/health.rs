@@ -1,4 +1,5 @@
-//! Which nodes failed lately: they are asked last for a short, growing time.
+//! Which nodes failed lately: they are asked last for a short, growing time. After it a single request tries such a
+//! node, while the others still ask it last: should it hang, it holds up only one.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,6 +11,8 @@ use crate::cluster::NodeIndex;
 const ASIDE_FIRST: Duration = Duration::from_millis(250);
 /// The longest.
 const ASIDE_MAX: Duration = Duration::from_secs(30);
+/// How long the one request that tries a node again may take to say how it went, before another tries.
+const TRIAL: Duration = Duration::from_secs(6);
 
 /// The nodes that failed and have not answered since.
 #[derive(Debug, Clone, Default)]
@@ -23,7 +26,8 @@ struct Failures {
 }
 
 impl Health {
-    /// Nodes in the order in which to ask them: as given, those put aside last.
+    /// Nodes in the order in which to ask them: as given, those that failed last. One whose time aside is over comes
+    /// before those whose time is not, and should it come first, then for this caller alone.
     pub fn in_order(&self, nodes: &[NodeIndex]) -> Vec<NodeIndex> {
         self.in_order_at(nodes, Instant::now())
     }
@@ -33,16 +37,24 @@ impl Health {
         self.failed_at(node, Instant::now());
     }
 
-    /// A node answered, whatever it said.
+    /// A node answered, whatever it said, and it was that node.
     pub fn answered(&self, node: NodeIndex) {
         self.0.lock().expect("no holder panics").remove(&node);
     }
 
     fn in_order_at(&self, nodes: &[NodeIndex], now: Instant) -> Vec<NodeIndex> {
-        let failures = self.0.lock().expect("no holder panics");
+        let mut failures = self.0.lock().expect("no holder panics");
+        if failures.is_empty() {
+            return nodes.to_vec();
+        }
         let is_aside = |node: &NodeIndex| failures.get(node).is_some_and(|failures| now < failures.until);
-        let (aside, ready): (Vec<_>, Vec<_>) = nodes.iter().copied().partition(is_aside);
-        [ready, aside].concat()
+        let (aside, open): (Vec<_>, Vec<_>) = nodes.iter().copied().partition(is_aside);
+        let (failed, ready): (Vec<_>, Vec<_>) = open.iter().partition(|node| failures.contains_key(node));
+        let Some(first) = open.first() else { return aside };
+        let Some(tried) = failures.get_mut(first) else { return [ready, failed, aside].concat() };
+        tried.until = now + TRIAL;
+        let failed = failed.into_iter().filter(|node| node != first).collect();
+        [vec![*first], ready, failed, aside].concat()
     }
 
     fn failed_at(&self, node: NodeIndex, now: Instant) {
@@ -75,5 +87,33 @@ mod tests {
         assert_eq!(first_after(ASIDE_MAX), nodes[0], "never longer than the longest time");
         health.answered(nodes[0]);
         assert_eq!(first_after(Duration::ZERO), nodes[0]);
+    }
+
+    #[test]
+    fn after_its_time_aside_one_request_at_a_time_tries_a_node() {
+        let (health, now) = (Health::default(), Instant::now());
+        let nodes: Vec<_> = (0..3).map(NodeIndex::new).collect();
+        health.failed_at(nodes[0], now);
+        let over = now + ASIDE_FIRST;
+        assert_eq!(health.in_order_at(&nodes, over), nodes, "the one that tries it");
+        for _ in 0..3 {
+            assert_eq!(health.in_order_at(&nodes, over), [nodes[1], nodes[2], nodes[0]], "the others");
+        }
+        assert_eq!(health.in_order_at(&nodes, over + TRIAL), nodes, "nothing was heard of the first");
+        health.answered(nodes[0]);
+        assert_eq!(health.in_order_at(&nodes, over), nodes);
+        assert_eq!(health.in_order_at(&nodes, over), nodes, "it has answered");
+    }
+
+    #[test]
+    fn a_node_that_would_not_be_asked_first_anyway_is_not_tried_but_asked_before_those_put_aside() {
+        let (health, now) = (Health::default(), Instant::now());
+        let nodes: Vec<_> = (0..3).map(NodeIndex::new).collect();
+        health.failed_at(nodes[1], now);
+        let over = now + ASIDE_FIRST;
+        assert_eq!(health.in_order_at(&nodes, over), [nodes[0], nodes[2], nodes[1]]);
+        health.failed_at(nodes[0], over);
+        assert_eq!(health.in_order_at(&nodes, over), [nodes[1], nodes[2], nodes[0]], "now it is tried");
+        assert_eq!(health.in_order_at(&nodes, over), [nodes[2], nodes[0], nodes[1]]);
     }
 }

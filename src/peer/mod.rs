@@ -3,6 +3,7 @@
 mod body;
 pub mod client;
 pub mod envelope;
+mod flow;
 mod health;
 pub mod message;
 pub mod sign;

@@ -60,19 +60,54 @@ impl Store {
 
     /// Ends what a crash between two steps left behind: a replica below its tombstone, a tombstone below its
     /// replica, a copy in the escape area beside one at its path. The higher version stays. The other is removed,
-    /// unless it was put there by hand: then it is moved into the quarantine. The agent runs this when it takes over.
+    /// unless it was put there by hand: then it is moved into the quarantine. Reads and writes need none of this:
+    /// they choose the higher version themselves.
     ///
     /// # Errors
-    /// When the disk fails.
+    /// The first of those met, after all else was done: one key that cannot be read keeps no other from it.
     pub fn recover(&self) -> Result<(), StoreError> {
-        self.for_each_filed(layout::TOMBSTONES, |path| match self.read_tombstone(path)? {
-            Some(name) => self.recover_name(&name),
-            None => Ok(()),
-        })?;
-        self.for_each_filed(layout::ESCAPE, |path| match self.escaped_name(path)? {
-            Some(name) => self.recover_name(&name),
-            None => Ok(()),
-        })
+        self.recover_until(|| false)
+    }
+
+    /// The same, unless `stopped` says to give up.
+    ///
+    /// # Errors
+    /// As [`Store::recover`].
+    pub fn recover_until(&self, stopped: impl Fn() -> bool) -> Result<(), StoreError> {
+        let mut result = Ok(());
+        let mut note = |done: Result<(), StoreError>| {
+            if let Err(error) = &done {
+                log::debug!("left for another time: {error}");
+            }
+            result = std::mem::replace(&mut result, Ok(())).and(done);
+        };
+        for folder in [layout::TOMBSTONES, layout::ESCAPE] {
+            let below = self.list(Path::new(folder)).unwrap_or_else(|error| {
+                note(Err(error));
+                Vec::new()
+            });
+            for below in below {
+                let paths = self.list(&below).unwrap_or_else(|error| {
+                    note(Err(error));
+                    Vec::new()
+                });
+                for path in paths {
+                    if stopped() || self.sync_has_failed() {
+                        return result;
+                    }
+                    note(self.recover_file(folder, &path));
+                }
+            }
+        }
+        result
+    }
+
+    fn recover_file(&self, folder: &str, path: &Path) -> Result<(), StoreError> {
+        let name = match folder {
+            layout::TOMBSTONES => self.read_tombstone(path)?,
+            _ => self.escaped_name(path)?,
+        };
+        name.map_or(Ok(()), |name| self.recover_name(&name))
     }
 
     fn recover_name(&self, name: &ObjectName) -> Result<(), StoreError> {
@@ -128,20 +163,6 @@ impl Store {
         self.sync_name(&target)
     }
 
-    /// Calls `visit` with every file of a folder that files by hash.
-    fn for_each_filed(
-        &self,
-        folder: &str,
-        mut visit: impl FnMut(&Path) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        for below in self.list(Path::new(folder))? {
-            for path in self.list(&below)? {
-                visit(&path)?;
-            }
-        }
-        Ok(())
-    }
-
     /// The name of a tombstone; `None` if it is gone or damaged.
     fn read_tombstone(&self, path: &Path) -> Result<Option<ObjectName>, StoreError> {
         use std::io::Read;
@@ -165,5 +186,48 @@ impl Store {
             Err(rustix::io::Errno::NODATA) => Ok(None),
             Err(error) => Err(self.io("read the attribute of", path, error.into())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::dirty::tests::open;
+
+    /// A root with files below their tombstones, and with folders that cannot be listed; and the files.
+    fn left_behind() -> (tempfile::TempDir, Store, Vec<std::path::PathBuf>) {
+        let root = tempfile::tempdir().unwrap();
+        let store = open(root.path());
+        let files = (0..16).map(|number| {
+            let name = format!("{number}.jpg");
+            let deleted = ObjectName::from_bytes(name.as_bytes()).unwrap();
+            store.delete(&deleted, Version::from_nanos(5_000_000_000)).unwrap();
+            let path = root.path().join(name);
+            std::fs::write(&path, "by hand").unwrap();
+            let old = Version::from_nanos(1_000_000_000).time();
+            File::options().write(true).open(&path).unwrap().set_modified(old).unwrap();
+            let no_folder = root.path().join(layout::TOMBSTONES).join(format!("loop{number}"));
+            std::os::unix::fs::symlink(&no_folder, &no_folder).unwrap();
+            path
+        });
+        let files = files.collect();
+        (root, store, files)
+    }
+
+    #[test]
+    fn recovery_goes_on_past_what_it_cannot_read_and_tells_of_it() {
+        let (_root, store, files) = left_behind();
+        assert!(store.recover().is_err());
+        for file in files {
+            assert!(!file.exists(), "{}", file.display());
+        }
+    }
+
+    #[test]
+    fn recovery_that_is_stopped_leaves_the_rest() {
+        let (_root, store, files) = left_behind();
+        let asked = std::cell::Cell::new(0);
+        let _ = store.recover_until(|| asked.replace(asked.get() + 1) == 3);
+        assert_eq!(files.iter().filter(|file| !file.exists()).count(), 3);
     }
 }
