@@ -21,7 +21,7 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use crate::cluster::{ClusterMap, Epoch, NodeIndex, NodeName};
 use crate::disk::on_thread;
 use crate::peer::client::PeerClient;
-use crate::store::{SPOOL_PATIENCE, AgentLock, Store, StoreError};
+use crate::store::{AgentLock, SPOOL_PATIENCE, Store, StoreError};
 
 /// How often the agent looks round: a peer's return is noticed, and another agent's death, within this time.
 const ROUND: Duration = Duration::from_secs(1);

@@ -33,17 +33,13 @@ use crate::version::Version;
 /// A node that does not take a connection within this time is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A control message is answered within this time; also how long an answer's body may stall.
-<<<<<<< HEAD
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// A disk slower than this makes commits of large uploads fail.
-const DISK_BYTES_PER_SECOND: u64 = 20 << 20;
-=======
 pub const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection on which nothing comes is probed after this time: it may lead to a machine that is gone.
 const KEEPALIVE: Duration = Duration::from_secs(5);
 /// How often, and how many times in vain until it counts as broken.
 const KEEPALIVE_PROBES: (Duration, u32) = (Duration::from_secs(5), 2);
->>>>>>> agentfix
+/// A disk slower than this makes commits of large uploads fail.
+const DISK_BYTES_PER_SECOND: u64 = 20 << 20;
 /// How long a pooled connection may lie idle: less than web servers keep theirs, so that none is used as it closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept to one node.
