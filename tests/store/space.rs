@@ -132,7 +132,7 @@ fn an_upload_that_takes_the_disk_below_its_reserve_while_it_comes_in_ends_there(
     let store = Arc::new(Store::open(settings).unwrap());
     let mut spool = store.spool(SpoolId::random(), None).unwrap();
     let piece = vec![7; 1 << 20];
-    let refused = (0..4 * ROOM >> 20).map(|_| spool.write(&piece)).find(Result::is_err);
+    let refused = (0..(4 * ROOM) >> 20).map(|_| spool.write(&piece)).find(Result::is_err);
     assert!(refused.as_ref().is_some_and(is_full), "{refused:?}");
     drop(spool);
     assert!(private_files(root.path(), "tmp").is_empty(), "the cut off upload takes up room");
