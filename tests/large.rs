@@ -1,4 +1,4 @@
-//! Much at once: a very large object, and very many uploads at the same time.
+//! Much at once: a very large object, a form of very many files, and very many uploads at the same time.
 
 mod common;
 
@@ -11,7 +11,10 @@ use std::time::Duration;
 
 use common::{Call, Cluster, Connection, Front, Options, noise, shared, wait_until};
 
-on_both_fronts!(two_hundred_uploads_at_once_are_all_stored);
+on_both_fronts!(
+    two_hundred_uploads_at_once_are_all_stored,
+    a_form_of_two_thousand_files_goes_in_in_little_memory,
+);
 
 /// A piece of the very large object; it consists of nothing else.
 const PIECE: usize = 1 << 20;
@@ -44,6 +47,30 @@ fn two_hundred_uploads_at_once_are_all_stored(front: Front) {
         let answer = cluster.get((number + 1) % 3, &format!("/at-once/{number}.jpg")).expect(200);
         assert!(answer.body == body(number));
     }
+}
+
+fn a_form_of_two_thousand_files_goes_in_in_little_memory(front: Front) {
+    const FILES: usize = 2000;
+    const FILE_BYTES: usize = 30 << 10;
+    let options = Options { nodes: 1, replicas: 1, write_quorum: 1, ..Options::default() };
+    let cluster = Cluster::start(front, options);
+    let bytes = noise(7, FILE_BYTES + FILES);
+    let body = |number: usize| &bytes[number..][..FILE_BYTES];
+    let dispositions: Vec<_> =
+        (0..FILES).map(|number| format!("name=\"files\"; filename=\"{number}.jpg\"")).collect();
+    let parts: Vec<_> =
+        dispositions.iter().enumerate().map(|(number, text)| (text.as_str(), body(number))).collect();
+    let form = Call::form("/many/", &parts);
+    let peak = peak_memory(&cluster, || {
+        cluster.send(0, &form).expect(201);
+    });
+    for number in 0..FILES {
+        let stored = std::fs::read(cluster.file(0, &format!("/many/{number}.jpg"))).unwrap();
+        assert!(stored == body(number), "file {number}");
+    }
+    println!("peak of private memory: {peak} bytes");
+    // The form itself would not fit.
+    assert!(peak < MEMORY_MAX / 2, "{peak} bytes");
 }
 
 /// The most private memory that any webdfs of the cluster had at any time while `work` was done.

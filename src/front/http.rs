@@ -22,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
+use tokio_io_timeout::TimeoutStream;
 
 use crate::deliver::file;
 use crate::incoming::unstalled;
@@ -30,6 +31,9 @@ use crate::response::{Body, BodyError, ByteStream, Part, Response};
 
 /// How long a client's body may stall.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a client may take none of the bytes of its answer. Without a limit, clients that never read would hold
+/// their connections, and in the end all of them.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// What answers requests.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -112,6 +116,8 @@ async fn connection<H: Handler>(
     if let Err(error) = stream.set_nodelay(true) {
         log::debug!("{address}: {error}");
     }
+    let mut stream = TimeoutStream::new(stream);
+    stream.set_write_timeout(Some(WRITE_TIMEOUT));
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let handler = handler.clone();
         async move {
@@ -123,7 +129,7 @@ async fn connection<H: Handler>(
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head_timeout)
         .max_buf_size(limits.head_bytes_max)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(TokioIo::new(Box::pin(stream)), service);
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
@@ -180,4 +186,51 @@ fn bytes_of(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send +
             Part::Stream(stream) => stream,
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    use super::*;
+
+    /// Answers `/endless` without end, and everything else with nothing.
+    #[derive(Clone)]
+    struct Endless;
+
+    impl Handler for Endless {
+        async fn handle(&self, request: Request, _body: ByteStream) -> Response {
+            let mut response = Response::new(http::StatusCode::OK);
+            if request.target == "/endless" {
+                let endless: ByteStream =
+                    Box::pin(stream::repeat_with(|| Ok(Bytes::from_static(&[7; 64 << 10]))));
+                response.body.parts.push_back(Part::Stream(endless));
+            }
+            response
+        }
+    }
+
+    async fn ask(address: SocketAddr, target: &str) -> TcpStream {
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream
+    }
+
+    // The clock stands still while anything can be done, and jumps to the next deadline when everybody waits.
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_takes_no_bytes_gives_its_place_to_the_next() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_stop, stopped) = watch::channel(false);
+        let limits = Limits { connections_max: 1, ..Limits::default() };
+        let _deaf = ask(address, "/endless").await;
+        let serving = tokio::spawn(serve(listener, Endless, limits, stopped));
+        let mut next = ask(address, "/").await;
+        let mut answer = Vec::new();
+        let answered = timeout(Duration::from_secs(3600), next.read_to_end(&mut answer)).await;
+        assert!(answered.is_ok(), "the first still holds the only place");
+        assert!(answer.starts_with(b"HTTP/1.1 200 "), "{}", answer.escape_ascii());
+        serving.abort();
+    }
 }

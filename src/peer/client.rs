@@ -150,6 +150,11 @@ impl PeerClient {
         self.health.in_order(nodes)
     }
 
+    /// Whether a node failed and has not answered since.
+    pub fn has_failed(&self, node: NodeIndex) -> bool {
+        self.health.has_failed(node)
+    }
+
     /// Puts a node aside for a short, growing time.
     pub fn put_aside(&self, node: NodeIndex) {
         self.health.failed(node);

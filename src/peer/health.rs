@@ -32,6 +32,11 @@ impl Health {
         self.in_order_at(nodes, Instant::now())
     }
 
+    /// Whether a node failed and has not answered since.
+    pub fn has_failed(&self, node: NodeIndex) -> bool {
+        self.0.lock().expect("no holder panics").contains_key(&node)
+    }
+
     /// A node failed.
     pub fn failed(&self, node: NodeIndex) {
         self.failed_at(node, Instant::now());

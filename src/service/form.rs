@@ -1,9 +1,10 @@
 //! POST of a multipart form (RFC 7578): stores its file parts under a folder, for a plain HTML upload form.
 
+mod parts;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::{StreamExt, TryStreamExt};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 
@@ -12,7 +13,11 @@ use super::upload::{Upload, store};
 use super::{NOT_STORED, Service};
 use crate::name::{Folder, ObjectName};
 use crate::request::Request;
-use crate::response::{BodyError, ByteStream, Response};
+use crate::response::{ByteStream, Response};
+use parts::{PARTS_MAX, Part, Parts, PartsError};
+
+/// How much of a file's name is told back when it cannot be a name here.
+const REFUSED_NAME_CHARS: usize = 255;
 
 /// What became of one file of the form.
 #[derive(Debug, Serialize)]
@@ -39,43 +44,61 @@ pub(super) async fn answer(
     let Some(boundary) = content_type.and_then(|value| multer::parse_boundary(value).ok()) else {
         return text(StatusCode::UNSUPPORTED_MEDIA_TYPE, "post a form of type multipart/form-data");
     };
-    let mut form = multer::Multipart::new(body, boundary);
+    let bytes_max = service.settings.object_max.saturating_mul(PARTS_MAX as u64);
+    let mut form = Parts::new(body, boundary, bytes_max);
     let mut files = Vec::new();
     loop {
-        let field = match form.next_field().await {
-            Ok(Some(field)) => field,
+        match form.next().await {
+            Ok(Some(part)) => {
+                files.extend(file_of(service, folder, &part).await);
+                part.skip().await;
+            }
             Ok(None) => break,
             Err(error) => {
-                files.push(FileAnswer { path: String::new(), status: 400, error: Some(error.to_string()) });
+                let status = match error {
+                    PartsError::Broken(_) | PartsError::Unparsed => StatusCode::BAD_REQUEST,
+                    PartsError::TooMany | PartsError::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+                };
+                let error = Some(error.to_string());
+                files.push(FileAnswer { path: String::new(), status: status.as_u16(), error });
                 break;
             }
-        };
-        // A field without a file name is not a file; a file input left empty has an empty one.
-        let Some(file_name) = field.file_name().filter(|name| !name.is_empty()) else { continue };
-        let (path, stored) = match named(service, folder, file_name) {
-            Ok(name) => {
-                let body: ByteStream =
-                    Box::pin(field.into_stream().map(|piece| piece.map_err(|_| BodyError::Cut)));
-                let upload =
-                    Upload { name: &name, length: None, body, headers: &HeaderMap::new(), crc32: None };
-                let stored = store(service, upload).await;
-                let stored = stored
-                    .map(|stored| if stored.replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
-                    .map_err(|error| (error.status(), error.to_string()));
-                (service.settings.prefix.url_path(&name), stored)
-            }
-            Err(problem) => (file_name.to_owned(), Err((StatusCode::BAD_REQUEST, problem))),
-        };
-        let (status, error) = match stored {
-            Ok(status) => (status, None),
-            Err((status, error)) => (status, Some(error)),
-        };
-        files.push(FileAnswer { path, status: status.as_u16(), error });
+        }
     }
     if files.is_empty() {
         return text(StatusCode::BAD_REQUEST, "the form has no file");
     }
     whole_answer(files)
+}
+
+/// Stores one part, if it is a file.
+async fn file_of(service: &Arc<Service>, folder: &Folder, part: &Part) -> Option<FileAnswer> {
+    let file_name = part.file_name().filter(|name| !name.is_empty())?;
+    let (path, stored) = match named(service, folder, &file_name) {
+        Ok(name) => {
+            let upload = Upload {
+                name: &name,
+                length: None,
+                body: part.body(),
+                headers: &HeaderMap::new(),
+                crc32: None,
+            };
+            let stored = store(service, upload).await;
+            let stored = stored
+                .map(|stored| if stored.replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
+                .map_err(|error| (error.status(), error.to_string()));
+            (service.settings.prefix.url_path(&name), stored)
+        }
+        // It may be as long as it likes.
+        Err(problem) => {
+            (file_name.chars().take(REFUSED_NAME_CHARS).collect(), Err((StatusCode::BAD_REQUEST, problem)))
+        }
+    };
+    let (status, error) = match stored {
+        Ok(status) => (status, None),
+        Err((status, error)) => (status, Some(error)),
+    };
+    Some(FileAnswer { path, status: status.as_u16(), error })
 }
 
 /// The name of a file of the form: its last segment below the folder. Some browsers send whole paths, with the

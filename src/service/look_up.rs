@@ -92,8 +92,9 @@ async fn ask_in_turn(
 ) -> (Verdict, Found) {
     let enough = read_quorum(map.replicas(), map.write_quorum());
     for node in service.peers.in_order(&route.others) {
-        // Decided: the others, which may be slow or down, need not be asked.
-        if lacking.owners >= enough {
+        // Decided: a node that is down need not be waited for. One that answers is asked all the same, since it may
+        // have what the others lost.
+        if lacking.owners >= enough && service.peers.has_failed(node) {
             break;
         }
         match ask_one(service, map, node, name, wanted).await {

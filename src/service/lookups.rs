@@ -85,7 +85,7 @@ impl Lookups {
         if entries.len() >= NAMES_MAX {
             let now = Instant::now();
             entries.retain(|_, entry| match entry {
-                Entry::InFlight(_) => true,
+                Entry::InFlight(receiver) => receiver.has_changed().is_ok(),
                 Entry::Missing(until) => now < *until,
             });
         }
@@ -99,14 +99,24 @@ impl Lead {
     /// Tells everybody who waits, and remembers for a moment that a name is missing.
     pub fn settle(self, verdict: Verdict) {
         let mut entries = self.lookups.0.lock().expect("no holder panics");
-        let own = matches!(entries.get(&self.name), Some(Entry::InFlight(receiver))
-            if receiver.same_channel(&self.sender.subscribe()));
-        if own && verdict == Verdict::Missing {
+        if verdict == Verdict::Missing && self.is_own(entries.get(&self.name)) {
             entries.insert(self.name.clone(), Entry::Missing(Instant::now() + MEMORY));
-        } else if own {
-            entries.remove(&self.name);
         }
         self.sender.send_replace(Some(verdict));
+    }
+
+    /// Whether an entry is that of this look-up, and not of a later one of the same name.
+    fn is_own(&self, entry: Option<&Entry>) -> bool {
+        matches!(entry, Some(Entry::InFlight(receiver)) if receiver.same_channel(&self.sender.subscribe()))
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let mut entries = self.lookups.0.lock().expect("no holder panics");
+        if self.is_own(entries.get(&self.name)) {
+            entries.remove(&self.name);
+        }
     }
 }
 
@@ -173,5 +183,20 @@ mod tests {
         tokio::task::yield_now().await;
         drop(leader);
         assert!(waiter.await.unwrap());
+    }
+
+    #[tokio::test]
+    async fn look_ups_that_are_given_up_leave_nothing_behind() {
+        let lookups = Lookups::default();
+        for number in 0..10 {
+            drop(lead(&lookups, &name(&number.to_string())).await);
+        }
+        assert!(lookups.0.lock().unwrap().is_empty());
+        // One that is given up late does not end the one that began meanwhile.
+        let late = lead(&lookups, &name("a")).await;
+        lookups.forget(&name("a"));
+        let _next = lead(&lookups, &name("a")).await;
+        drop(late);
+        assert_eq!(lookups.0.lock().unwrap().len(), 1);
     }
 }

@@ -16,8 +16,18 @@ use super::read::read_attribute;
 use super::write::Commit;
 use super::{Store, StoreError, layout};
 use crate::clock;
+use crate::config::Durability;
 use crate::name::ObjectName;
 use crate::version::Version;
+
+/// After so many bytes the free space is looked at again: other uploads grow at the same time, and the length of some
+/// is not known when they begin.
+const CHECK_SPACE_BYTES: u64 = 4 << 20;
+/// After so many bytes of a large upload they are synced, so that its commit, for which others wait, has little left
+/// to do.
+const SYNC_BYTES: u64 = 8 << 20;
+/// Smaller uploads are synced once, at their commit.
+const LARGE_BYTES: u64 = 1 << 20;
 
 /// Names one upload on every node that takes part in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -96,6 +106,10 @@ pub struct Spool {
     file: File,
     crc32: crc32fast::Hasher,
     length: u64,
+    /// Bytes written since the free space was last looked at: below [`CHECK_SPACE_BYTES`].
+    unchecked: u64,
+    /// Bytes written since the last sync: below [`SYNC_BYTES`], if this store syncs clients' writes.
+    unsynced: u64,
     finished: bool,
 }
 
@@ -103,15 +117,35 @@ impl Spool {
     /// Appends to the upload.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when the disk is full; the upload cannot go on.
+    /// [`StoreError::Full`] when the disk is full or below its reserve; the upload cannot go on.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), StoreError> {
+        let count = bytes.len() as u64;
+        self.unchecked += count;
+        if self.unchecked >= CHECK_SPACE_BYTES {
+            self.unchecked = 0;
+            self.store.check_space(count)?;
+        }
         self.crc32.update(bytes);
-        self.length += bytes.len() as u64;
+        self.length += count;
         let store = &self.store;
         store
             .calls
             .write(&self.file, &self.path, bytes)
-            .map_err(|source| store.io("write", &self.path, source))
+            .map_err(|source| store.io("write", &self.path, source))?;
+        self.unsynced += count;
+        if self.unsynced >= SYNC_BYTES {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Syncs what was written, if this store syncs clients' writes.
+    fn sync(&mut self) -> Result<(), StoreError> {
+        self.unsynced = 0;
+        match self.store.settings.durability {
+            Durability::Sync => self.store.sync_temporary(&self.file, &self.path),
+            Durability::None => Ok(()),
+        }
     }
 
     /// Marks the upload as complete: from now on it can be committed, by any process of this root.
@@ -119,6 +153,9 @@ impl Spool {
     /// # Errors
     /// When the disk fails or is full.
     pub fn finish(mut self, name: &ObjectName, epoch: u64) -> Result<Prepared, StoreError> {
+        if self.length > LARGE_BYTES && self.unsynced > 0 {
+            self.sync()?;
+        }
         let crc32 = self.crc32.clone().finalize();
         let spool = SpoolInfo { epoch, length: self.length, crc32, name: name.clone() };
         let store = Arc::clone(&self.store);
@@ -165,7 +202,17 @@ impl Store {
         let path = id.path();
         let file = self.create_temporary(&path, self.settings.file_mode)?;
         let crc32 = crc32fast::Hasher::new();
-        Ok(Spool { store: Arc::clone(self), id, path, file, crc32, length: 0, finished: false })
+        Ok(Spool {
+            store: Arc::clone(self),
+            id,
+            path,
+            file,
+            crc32,
+            length: 0,
+            unchecked: 0,
+            unsynced: 0,
+            finished: false,
+        })
     }
 
     /// Makes a file under `tmp/` that is not swept as long as it is open.

@@ -25,6 +25,11 @@ pub fn all() -> Vec<Scenario> {
         scenario("a new root", &[], &[put("cat.jpg", 10, "meow"), Action::Complete, delete("cat.jpg", 11)]),
         scenario("a new object", &[other()], &[put("cat.jpg", 10, "meow")]),
         scenario("an empty object", &[other()], &[put("cat.jpg", 10, "")]),
+        scenario(
+            "an object that is synced as it comes in",
+            &[put("cat.jpg", 1, "miaou")],
+            &[put("cat.jpg", 10, &"meow".repeat(300_000))],
+        ),
         scenario("an object replaced", &[put("cat.jpg", 1, "miaou")], &[put("cat.jpg", 10, "meow")]),
         scenario(
             "new folders",

@@ -129,6 +129,53 @@ fn without_durability_a_clients_write_is_not_synced_and_everything_else_is() {
     assert!(count(&moved) > 0, "that it is held already is no proof that it is durable");
 }
 
+/// Notes, in order, how many bytes were written to files and when those were synced.
+#[derive(Default)]
+struct Unsynced(std::sync::Mutex<(usize, Vec<usize>)>);
+
+impl Watch for Unsynced {
+    fn after(&self, op: Op) {
+        let (unsynced, syncs) = &mut *self.0.lock().unwrap();
+        match op {
+            Op::Write(_, bytes) => *unsynced += bytes.0.len(),
+            Op::SyncFile(_) => syncs.push(std::mem::take(unsynced)),
+            _ => {}
+        }
+    }
+}
+
+#[test]
+fn a_large_upload_is_synced_as_it_comes_in_so_that_its_commit_has_little_left_to_sync() {
+    const MIB: usize = 1 << 20;
+    for (durability, size, before_commit) in [
+        (Durability::Sync, 1000, vec![]),
+        (Durability::Sync, MIB, vec![]),
+        (Durability::Sync, MIB + 1, vec![MIB + 1]),
+        (Durability::Sync, 8 * MIB, vec![8 * MIB]),
+        (Durability::Sync, 20 * MIB, vec![8 * MIB, 8 * MIB, 4 * MIB]),
+        (Durability::None, 20 * MIB, vec![]),
+    ] {
+        let root = new_root_in_memory();
+        let watch = std::sync::Arc::new(Unsynced::default());
+        let settings = webdfs::store::StoreSettings { durability, ..settings(root.path()) };
+        let store = open_watched(settings, watch.clone()).unwrap();
+        let bytes = vec![7; size];
+        let id = webdfs::store::SpoolId::random();
+        let mut spool = store.spool(id, None).unwrap();
+        for piece in bytes.chunks(64 << 10) {
+            spool.write(piece).unwrap();
+        }
+        spool.finish(&name("x"), 1).unwrap();
+        assert_eq!(watch.0.lock().unwrap().1, before_commit, "{size} bytes, {durability:?}");
+        store.commit(&order(id, &name("x"), at(1), &bytes)).unwrap();
+        let (unsynced, syncs) = &*watch.0.lock().unwrap();
+        if durability == Durability::Sync {
+            assert_eq!((*unsynced, syncs.len()), (0, before_commit.len() + 1), "{size} bytes");
+        }
+        assert!(read(&store, &name("x")).unwrap().0 == bytes);
+    }
+}
+
 #[test]
 fn marks_of_missed_writes_are_kept_until_they_are_cleared() {
     let root = new_root();

@@ -121,6 +121,24 @@ fn an_upload_that_could_never_fit_is_refused_before_it_begins() {
 }
 
 #[test]
+fn an_upload_that_takes_the_disk_below_its_reserve_while_it_comes_in_ends_there() {
+    /// More than other programs may free or fill meanwhile.
+    const ROOM: u64 = 64 << 20;
+    let root = new_root_in_memory();
+    let space = rustix::fs::statvfs(root.path()).unwrap();
+    let free = space.f_bavail * space.f_frsize;
+    let settings =
+        StoreSettings { reserve: Reserve::Bytes(free.saturating_sub(ROOM)), ..settings(root.path()) };
+    let store = Arc::new(Store::open(settings).unwrap());
+    let mut spool = store.spool(SpoolId::random(), None).unwrap();
+    let piece = vec![7; 1 << 20];
+    let refused = (0..(4 * ROOM) >> 20).map(|_| spool.write(&piece)).find(Result::is_err);
+    assert!(refused.as_ref().is_some_and(is_full), "{refused:?}");
+    drop(spool);
+    assert!(private_files(root.path(), "tmp").is_empty(), "the cut off upload takes up room");
+}
+
+#[test]
 fn a_root_on_a_full_disk_opens_so_that_it_can_be_read_and_emptied() {
     struct Full;
     impl Watch for Full {
