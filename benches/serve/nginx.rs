@@ -111,7 +111,7 @@ fn surroundings(folder: &Path, http: &str) -> String {
     let user = if rustix::process::geteuid().is_root() { "user root;\n" } else { "" };
     let folder = folder.display();
     format!(
-        "{user}daemon off;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/error.log error;\n\
+        "{user}daemon off;\npcre_jit on;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/error.log error;\n\
          events {{ worker_connections 4096; }}\n\
          http {{\naccess_log off;\nsendfile on;\ntcp_nopush on;\nopen_file_cache off;\n\
          keepalive_timeout 65;\nkeepalive_requests 10000000;\n\
