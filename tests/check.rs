@@ -1,0 +1,63 @@
+//! `webdfs check`: what it says of a running cluster, and of what is wrong with one.
+
+mod common;
+
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+
+use common::{Cluster, Front, Options};
+
+on_both_fronts!(
+    a_cluster_that_is_well_passes_every_test,
+    a_node_that_does_not_answer_is_named_and_ends_in_exit_code_one,
+    a_secret_that_others_may_read_is_refused_with_its_mode,
+);
+
+/// Exit code, and everything that was printed.
+fn check(cluster: &Cluster, node: usize) -> (i32, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    let output = command.arg("check").arg("--config").arg(cluster.config(node)).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.code().expect("an exit code"), String::from_utf8(text).unwrap())
+}
+
+/// Asserts that a line begins with a word and what it is about, and contains a text.
+fn assert_line(report: &str, word: &str, about: &str, text: &str) {
+    let start = format!("{word:<5} {about}: ");
+    let found = report.lines().any(|line| line.starts_with(&start) && line.contains(text));
+    assert!(found, "no line \"{start}...{text}\" in:\n{report}");
+}
+
+fn a_cluster_that_is_well_passes_every_test(front: Front) {
+    let cluster = common::shared(front);
+    let (code, report) = check(&cluster, 0);
+    assert_eq!(code, 0, "{report}");
+    assert_line(&report, "set", "name", &cluster.name(0));
+    assert_line(&report, "ok", "root", "user attributes");
+    assert_line(&report, "ok", "node.toml of the root", "complete");
+    assert_line(&report, "ok", "map", "3 nodes, 3 replicas, 2 of them for a write");
+    for node in 0..3 {
+        assert_line(&report, "ok", &format!("node {}", cluster.name(node)), "answers at");
+    }
+    assert_line(&report, "ok", ".webdfs", "is not served");
+    assert!(!report.contains(common::setup::SECRET), "{report}");
+}
+
+fn a_node_that_does_not_answer_is_named_and_ends_in_exit_code_one(front: Front) {
+    let cluster = Cluster::start(front, Options::default());
+    cluster.kill(2);
+    let (code, report) = check(&cluster, 0);
+    assert_eq!(code, 1, "{report}");
+    assert_line(&report, "WRONG", &format!("node {}", cluster.name(2)), "does not answer");
+    assert!(report.contains("1 of "), "{report}");
+}
+
+fn a_secret_that_others_may_read_is_refused_with_its_mode(front: Front) {
+    let cluster = Cluster::start(front, Options::default());
+    let secret = cluster.config(0).with_file_name("secret");
+    std::fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
+    let (code, report) = check(&cluster, 0);
+    assert_eq!(code, 1, "{report}");
+    assert!(report.contains("0644") && report.contains("chmod 600"), "{report}");
+}
