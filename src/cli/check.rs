@@ -215,21 +215,41 @@ fn check_allow<W: Write>(
         return Ok(());
     }
     let url = map.node(own).url();
-    match (local_address_towards(url.host(), url.port()), seen) {
-        (Some(from), _) if from.is_loopback() => report.untested(
-            ABOUT,
-            "admits this machine; whether a proxy hides the real clients cannot be seen through a loopback url",
-        ),
-        (Some(_), None) => report.untested(ABOUT, "admits this machine; the web server passes no client address on"),
-        (Some(from), Some(seen)) if seen != from && seen.is_loopback() => report.warn(
+    match Clients::seen_as(local_address_towards(url.host(), url.port()), seen) {
+        Clients::Known => report.ok(ABOUT, "admits this machine; clients are seen under their own addresses"),
+        Clients::Hidden { from, seen } => report.warn(
             ABOUT,
             &format!(
                 "admits EVERYONE: a request from {from} was seen as {seen}; have the proxy on this machine pass on \
                  the client's address (nginx: set_real_ip_from, real_ip_header), or take loopback out"
             ),
         ),
-        (Some(_), Some(_)) => report.ok(ABOUT, "admits this machine; clients are seen under their own addresses"),
-        (None, _) => report.untested(ABOUT, "no way to the node's own url"),
+        Clients::Untested(reason) => report.untested(ABOUT, &format!("admits this machine; {reason}")),
+    }
+}
+
+/// How the responder sees clients, judged by a request of which the sender's address is known.
+#[derive(Debug, PartialEq, Eq)]
+enum Clients {
+    /// Under their own addresses.
+    Known,
+    /// As if they were on this machine.
+    Hidden { from: IpAddr, seen: IpAddr },
+    /// That cannot be said, for this reason.
+    Untested(&'static str),
+}
+
+impl Clients {
+    fn seen_as(from: Option<IpAddr>, seen: Option<IpAddr>) -> Self {
+        match (from, seen) {
+            (None, _) => Clients::Untested("there is no way to the node's own url"),
+            (Some(from), _) if from.is_loopback() => Clients::Untested(
+                "whether a proxy hides the real clients cannot be seen through a loopback url",
+            ),
+            (Some(_), None) => Clients::Untested("the web server passes no client address on"),
+            (Some(from), Some(seen)) if seen != from && seen.is_loopback() => Clients::Hidden { from, seen },
+            (Some(_), Some(_)) => Clients::Known,
+        }
     }
 }
 
@@ -281,4 +301,21 @@ async fn check_private<W: Write>(
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_proxy_on_this_machine_that_hides_its_clients_is_noticed() {
+        let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
+        let (own, loopback) = (address("10.0.0.1"), address("127.0.0.1"));
+        let hidden = Clients::Hidden { from: own.unwrap(), seen: loopback.unwrap() };
+        assert_eq!(Clients::seen_as(own, loopback), hidden);
+        assert_eq!(Clients::seen_as(own, own), Clients::Known);
+        for (from, seen) in [(loopback, loopback), (own, None), (None, own)] {
+            assert!(matches!(Clients::seen_as(from, seen), Clients::Untested(_)), "{from:?} {seen:?}");
+        }
+    }
 }
