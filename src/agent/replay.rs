@@ -7,21 +7,20 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
-use http::{HeaderMap, header};
+use http::HeaderMap;
 
 use super::{About, Agent, Complaints};
 use crate::cluster::NodeIndex;
 use crate::deliver::file;
 use crate::disk::on_thread;
-use crate::held::{CopyInfo, Held};
+use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectReply, PeerError};
-use crate::peer::envelope::{CRC32, VERSION};
+use crate::peer::envelope::copy_in;
 use crate::peer::message::{CommitOrder, DeleteOrder};
 use crate::resolve::Route;
 use crate::response::FileSlice;
 use crate::store::{Commit, SpoolId, StoreError};
-use crate::version::Version;
 
 use super::plan::{Step, step};
 
@@ -204,7 +203,7 @@ impl Agent {
             ObjectReply::Found(answer) => answer,
             ObjectReply::Lacks { .. } => return Ok(()),
         };
-        let copy = copy_described(&answer.headers).ok_or(ReplayError::NoChecksum)?;
+        let copy = copy_in(&answer.headers).ok_or(ReplayError::NoChecksum)?;
         let crc32 = copy.crc32.ok_or(ReplayError::NoChecksum)?;
         let mut spool = {
             let (store, id) = (Arc::clone(&self.store), SpoolId::random());
@@ -229,14 +228,4 @@ impl Agent {
         })
         .await
     }
-}
-
-/// The copy that an answer's headers describe.
-fn copy_described(headers: &HeaderMap) -> Option<CopyInfo> {
-    let text = |name: http::HeaderName| headers.get(name)?.to_str().ok();
-    Some(CopyInfo {
-        version: text(VERSION)?.parse::<Version>().ok()?,
-        size: text(header::CONTENT_LENGTH)?.parse().ok()?,
-        crc32: text(CRC32).and_then(|text| u32::from_str_radix(text, 16).ok()),
-    })
 }

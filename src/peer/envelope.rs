@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::sign::{Signed, Signer, digest, is_alive};
 use crate::cluster::{Epoch, Fingerprint, NodeName};
+use crate::held::CopyInfo;
 
 /// The sender's node name.
 pub const FROM: HeaderName = HeaderName::from_static("webdfs-from");
@@ -186,6 +187,16 @@ impl Envelope {
 
 /// The headers of an answer that decide what it means, and so are signed.
 const ANSWER_HEADERS: [HeaderName; 4] = [COMPLETE, VERSION, CRC32, http::header::CONTENT_LENGTH];
+
+/// The copy in an answer's body, as the headers describe it; `None` if they do not say enough.
+pub fn copy_in(headers: &HeaderMap) -> Option<CopyInfo> {
+    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
+    Some(CopyInfo {
+        version: text(VERSION)?.parse().ok()?,
+        size: text(http::header::CONTENT_LENGTH)?.parse().ok()?,
+        crc32: text(CRC32).and_then(|text| u32::from_str_radix(text, 16).ok()),
+    })
+}
 
 /// Signs an answer. `body` is the control body, `None` where a file follows.
 pub fn seal_answer(

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, Method, StatusCode, header};
 
 use super::Service;
 use super::keep::{described, kept_while_served};
-use super::look_up::{Found, Lacking, Wanted, look_up, version_in};
+use super::look_up::{Found, Lacking, Wanted, look_up};
 use super::orders::mark_dirty;
 use super::refusal::text;
 use crate::clock;
@@ -14,9 +14,10 @@ use crate::cluster::ClusterMap;
 use crate::config::Remote;
 use crate::deliver;
 use crate::disk::on_thread;
+use crate::held::CopyInfo;
 use crate::name::ObjectName;
 use crate::peer::client::ObjectAnswer;
-use crate::peer::envelope::CRC32;
+use crate::peer::envelope::copy_in;
 use crate::peer::sign;
 use crate::request::{Request, Via};
 use crate::resolve::Route;
@@ -212,11 +213,8 @@ pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<So
     let lacking = own.as_lacking(service, &route);
     match look_up(service, &map, name, &route, lacking, Wanted::Copy(&HeaderMap::new())).await {
         Found::Copy(answer) => {
-            let text = |name: HeaderName| answer.headers.get(name)?.to_str().ok();
-            let length = text(header::CONTENT_LENGTH).and_then(|text| text.parse().ok());
-            let crc32 = text(CRC32).and_then(|text| u32::from_str_radix(text, 16).ok());
-            let (version, length) =
-                version_in(&answer.headers).zip(length).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+            let copy = copy_in(&answer.headers).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+            let CopyInfo { version, size: length, crc32 } = copy;
             Ok(Source { version, length, crc32, body: answer.body })
         }
         Found::Missing => Err(StatusCode::NOT_FOUND),

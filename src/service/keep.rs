@@ -5,14 +5,14 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{HeaderMap, HeaderName, header};
+use http::HeaderMap;
 use tokio::sync::mpsc;
 
 use super::Service;
 use crate::cluster::ClusterMap;
 use crate::disk::on_thread;
 use crate::name::ObjectName;
-use crate::peer::envelope::{CRC32, VERSION};
+use crate::peer::envelope::copy_in;
 use crate::response::{BodyError, ByteStream};
 use crate::store::{Commit, SpoolId};
 use crate::version::Version;
@@ -53,12 +53,8 @@ pub(super) struct Described {
 
 /// What the headers of another node's answer say of its copy, if they say all of it.
 pub(super) fn described(headers: &HeaderMap) -> Option<Described> {
-    let text = |name: HeaderName| headers.get(name)?.to_str().ok();
-    Some(Described {
-        version: text(VERSION)?.parse().ok()?,
-        crc32: u32::from_str_radix(text(CRC32)?, 16).ok()?,
-        length: text(header::CONTENT_LENGTH)?.parse().ok()?,
-    })
+    let copy = copy_in(headers)?;
+    Some(Described { version: copy.version, crc32: copy.crc32?, length: copy.size })
 }
 
 /// The same body; on its way it is also written to this node's disk, and goes on being written should the client go away.
