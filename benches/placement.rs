@@ -6,7 +6,7 @@
 use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
-use webdfs::cluster::{ClusterMap, MapSpec, NodeSpec, NodeState, PlacementKind, SubClusterSpec};
+use webdfs::cluster::{ClusterMap, MapSpec, NodeSpec, NodeState, PlacementSpec, SubClusterSpec};
 use webdfs::placement::{ObjectKey, locate};
 
 const REPLICAS: usize = 3;
@@ -28,7 +28,7 @@ fn map(node_count: usize, out: usize) -> ClusterMap {
         epoch: 1,
         replicas: REPLICAS,
         write_quorum: 2,
-        placement: PlacementKind::RushR,
+        placement: PlacementSpec::RushR,
         subclusters: (0..node_count / SUBCLUSTER_NODES).map(subcluster).collect(),
     })
     .expect("the map is right")

@@ -97,7 +97,7 @@ fn the_core_meets_the_mapping_vectors_wherever_the_repairs_make_no_difference() 
         let found: Vec<usize> = match config.table() {
             Some(table) => {
                 let source = ReferenceSource { key: row.key };
-                rush_r::locate(&table, &source).iter().map(|node| node.get()).collect()
+                rush_r::locate(&table, &source, &mut ()).iter().map(|node| node.get()).collect()
             }
             None => {
                 // Only weight 0 could hold them all, and the constructor refuses that.

@@ -4,6 +4,7 @@
 //! A [`ClusterMap`] is made by a checking constructor from a plain [`MapSpec`], so that an accepted map cannot make
 //! a lookup fail. Pure: nothing here reads a file, a clock or a socket, and nothing here knows TOML.
 
+mod algorithm;
 mod error;
 mod fingerprint;
 mod name;
@@ -16,13 +17,14 @@ mod tests;
 
 use std::collections::HashMap;
 
+pub use algorithm::Algorithm;
 pub use error::{MapError, Place};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use name::{Epoch, EpochError, NAME_BYTES_MAX, NameError, NodeIndex, NodeName, SubClusterName};
 pub use slots::{SlotGroup, SlotRow, SlotTable};
 pub use spec::{
-    MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementKind, REPLICAS_MAX, SubClusterSpec, UnknownPlacement,
-    WEIGHT_MAX, WEIGHT_MIN,
+    MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementKind, PlacementSpec, REPLICAS_MAX, SubClusterSpec,
+    UnknownPlacement, WEIGHT_MAX, WEIGHT_MIN,
 };
 pub use url::{NodeUrl, Scheme, UrlError};
 
@@ -32,7 +34,7 @@ pub struct ClusterMap {
     epoch: Epoch,
     replicas: usize,
     write_quorum: usize,
-    placement: PlacementKind,
+    algorithm: Algorithm,
     subclusters: Vec<SubCluster>,
     /// All nodes, numbered through the sub-clusters in order.
     nodes: Vec<Node>,
@@ -80,11 +82,12 @@ impl ClusterMap {
             .collect();
         let slots = SlotTable::new(&groups, spec.replicas)
             .expect("checked above: weights in bounds, and at least as many weighted nodes as replicas");
+        let algorithm = Algorithm::new(&spec.placement, &groups, spec.replicas)?;
         let mut map = Self {
             epoch,
             replicas: spec.replicas,
             write_quorum: spec.write_quorum,
-            placement: spec.placement,
+            algorithm,
             any_out: nodes.iter().any(|node| node.state == NodeState::Out),
             subclusters,
             nodes,
@@ -111,9 +114,14 @@ impl ClusterMap {
         self.write_quorum
     }
 
-    /// The algorithm that places objects.
+    /// The name of the algorithm that places objects.
     pub fn placement(&self) -> PlacementKind {
-        self.placement
+        self.algorithm.kind()
+    }
+
+    /// The algorithm that places objects, prepared for lookups.
+    pub fn algorithm(&self) -> &Algorithm {
+        &self.algorithm
     }
 
     /// A hash over the values of this map: equal for two maps that mean the same, however they were written down.

@@ -26,8 +26,8 @@ pub struct MapSpec {
     pub replicas: usize,
     /// Nodes that must have stored a write: from 1 to `replicas`.
     pub write_quorum: usize,
-    /// The placement algorithm.
-    pub placement: PlacementKind,
+    /// The placement algorithm, with what it needs to know besides the sub-clusters.
+    pub placement: PlacementSpec,
     /// At least one, oldest first. The order is part of the placement and never changes.
     pub subclusters: Vec<SubClusterSpec>,
 }
@@ -66,11 +66,20 @@ pub enum NodeState {
     Out,
 }
 
-/// A placement algorithm.
+/// A placement algorithm with its own settings.
+#[derive(Clone, Debug, Default, PartialEq)]
+#[non_exhaustive]
+pub enum PlacementSpec {
+    /// RUSH_R (Honicky & Miller 2004): sub-clusters of any size.
+    #[default]
+    RushR,
+}
+
+/// The name of a placement algorithm.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum PlacementKind {
-    /// RUSH_R (Honicky & Miller 2004): sub-clusters of any size.
+    /// [`PlacementSpec::RushR`].
     #[default]
     RushR,
 }

@@ -15,7 +15,7 @@ fn spec() -> MapSpec {
         epoch: 7,
         replicas: 3,
         write_quorum: 2,
-        placement: PlacementKind::RushR,
+        placement: PlacementSpec::RushR,
         subclusters: vec![subcluster("old", 1.0, &["a", "b"]), subcluster("new", 2.0, &["c", "d", "e"])],
     }
 }

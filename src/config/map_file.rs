@@ -11,7 +11,9 @@ use super::decide::choose;
 use super::error::{ConfigError, Reason};
 use super::file::{MapFile, MapNodeFile, SubClusterFile};
 use super::source::Source;
-use crate::cluster::{ClusterMap, MapSpec, NodeSpec, NodeState, Place, PlacementKind, SubClusterSpec};
+use crate::cluster::{
+    ClusterMap, MapSpec, NodeSpec, NodeState, Place, PlacementKind, PlacementSpec, SubClusterSpec,
+};
 
 /// The weight of a node in a sub-cluster that names none.
 const WEIGHT: f64 = 1.0;
@@ -49,9 +51,12 @@ fn parse(source: Source<'_>) -> Result<ClusterMap, ConfigError> {
 /// The map that the file describes, with its defaults, not yet checked as a whole.
 fn decide(source: &Source<'_>, file: &MapFile) -> Result<MapSpec, ConfigError> {
     let placement = match &file.placement {
-        None => PlacementKind::RushR,
+        None => PlacementKind::default(),
         Some(text) => PlacementKind::from_str(text.get_ref())
             .map_err(|error| source.refuse("placement", text, Reason::Placement(error)))?,
+    };
+    let placement = match placement {
+        PlacementKind::RushR => PlacementSpec::RushR,
     };
     let subclusters = file.subcluster.iter().map(|subcluster| decide_subcluster(source, subcluster));
     Ok(MapSpec {

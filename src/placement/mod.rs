@@ -13,25 +13,33 @@ mod key;
 mod mixer;
 pub mod rush_r;
 mod substitute;
+mod trace;
 
 use std::fmt;
 use std::ops::Deref;
 
-use crate::cluster::{ClusterMap, NodeIndex, PlacementKind, REPLICAS_MAX};
+use crate::cluster::{Algorithm, ClusterMap, NodeIndex, REPLICAS_MAX};
 
 pub use key::ObjectKey;
 pub use mixer::{Mixer, Purpose};
+pub use trace::{Event, Trace};
 
 /// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight above
 /// 0.
 #[inline]
 pub fn locate(map: &ClusterMap, key: ObjectKey) -> Replicas {
+    locate_traced(map, key, &mut ())
+}
+
+/// As [`locate`], telling `trace` each step.
+#[inline]
+pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -> Replicas {
     let mixer = Mixer::new(key);
-    let mut owners = match map.placement() {
-        PlacementKind::RushR => rush_r::locate(map.slots(), &mixer),
+    let mut owners = match map.algorithm() {
+        Algorithm::RushR => rush_r::locate(map.slots(), &mixer, trace),
     };
     if map.any_out() {
-        substitute::replace_out(map, mixer, &mut owners);
+        substitute::replace_out(map, mixer, &mut owners, trace);
     }
     owners
 }

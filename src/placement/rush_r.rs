@@ -12,8 +12,8 @@
 //!
 //! Nothing here knows of nodes that are out. FROZEN, like the mixer.
 
-use super::Replicas;
 use super::mixer::{Mixer, Purpose, below, unit};
+use super::{Event, Replicas, Trace};
 use crate::cluster::{NodeIndex, REPLICAS_MAX, SlotRow, SlotTable};
 
 /// What draws are for, as a random source is asked for them.
@@ -43,26 +43,26 @@ pub trait RandomStream {
 
 /// The servers of one object, in the order they are found: newest sub-cluster first.
 #[inline]
-pub fn locate<S: RandomSource>(table: &SlotTable, source: &S) -> Replicas {
+pub fn locate<S: RandomSource, T: Trace>(table: &SlotTable, source: &S, trace: &mut T) -> Replicas {
     let mut found = Replicas::new();
     let mut left = table.replicas();
     let mut rows = table.rows().len();
     while left > 0 {
         // The usual counts are compiled on their own, so that the processor works on several draws at once.
         let taken = match left {
-            1 => next_take::<1, S>(table, rows, left, source),
-            2 => next_take::<2, S>(table, rows, left, source),
-            3 => next_take::<3, S>(table, rows, left, source),
-            4 => next_take::<4, S>(table, rows, left, source),
-            _ => next_take::<REPLICAS_MAX, S>(table, rows, left, source),
+            1 => next_take::<1, S, T>(table, rows, left, source, trace),
+            2 => next_take::<2, S, T>(table, rows, left, source, trace),
+            3 => next_take::<3, S, T>(table, rows, left, source, trace),
+            4 => next_take::<4, S, T>(table, rows, left, source, trace),
+            _ => next_take::<REPLICAS_MAX, S, T>(table, rows, left, source, trace),
         };
         let (row, take) = taken.expect("a table has at least as many servers as replicas");
         let picked = &table.rows()[row];
         match take {
-            1 => pick::<1, S>(picked, take, source, &mut found),
-            2 => pick::<2, S>(picked, take, source, &mut found),
-            3 => pick::<3, S>(picked, take, source, &mut found),
-            _ => pick::<REPLICAS_MAX, S>(picked, take, source, &mut found),
+            1 => pick::<1, S>(picked, take, source, &mut found, trace),
+            2 => pick::<2, S>(picked, take, source, &mut found, trace),
+            3 => pick::<3, S>(picked, take, source, &mut found, trace),
+            _ => pick::<REPLICAS_MAX, S>(picked, take, source, &mut found, trace),
         }
         rows = row;
         left -= take;
@@ -74,11 +74,12 @@ pub fn locate<S: RandomSource>(table: &SlotTable, source: &S) -> Replicas {
 ///
 /// `COUNT` is `left`, or `REPLICAS_MAX` for any.
 #[inline]
-fn next_take<const COUNT: usize, S: RandomSource>(
+fn next_take<const COUNT: usize, S: RandomSource, T: Trace>(
     table: &SlotTable,
     rows: usize,
     left: usize,
     source: &S,
+    trace: &mut T,
 ) -> Option<(usize, usize)> {
     let count = if COUNT < REPLICAS_MAX { COUNT } else { left };
     for (number, bound) in table.quiet()[..rows].iter().enumerate().rev() {
@@ -92,29 +93,45 @@ fn next_take<const COUNT: usize, S: RandomSource>(
         // Most sub-clusters receive nothing, and a comparison of whole numbers tells.
         let smallest = draws.iter().fold(u64::MAX, |smallest, draw| smallest.min(*draw));
         if (smallest >> 32) as u32 > bound.above {
+            if T::LISTENS {
+                hits(&table.rows()[number], draws, trace);
+            }
             continue;
         }
         let row = &table.rows()[number];
         // What the older ones cannot hold.
         let must = left.saturating_sub(row.servers_before as usize);
-        let take = must.max(hits(row, draws));
+        let hits = hits(row, draws, trace);
+        let take = must.max(hits);
         if take > 0 {
+            note_take(row, take, take - hits, trace);
             return Some((number, take));
         }
     }
-    (rows > 0).then_some((0, left))
+    let oldest = table.rows()[..rows].first()?;
+    note_take(oldest, left, left, trace);
+    Some((0, left))
+}
+
+fn note_take(row: &SlotRow, count: usize, forced: usize, trace: &mut impl Trace) {
+    let subcluster = row.subcluster;
+    trace.note(|| Event::Take { subcluster, count: count as u32, forced: forced as u32 });
 }
 
 /// How many of the draws, without replacement by weight from this and the older sub-clusters together, fall on this
 /// one. Stopping at as many hits as it has servers is the same as not counting further ones.
 #[inline]
-fn hits(row: &SlotRow, draws: &[u64]) -> usize {
+fn hits(row: &SlotRow, draws: &[u64], trace: &mut impl Trace) -> usize {
     let (mut own, mut total) = (row.weight_own, row.weight_total);
     let mut hits = 0;
-    for draw in draws {
+    for (replica, draw) in draws.iter().enumerate() {
         // A product, where the steps divide: cheaper, and where the two round differently is beyond the reach of
         // the source. No branch, since the processor could not foresee it.
         let hit = unit(*draw) * total < own;
+        trace.note(|| {
+            let (subcluster, replica) = (row.subcluster, replica as u32);
+            Event::Draw { subcluster, replica, draw: unit(*draw), chance: own / total, hit }
+        });
         hits += usize::from(hit);
         own -= if hit { row.weight } else { 0.0 };
         total -= row.weight;
@@ -127,7 +144,13 @@ fn hits(row: &SlotRow, draws: &[u64]) -> usize {
 ///
 /// `COUNT` is `take`, or `REPLICAS_MAX` for any.
 #[inline]
-fn pick<const COUNT: usize, S: RandomSource>(row: &SlotRow, take: usize, source: &S, found: &mut Replicas) {
+fn pick<const COUNT: usize, S: RandomSource>(
+    row: &SlotRow,
+    take: usize,
+    source: &S,
+    found: &mut Replicas,
+    trace: &mut impl Trace,
+) {
     let take = if COUNT < REPLICAS_MAX { COUNT } else { take };
     let mut stream = source.stream(row.subcluster, Step::Pick);
     // (place, the server that lies there now); later entries override earlier ones.
@@ -138,7 +161,9 @@ fn pick<const COUNT: usize, S: RandomSource>(row: &SlotRow, take: usize, source:
             moved[..made].iter().fold(place, |at, entry| if entry.0 == place { entry.1 } else { at })
         };
         let place = below(stream.next_bits(), remaining);
-        found.push(NodeIndex::new(row.first + at(place)));
+        let node = NodeIndex::new(row.first + at(place));
+        found.push(node);
+        trace.note(|| Event::Pick { subcluster: row.subcluster, node });
         moved[made] = (place, at(remaining - 1));
     }
 }

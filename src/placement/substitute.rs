@@ -11,8 +11,8 @@
 //! weights would be faster, but would move nearly all substitutes when a sub-cluster is added; so, only its share
 //! moves, and onto it. FROZEN, like the mixer.
 
-use super::Replicas;
 use super::mixer::{Mixer, Purpose, below, unit};
+use super::{Event, Replicas, Trace};
 use crate::cluster::{ClusterMap, NodeIndex, NodeState, SlotTable};
 
 /// How many candidates are drawn before all nodes are gone through in order. Each draw fails with the share of
@@ -20,7 +20,7 @@ use crate::cluster::{ClusterMap, NodeIndex, NodeState, SlotTable};
 const DRAWS_MAX: u32 = 256;
 
 /// Replaces the owners that are out.
-pub(super) fn replace_out(map: &ClusterMap, mixer: Mixer, owners: &mut Replicas) {
+pub(super) fn replace_out(map: &ClusterMap, mixer: Mixer, owners: &mut Replicas, trace: &mut impl Trace) {
     let in_service = |node: NodeIndex| map.node(node).state() == NodeState::In;
     if owners.iter().all(|owner| in_service(*owner)) {
         return;
@@ -30,9 +30,17 @@ pub(super) fn replace_out(map: &ClusterMap, mixer: Mixer, owners: &mut Replicas)
         if in_service(owners.nodes[rank]) {
             continue;
         }
-        owners.nodes[rank] = candidates
-            .find(|candidate| in_service(*candidate) && owners.rank_of(*candidate).is_none())
+        let mut passed_over = 0;
+        let node = candidates
+            .find(|candidate| {
+                let fits = in_service(*candidate) && owners.rank_of(*candidate).is_none();
+                passed_over += u32::from(!fits);
+                fits
+            })
             .expect("a map has at least as many nodes in service of weight above 0 as replicas");
+        let out = owners.nodes[rank];
+        owners.nodes[rank] = node;
+        trace.note(|| Event::Substitute { rank, out: Some(out), node, passed_over });
     }
 }
 

@@ -9,7 +9,7 @@ pub mod reference;
 
 use std::path::{Path, PathBuf};
 
-use webdfs::cluster::{ClusterMap, MapSpec, NodeSpec, NodeState, PlacementKind, SlotGroup, SubClusterSpec};
+use webdfs::cluster::{ClusterMap, MapSpec, NodeSpec, NodeState, PlacementSpec, SlotGroup, SubClusterSpec};
 
 /// Sub-clusters as servers and weight of each, oldest first, the replicas, and the nodes marked out.
 #[derive(Clone, Debug, PartialEq)]
@@ -78,7 +78,7 @@ impl Layout {
             epoch: 1,
             replicas: self.replicas,
             write_quorum: 1,
-            placement: PlacementKind::RushR,
+            placement: PlacementSpec::RushR,
             subclusters,
         };
         ClusterMap::new(spec).unwrap_or_else(|error| panic!("{self:?}: {error}"))

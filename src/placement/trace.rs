@@ -1,0 +1,76 @@
+//! What a lookup did, step by step, for those who ask why an object is where it is. Lookups are generic over
+//! [`Trace`]; the silent one, `()`, costs nothing, so that what is explained is the very code that places.
+
+use crate::cluster::NodeIndex;
+
+/// Who listens to a lookup.
+pub trait Trace {
+    /// Whether anyone does; steps that only a listener needs are left out otherwise.
+    const LISTENS: bool;
+
+    /// Takes note of a step. `event` is only called where someone listens.
+    fn note(&mut self, event: impl FnOnce() -> Event);
+}
+
+/// Nobody listens.
+impl Trace for () {
+    const LISTENS: bool = false;
+
+    #[inline(always)]
+    fn note(&mut self, _event: impl FnOnce() -> Event) {}
+}
+
+/// Everything is kept, in order.
+impl Trace for Vec<Event> {
+    const LISTENS: bool = true;
+
+    fn note(&mut self, event: impl FnOnce() -> Event) {
+        self.push(event());
+    }
+}
+
+/// One step of a lookup. Draws and chances are shares of 1.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A draw decides whether a replica falls on a sub-cluster.
+    Draw {
+        /// The position of the sub-cluster in the map.
+        subcluster: u32,
+        /// Which replica, where the algorithm looks for each on its own; else which draw.
+        replica: u32,
+        /// What was drawn.
+        draw: f64,
+        /// A draw below this is a hit.
+        chance: f64,
+        /// Whether it was one.
+        hit: bool,
+    },
+    /// So many replicas fall on a sub-cluster.
+    Take {
+        /// The position of the sub-cluster in the map.
+        subcluster: u32,
+        /// How many.
+        count: u32,
+        /// How many of them because the older sub-clusters cannot hold them.
+        forced: u32,
+    },
+    /// A server of a sub-cluster is chosen.
+    Pick {
+        /// The position of the sub-cluster in the map.
+        subcluster: u32,
+        /// The server.
+        node: NodeIndex,
+    },
+    /// An owner that is out, or that the algorithm did not find, is replaced.
+    Substitute {
+        /// Its rank, from 0.
+        rank: usize,
+        /// The owner that is out; none where the algorithm found too few.
+        out: Option<NodeIndex>,
+        /// Who takes its place.
+        node: NodeIndex,
+        /// How many candidates were passed over: out themselves, or owners already.
+        passed_over: u32,
+    },
+}
