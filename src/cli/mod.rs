@@ -6,6 +6,7 @@ mod args;
 mod check;
 pub mod demo;
 mod locate;
+mod paths;
 mod serve;
 
 use std::io;
