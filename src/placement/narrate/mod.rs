@@ -22,7 +22,9 @@ use words::{draws, picks, substitutes, takes, weight};
 pub struct Section {
     /// What they are about.
     pub about: About,
-    /// The same in words.
+    /// Its name.
+    pub name: String,
+    /// What there is to know of it in words.
     pub heading: String,
     /// At least one, in order.
     pub steps: Vec<Step>,
@@ -124,7 +126,8 @@ pub fn narrate(map: &ClusterMap, events: &[Event]) -> Vec<Section> {
     for event in events {
         let about = about(event);
         if sections.last().is_none_or(|section| section.about != about) {
-            sections.push(Section { about, heading: heading(map, about), steps: Vec::new() });
+            let (name, heading) = heading(map, about);
+            sections.push(Section { about, name, heading, steps: Vec::new() });
         }
         let steps = &mut sections.last_mut().expect("there is one now").steps;
         let step = match *event {
@@ -142,6 +145,17 @@ pub fn narrate(map: &ClusterMap, events: &[Event]) -> Vec<Section> {
     sections
 }
 
+/// Several quiet sections as one line. Empty if there are none.
+pub fn together(sections: &[Section]) -> String {
+    let (Some(first), Some(last)) = (sections.first(), sections.last()) else { return String::new() };
+    let subclusters = count(sections.len(), "sub-cluster");
+    let draws = sections.iter().map(|section| section.steps.len()).sum();
+    let (first, last, draws) = (&first.name, &last.name, count(draws, "draw"));
+    format!(
+        "{subclusters} from {first} to {last}: {draws}, none of them below its share, so they receive nothing"
+    )
+}
+
 /// The section that an event belongs in.
 fn about(event: &Event) -> About {
     match *event {
@@ -152,22 +166,25 @@ fn about(event: &Event) -> About {
     }
 }
 
-fn heading(map: &ClusterMap, about: About) -> String {
+/// The name of what a section is about, and what there is to know of it.
+fn heading(map: &ClusterMap, about: About) -> (String, String) {
     match about {
         About::SubCluster(position) => {
             let subcluster = &map.subclusters()[position as usize];
             let nodes = count(subcluster.node_count(), "node");
             let own = format!("{}: {nodes} of weight {}", subcluster.name(), subcluster.weight());
             let rows = map.slots().rows();
-            match rows.binary_search_by_key(&position, |row| row.subcluster).map(|at| &rows[at]) {
+            let heading = match rows.binary_search_by_key(&position, |row| row.subcluster).map(|at| &rows[at])
+            {
                 Ok(row) if row.servers_before > 0 => {
                     let (share, all) = (weight(row.weight_own), weight(row.weight_total));
                     format!("{own}, together {share} of the {all} that it and the older ones weigh")
                 }
                 Ok(_) => format!("{own}, the oldest with any weight"),
                 Err(_) => own,
-            }
+            };
+            (subcluster.name().to_string(), heading)
         }
-        About::Substitutes => "nodes that are out".to_owned(),
+        About::Substitutes => ("substitutes".to_owned(), "nodes that are out".to_owned()),
     }
 }

@@ -60,8 +60,8 @@ fn an_owner_that_is_out_is_told_with_its_substitute() {
     let map = map(&[("first", 4, 1.0)], 3, &["img1"]);
     let expected = [
         "nodes that are out",
-        "  img1 is out; in its place as owner 3 a second draw by weight gives img2, after 5 candidates out or owners \
-         already",
+        "  img1 is out; in its place as owner 3 a second draw by weight gives img2, after 5 candidates that are out or \
+         owners already",
     ];
     assert_eq!(told(&map, "a.jpg")[5..], expected);
 }
@@ -107,6 +107,18 @@ fn a_sub_cluster_that_receives_nothing_is_quiet() {
     let sections = narrate(&map, &events);
     let quiet: Vec<_> = sections.iter().map(|section| (section.about, section.is_quiet())).collect();
     assert_eq!(quiet, [(About::SubCluster(2), true), (About::SubCluster(0), false)]);
+}
+
+#[test]
+fn many_quiet_sub_clusters_are_told_in_one_line() {
+    let map =
+        map(&[("first", 4, 1.0), ("second", 1, 0.001), ("third", 1, 0.001), ("fourth", 1, 0.001)], 2, &[]);
+    let mut events = Vec::new();
+    locate_traced(&map, ObjectKey::of(b"a.jpg"), &mut events);
+    let quiet: Vec<_> = narrate(&map, &events).into_iter().filter(Section::is_quiet).collect();
+    let expected = "3 sub-clusters from fourth to second: 6 draws, none of them below its share, so they receive nothing";
+    assert_eq!(together(&quiet), expected);
+    assert_eq!(together(&[]), "");
 }
 
 #[test]

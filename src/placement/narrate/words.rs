@@ -66,7 +66,7 @@ pub(super) fn substitutes(
     };
     let after = match passed_over {
         0 => String::new(),
-        some => format!(", after {} out or owners already", count(some as usize, "candidate")),
+        some => format!(", after {} that are out or owners already", count(some as usize, "candidate")),
     };
     let words = format!("{reason} gives {node}{after}");
     Step { values: Values::Substitute { owner: rank + 1, out, node, passed_over }, words, is_quiet: false }
