@@ -111,7 +111,7 @@ fn a_replica_that_is_gone_and_one_that_should_not_be_there_are_named(front: Fron
 
     // Each of several files has a verdict of its own, and the exit code is that of the worst.
     let (code, text, errors) = explain(&cluster, &["/gone/a.jpg", "/gone/well.jpg"]);
-    assert_eq!((code, errors.as_str()), (1, "webdfs: 1 of 2 files are not as they should be\n"));
+    assert_eq!((code, errors.as_str()), (1, "webdfs: 1 of 2 files not as they should be\n"));
     assert!(
         text.contains(&format!("  not as it should be\n    WRONG {lacking}, owner 2, lacks it\n")),
         "{text}"

@@ -59,7 +59,7 @@ pub enum CliError {
     #[error(transparent)]
     Maps(#[from] MapsError),
     /// The nodes were asked, and do not hold what they should; the verdicts were printed.
-    #[error("{wrong} of {asked} files are not as they should be")]
+    #[error("{wrong} of {asked} files not as they should be")]
     NotAsItShouldBe {
         /// How many of them.
         wrong: usize,

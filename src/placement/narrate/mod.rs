@@ -1,8 +1,8 @@
 //! A lookup in words: what [`locate_traced`](super::locate_traced) noted, told so that someone who knows nothing of
 //! the algorithm can follow how a file came to its nodes, with the values that the words round.
 //!
-//! One arm of [`narrate`] and one function of `words.rs` for each kind of event. What must never be here: arithmetic that decides
-//! anything. The words are about what the lookup did; they do not repeat it.
+//! For each kind of event there is an arm in [`narrate`] and in `about`, and a function in `words.rs`. What must never
+//! be here: arithmetic that decides anything. The words are about what the lookup did; they do not repeat it.
 
 mod words;
 

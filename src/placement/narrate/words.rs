@@ -13,7 +13,7 @@ pub(super) fn draws(
     let hits = before.iter().filter(|step| matches!(step.values, Values::Draw { hit: true, .. })).count();
     let is_full = hits >= map.subclusters()[subcluster as usize].node_count();
     // Where the draws have used up all older weight the quotient is no chance any more, but the hit is sure.
-    let is_sure = hit && !(draw < chance);
+    let is_sure = hit && (chance.is_nan() || draw >= chance);
     let chance = match chance {
         _ if is_sure => 1.0,
         chance if chance > 0.0 => chance.min(1.0),
