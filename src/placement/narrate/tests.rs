@@ -100,6 +100,23 @@ fn a_hit_that_no_draw_could_miss_or_no_node_can_take_is_told_as_such() {
 }
 
 #[test]
+fn a_draw_is_told_by_what_came_of_it_whatever_the_algorithm_makes_of_equal_numbers() {
+    let map = map(&[("first", 3, 1.0), ("second", 3, 1.0)], 1, &[]);
+    let words = |chance, hit| {
+        let event = Event::Draw { subcluster: 1, replica: 0, draw: 0.5, chance, hit };
+        narrate(&map, &[event])[0].steps[0].words.clone()
+    };
+    assert_eq!(
+        words(0.75, false),
+        "draw 1: 0.500, below its share, 0.750, but it has no node for this replica"
+    );
+    assert!(
+        words(0.5, true).ends_with("0000: a replica") && words(0.5, true).contains("no more than its share")
+    );
+    assert!(words(0.5, false).contains("not below its share"));
+}
+
+#[test]
 fn a_sub_cluster_that_receives_nothing_is_quiet() {
     let map = map(&[("first", 4, 1.0), ("second", 4, 0.0), ("third", 1, 0.001)], 2, &[]);
     let mut events = Vec::new();

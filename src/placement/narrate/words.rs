@@ -13,18 +13,20 @@ pub(super) fn draws(
     let hits = before.iter().filter(|step| matches!(step.values, Values::Draw { hit: true, .. })).count();
     let is_full = hits >= map.subclusters()[subcluster as usize].node_count();
     // Where the draws have used up all older weight the quotient is no chance any more, but the hit is sure.
-    let is_sure = hit && (chance.is_nan() || draw >= chance);
+    let is_sure = hit && (chance.is_nan() || draw > chance);
     let chance = match chance {
         _ if is_sure => 1.0,
         chance if chance > 0.0 => chance.min(1.0),
         _ => 0.0,
     };
-    let (drawn, below) = apart(draw, chance);
-    let outcome = match hit {
+    let (drawn, share) = apart(draw, chance);
+    let outcome = match (hit, draw < chance) {
         _ if is_full => "does not count, each node has a replica".to_owned(),
-        true if is_sure => "a replica whatever was drawn, no other weight is left".to_owned(),
-        true => format!("below its share, {below}: a replica"),
-        false => format!("not below its share, {below}"),
+        _ if is_sure => "a replica whatever was drawn, no other weight is left".to_owned(),
+        (true, true) => format!("below its share, {share}: a replica"),
+        (true, false) => format!("no more than its share, {share}: a replica"),
+        (false, false) => format!("not below its share, {share}"),
+        (false, true) => format!("below its share, {share}, but it has no node for this replica"),
     };
     let values = Values::Draw { subcluster: subcluster_name(map, subcluster), replica, draw, chance, hit };
     Step { values, words: format!("draw {}: {drawn}, {outcome}", replica + 1), is_quiet: !hit }
