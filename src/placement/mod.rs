@@ -6,11 +6,12 @@
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
-//! `substitute.rs` replaces owners that are marked out. Further algorithms go beside `rush_r.rs`, each with a
-//! [`PlacementKind`] and a line in [`locate`].
+//! `substitute.rs` replaces owners that are marked out; `narrate.rs` tells in words what `trace.rs` noted. Further
+//! algorithms go beside `rush_r.rs`, each with a [`PlacementKind`] and a line in [`locate`].
 
 mod key;
 mod mixer;
+pub mod narrate;
 pub mod rush_r;
 mod substitute;
 mod trace;
