@@ -23,7 +23,7 @@ const PURPOSE_SHIFT: u32 = 56;
 /// What a draw decides. Draws of different purposes are independent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// How many replicas a sub-cluster receives.
+    /// How many replicas a sub-cluster receives, or which.
     Draw = 0,
     /// Which of its servers receive them.
     Pick = 1,
@@ -33,6 +33,8 @@ pub enum Purpose {
     SubstitutePick = 3,
     /// Where the search for a substitute starts when drawing found none.
     SubstituteScan = 4,
+    /// How long a subtree of sub-clusters waits; drawn by its label in place of a sub-cluster.
+    Wait = 5,
 }
 
 /// The random numbers of one key.

@@ -5,13 +5,16 @@
 //! arithmetic on an accepted map: it cannot fail, wait or allocate, and it gives the same answer in every process
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
-//! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
-//! `substitute.rs` replaces owners that are marked out. Further algorithms go beside `rush_r.rs`, each with a
-//! [`PlacementKind`] and a line in [`locate`].
+//! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs`, `rush_p.rs` and
+//! `rush_t.rs` are the algorithms, and `server.rs` is what two of them share; `substitute.rs` replaces owners that are
+//! marked out. Further algorithms go beside them, each with a `PlacementKind` and a line in [`locate_traced`].
 
 mod key;
 mod mixer;
+mod rush_p;
 pub mod rush_r;
+mod rush_t;
+mod server;
 mod substitute;
 mod trace;
 
@@ -37,6 +40,8 @@ pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -
     let mixer = Mixer::new(key);
     let mut owners = match map.algorithm() {
         Algorithm::RushR => rush_r::locate(map.slots(), &mixer, trace),
+        Algorithm::RushP(shares) => rush_p::locate(map.slots(), shares, mixer, trace),
+        Algorithm::RushT(tree) => rush_t::locate(map.slots(), tree, mixer, trace),
     };
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);
