@@ -24,8 +24,8 @@ pub const LEVELS: u32 = 4;
 /// The most subtrees a node has.
 pub const FANOUT: usize = 1 << LEVELS;
 
-/// The tree over the sub-clusters of weight above 0. Subtrees of weight 0 are left out, and so are nodes with a
-/// single subtree, which there is nothing to choose at.
+/// The tree over the sub-clusters of weight above 0. Nodes with a single subtree of weight above 0 are left out:
+/// there is nothing to choose at them.
 #[derive(Clone, Debug)]
 pub struct SubClusterTree {
     /// How many leaves: as many as the slot table has rows.
@@ -33,43 +33,41 @@ pub struct SubClusterTree {
     /// Below [`SubClusterTree::leaves`] a leaf, from there on a node.
     root: u32,
     nodes: Vec<TreeNode>,
-    runs: Vec<Run>,
     branches: Vec<Branch>,
     /// `extents[i]` belongs to `branches[i]`; apart from them because only a trace reads it.
     extents: Vec<Extent>,
 }
 
 /// Where a lookup stands in the tree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Standing {
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Standing<'a> {
     /// At a leaf: the position of a sub-cluster in [`SlotTable::rows`].
     Leaf(usize),
-    /// At the node of that number.
-    Node(TreeNode),
+    /// At a node.
+    Node(&'a TreeNode),
 }
 
-/// A node: its subtrees as a range of runs.
+/// A node. Its subtrees are numbered from 0, oldest first, without those of weight 0 after the last and with those
+/// between.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TreeNode {
-    first_run: u32,
-    end_run: u32,
-}
-
-/// Subtrees of one node that are neighbours and weigh the same, so that their draws can be compared as they are.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Run {
+    /// The label of the binary tree's node over its subtrees 0 and 1; labels are below 2^18.
+    pub first_label: u32,
+    /// How much larger the label over the next two subtrees is, each time.
+    pub label_step: u32,
+    /// How many subtrees from the first on weigh the same: at least 1. All, in a cluster that grew by equal steps, but
+    /// on the way to the newest.
+    pub even: u32,
     first_branch: u32,
     end_branch: u32,
-    /// 1 divided by the weight of each of its subtrees.
-    pub per_weight: f64,
 }
 
 /// The way to one subtree.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Branch {
-    /// The label of the subtree: below 2^18.
-    pub label: u32,
-    /// What it leads to, for [`SubClusterTree::standing`].
+    /// 1 divided by the weight of the subtree; infinite for weight 0.
+    pub per_weight: f64,
+    /// What it leads to, for [`SubClusterTree::standing`]; means nothing for weight 0.
     pub target: u32,
 }
 
@@ -91,7 +89,6 @@ impl SubClusterTree {
             leaves: slots.rows().len() as u32, // not more than there are nodes, which a u32 counts
             root: 0,
             nodes: Vec::new(),
-            runs: Vec::new(),
             branches: Vec::new(),
             extents: Vec::new(),
         };
@@ -108,26 +105,36 @@ impl SubClusterTree {
 
     /// Puts a node over these subtrees of the same parent, whose labels have `height` trailing zero bits.
     fn join(&mut self, subtrees: &[Subtree], height: u32) -> Subtree {
-        let position = subtrees[0].position >> LEVELS;
-        if let [only] = subtrees {
-            return Subtree { position, ..*only };
+        let (first, last) = (subtrees[0], subtrees[subtrees.len() - 1]);
+        let position = first.position >> LEVELS;
+        if subtrees.len() == 1 {
+            return Subtree { position, ..first };
         }
-        let first_run = self.runs.len() as u32;
-        for run in subtrees.chunk_by(|a, b| a.extent.weight == b.extent.weight) {
-            let first_branch = self.branches.len() as u32;
-            for subtree in run {
-                let label = (2 * subtree.position + 1) << height;
-                self.branches.push(Branch { label, target: subtree.target });
-                self.extents.push(subtree.extent);
-            }
-            let end_branch = self.branches.len() as u32;
-            self.runs.push(Run { first_branch, end_branch, per_weight: 1.0 / run[0].extent.weight });
+        let first_branch = self.branches.len() as u32;
+        let mut weight = 0.0;
+        let mut present = subtrees.iter().peekable();
+        for place in position << LEVELS..=last.position {
+            let none = Extent { oldest: 0, newest: 0, weight: 0.0 };
+            let (extent, target) = match present.next_if(|subtree| subtree.position == place) {
+                Some(subtree) => (subtree.extent, subtree.target),
+                None => (none, 0),
+            };
+            weight += extent.weight;
+            self.branches.push(Branch { per_weight: 1.0 / extent.weight, target });
+            self.extents.push(extent);
         }
-        self.nodes.push(TreeNode { first_run, end_run: self.runs.len() as u32 });
-        let weight = subtrees.iter().fold(0.0, |sum, subtree| sum + subtree.extent.weight);
-        let (oldest, newest) = (subtrees[0].extent.oldest, subtrees[subtrees.len() - 1].extent.newest);
+        let extents = &self.extents[first_branch as usize..];
+        let even = extents.iter().take_while(|extent| extent.weight == extents[0].weight).count() as u32;
+        self.nodes.push(TreeNode {
+            first_label: ((position << LEVELS) + 1) << (height + 1),
+            label_step: 4 << height,
+            even,
+            first_branch,
+            end_branch: self.branches.len() as u32,
+        });
         let target = self.leaves + self.nodes.len() as u32 - 1;
-        Subtree { position, target, extent: Extent { oldest, newest, weight } }
+        let extent = Extent { oldest: first.extent.oldest, newest: last.extent.newest, weight };
+        Subtree { position, target, extent }
     }
 
     /// The number that a lookup starts from.
@@ -141,28 +148,29 @@ impl SubClusterTree {
     /// # Panics
     /// If `target` is from another, larger tree.
     #[inline]
-    pub fn standing(&self, target: u32) -> Standing {
+    pub fn standing(&self, target: u32) -> Standing<'_> {
         match target.checked_sub(self.leaves) {
             None => Standing::Leaf(target as usize),
-            Some(node) => Standing::Node(self.nodes[node as usize]),
+            Some(node) => Standing::Node(&self.nodes[node as usize]),
         }
     }
 
-    /// The subtrees of a node of this tree, oldest first, in runs of equal weight: at least two subtrees in all.
+    /// The ways to the subtrees of a node of this tree: from 2 to [`FANOUT`].
     #[inline]
-    pub fn runs(&self, node: TreeNode) -> &[Run] {
-        &self.runs[node.first_run as usize..node.end_run as usize]
+    pub fn branches(&self, node: &TreeNode) -> &[Branch] {
+        &self.branches[node.first_branch as usize..node.end_branch as usize]
     }
 
-    /// The subtrees of a run of this tree: at least one.
-    #[inline]
-    pub fn branches(&self, run: &Run) -> &[Branch] {
-        &self.branches[run.first_branch as usize..run.end_branch as usize]
+    /// What the subtrees of a node of this tree hold; as long as [`SubClusterTree::branches`].
+    pub fn extents(&self, node: &TreeNode) -> &[Extent] {
+        &self.extents[node.first_branch as usize..node.end_branch as usize]
     }
+}
 
-    /// What [`SubClusterTree::branches`] of the same run hold.
-    pub fn extents(&self, run: &Run) -> &[Extent] {
-        &self.extents[run.first_branch as usize..run.end_branch as usize]
+impl TreeNode {
+    /// The label of the binary tree's node over that subtree and its neighbour.
+    pub fn label_over(&self, branch: usize) -> u32 {
+        self.first_label + self.label_step * (branch as u32 / 2)
     }
 }
 
@@ -193,10 +201,16 @@ mod tests {
         SubClusterTree::new(&SlotTable::new(&groups, 1).unwrap())
     }
 
-    /// Labels of the subtrees of a node.
+    fn node(tree: &SubClusterTree, target: u32) -> TreeNode {
+        match tree.standing(target) {
+            Standing::Node(node) => *node,
+            Standing::Leaf(row) => panic!("{target} is the leaf {row}"),
+        }
+    }
+
     fn labels(tree: &SubClusterTree, target: u32) -> Vec<u32> {
-        let Standing::Node(node) = tree.standing(target) else { panic!("{target} is a leaf") };
-        tree.runs(node).iter().flat_map(|run| tree.branches(run)).map(|branch| branch.label).collect()
+        let node = node(tree, target);
+        (0..tree.branches(&node).len()).map(|branch| node.label_over(branch)).collect()
     }
 
     #[test]
@@ -208,37 +222,52 @@ mod tests {
 
     #[test]
     fn sub_clusters_are_the_odd_labels_and_those_of_weight_0_keep_theirs() {
-        let tree = tree(&[(5, 1.0), (3, 0.0), (5, 1.0), (2, 2.5), (1, 7.0)]);
-        assert_eq!(labels(&tree, tree.root()), [1, 5, 7, 9]);
-        let Standing::Node(root) = tree.standing(tree.root()) else { panic!("the root is a leaf") };
-        let lengths: Vec<_> = tree.runs(root).iter().map(|run| tree.branches(run).len()).collect();
-        assert_eq!(lengths, [3, 1], "5 * 1.0 and 2 * 2.5 weigh the same");
-        assert_eq!(tree.runs(root)[1].per_weight, 1.0 / 7.0);
-        assert_eq!(tree.extents(&tree.runs(root)[0])[2], Extent { oldest: 3, newest: 3, weight: 5.0 });
+        let tree = tree(&[(3, 0.0), (5, 1.0), (2, 2.5), (3, 0.0), (1, 8.0), (3, 0.0)]);
+        assert_eq!(labels(&tree, tree.root()), [2, 2, 6, 6, 10]);
+        let root = node(&tree, tree.root());
+        let branches: Vec<_> = tree.branches(&root).iter().map(|way| (way.per_weight, way.target)).collect();
+        let none = (f64::INFINITY, 0);
+        assert_eq!(branches, [none, (1.0 / 5.0, 0), (1.0 / 5.0, 1), none, (1.0 / 8.0, 2)]);
+        assert_eq!(tree.extents(&root)[2], Extent { oldest: 2, newest: 2, weight: 5.0 });
+    }
+
+    #[test]
+    fn a_node_knows_how_many_of_its_oldest_subtrees_weigh_the_same() {
+        let even = |groups| {
+            let tree = tree(groups);
+            node(&tree, tree.root()).even
+        };
+        assert_eq!(even(&[(5, 1.0), (2, 2.5), (5, 1.0), (5, 0.0)]), 3);
+        assert_eq!(even(&[(5, 1.0), (5, 1.0), (4, 1.0), (5, 1.0)]), 2);
+        assert_eq!(even(&[(5, 1.0), (5, 0.0), (5, 1.0)]), 1);
+        assert_eq!(even(&[(5, 0.0), (3, 0.0), (5, 1.0), (5, 1.0)]), 2);
+        assert_eq!(even(&[(3, 1.0); FANOUT + 5]), 1);
+        assert_eq!(even(&[(3, 1.0); FANOUT * 3]), 3);
     }
 
     #[test]
     fn a_higher_root_changes_no_label_below_it() {
         let full = tree(&[(3, 1.0); FANOUT]);
-        let odd: Vec<u32> = (0..FANOUT as u32).map(|i| 2 * i + 1).collect();
-        assert_eq!(labels(&full, full.root()), odd);
+        let lowest: Vec<u32> = (0..FANOUT as u32).map(|leaf| leaf / 2 * 4 + 2).collect();
+        assert_eq!(labels(&full, full.root()), lowest);
         let higher = tree(&[(3, 1.0); FANOUT + 1]);
-        let [old, new] = labels(&higher, higher.root())[..] else { panic!("the root has two subtrees") };
-        // The binary tree of 16 leaves has the root 16; that over leaves 16 to 31 is 48.
-        assert_eq!((old, new), (16, 48));
-        assert_eq!(labels(&higher, higher.leaves), odd);
-        // A subtree of one leaf has no node, but the label of its place.
-        let Standing::Node(root) = higher.standing(higher.root()) else { panic!("the root is a leaf") };
-        let last = higher.runs(root).last().unwrap();
-        assert_eq!(higher.standing(higher.branches(last)[0].target), Standing::Leaf(FANOUT));
+        // In the binary tree the root over leaves 0 to 31 is 32.
+        assert_eq!(labels(&higher, higher.root()), [32, 32]);
+        let branches = tree_targets(&higher, higher.root());
+        assert_eq!(labels(&higher, branches[0]), lowest);
+        // A subtree of one leaf has no node.
+        assert_eq!(higher.standing(branches[1]), Standing::Leaf(FANOUT));
+    }
+
+    fn tree_targets(tree: &SubClusterTree, target: u32) -> Vec<u32> {
+        tree.branches(&node(tree, target)).iter().map(|branch| branch.target).collect()
     }
 
     #[test]
     fn a_node_weighs_what_is_below_it() {
         let groups: Vec<_> = (0..1_000).map(|i| (1 + i % 3, f64::from(i % 7) / 4.0)).collect();
         let tree = tree(&groups);
-        let Standing::Node(root) = tree.standing(tree.root()) else { panic!("the root is a leaf") };
-        let extents: Vec<_> = tree.runs(root).iter().flat_map(|run| tree.extents(run)).collect();
+        let extents = tree.extents(&node(&tree, tree.root()));
         let weight: f64 = extents.iter().map(|extent| extent.weight).sum();
         assert_eq!(weight, groups.iter().map(|group| f64::from(group.0) * group.1).sum::<f64>());
         let ranges: Vec<_> = extents.iter().map(|extent| (extent.oldest, extent.newest)).collect();

@@ -17,7 +17,7 @@
 use super::mixer::{Mixer, Purpose, unit};
 use super::server::server;
 use super::{Event, Replicas, Trace};
-use crate::cluster::{NodeIndex, REPLICAS_MAX, ShareTable, SlotTable};
+use crate::cluster::{NodeIndex, REPLICAS_MAX, ShareTable, SlotRow, SlotTable};
 
 /// An odd number whose multiples modulo 2^64 are spread well in two to eight dimensions (Steele & Vigna, "Computationally easy,
 /// spectrally good multipliers for congruential pseudorandom number generators", 2021,
@@ -41,21 +41,21 @@ const STRIDES: [u64; REPLICAS_MAX] = {
 pub fn locate(slots: &SlotTable, shares: &ShareTable, mixer: Mixer, trace: &mut impl Trace) -> Replicas {
     // The usual counts are compiled on their own, so that the processor works on several positions at once.
     match slots.replicas() {
-        1 => find::<1>(slots, shares, mixer, trace),
-        2 => find::<2>(slots, shares, mixer, trace),
-        3 => find::<3>(slots, shares, mixer, trace),
-        4 => find::<4>(slots, shares, mixer, trace),
-        _ => find::<REPLICAS_MAX>(slots, shares, mixer, trace),
+        1 => find::<1, _>(slots, shares, mixer, trace),
+        2 => find::<2, _>(slots, shares, mixer, trace),
+        3 => find::<3, _>(slots, shares, mixer, trace),
+        4 => find::<4, _>(slots, shares, mixer, trace),
+        _ => find::<REPLICAS_MAX, _>(slots, shares, mixer, trace),
     }
 }
 
 /// `COUNT` is the number of replicas, or `REPLICAS_MAX` for any.
 #[inline]
-fn find<const COUNT: usize>(
+fn find<const COUNT: usize, T: Trace>(
     slots: &SlotTable,
     shares: &ShareTable,
     mixer: Mixer,
-    trace: &mut impl Trace,
+    trace: &mut T,
 ) -> Replicas {
     let count = if COUNT < REPLICAS_MAX { COUNT } else { slots.replicas() };
     let mut nodes = [NodeIndex::new(0); COUNT];
@@ -69,7 +69,12 @@ fn find<const COUNT: usize>(
         }
         let oldest = row.servers_before == 0;
         hits = if oldest { left } else { hits & left };
-        note_draws(share.subcluster, row.weight_own / row.weight_total, draw, left, hits, trace);
+        if T::LISTENS {
+            note_draws(row, draw, left, hits, trace);
+        }
+        if hits == 0 {
+            continue;
+        }
         left &= !hits;
         while hits != 0 {
             let replica = hits.trailing_zeros();
@@ -85,7 +90,8 @@ fn find<const COUNT: usize>(
     found
 }
 
-fn note_draws(subcluster: u32, chance: f64, draw: u64, left: u32, hits: u32, trace: &mut impl Trace) {
+fn note_draws(row: &SlotRow, draw: u64, left: u32, hits: u32, trace: &mut impl Trace) {
+    let (subcluster, chance) = (row.subcluster, row.weight_own / row.weight_total);
     for replica in (0..u32::BITS).filter(|replica| left >> replica & 1 == 1) {
         trace.note(|| {
             let draw = unit(draw.wrapping_mul(STRIDES[replica as usize]));

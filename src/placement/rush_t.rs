@@ -30,58 +30,87 @@ pub fn locate(slots: &SlotTable, tree: &SubClusterTree, mixer: Mixer, trace: &mu
     found
 }
 
-/// What the subtree with the shortest wait leads to.
+/// What the subtree with the shortest wait leads to; the oldest of several.
 #[inline]
 fn first_branch<T: Trace>(
     tree: &SubClusterTree,
-    node: TreeNode,
+    node: &TreeNode,
     replica: u32,
     mixer: Mixer,
     trace: &mut T,
 ) -> u32 {
-    let runs = tree.runs(node);
-    let draw = |label: u32| mixer.bits(Purpose::Wait, label, replica);
-    let (mut shortest, mut target, mut winner) = (f64::INFINITY, 0, 0);
-    for run in runs {
-        // Among equal weights the shortest wait is the largest draw, so that only that one is turned into a wait.
-        let (mut largest, mut branch) = (0, tree.branches(run)[0]);
-        for candidate in tree.branches(run) {
-            let bits = draw(candidate.label);
-            branch = if bits > largest { *candidate } else { branch };
-            largest = largest.max(bits);
-        }
-        let wait = if runs.len() > 1 { half_lives(largest) * run.per_weight } else { 0.0 };
-        if wait < shortest {
-            (shortest, target, winner) = (wait, branch.target, branch.label);
+    let branches = tree.branches(node);
+    let draw = |position: usize| {
+        let pair = mixer.bits(Purpose::Wait, node.label_over(position), replica);
+        (pair >> (32 - position % 2 * 32)) as u32
+    };
+    let wait = |position: usize, draw: u32| half_lives(draw) * branches[position].per_weight;
+    let even = node.even as usize;
+    // Among equal weights the shortest wait is that of the largest draw.
+    let pairs = mixer.bits_of_every(Purpose::Wait, node.first_label, node.label_step, replica);
+    let (mut first, largest) = largest_draw(pairs, even);
+    if even < branches.len() {
+        let mut shortest = wait(first, largest);
+        for position in even..branches.len() {
+            let wait = wait(position, draw(position));
+            // No branches in the code, here and below, since the processor could not foresee them.
+            first = if wait < shortest { position } else { first };
+            shortest = if wait < shortest { wait } else { shortest };
         }
     }
     if T::LISTENS {
-        for run in runs {
-            for (branch, extent) in tree.branches(run).iter().zip(tree.extents(run)) {
-                trace.note(|| Event::Wait {
-                    replica,
-                    label: branch.label,
-                    oldest: extent.oldest,
-                    newest: extent.newest,
-                    weight: extent.weight,
-                    wait: half_lives(draw(branch.label)) * run.per_weight,
-                    shortest: branch.label == winner,
-                });
-            }
+        for (position, extent) in tree.extents(node).iter().enumerate() {
+            trace.note(|| Event::Wait {
+                replica,
+                label: node.label_over(position),
+                oldest: extent.oldest,
+                newest: extent.newest,
+                weight: extent.weight,
+                wait: wait(position, draw(position)),
+                shortest: position == first,
+            });
         }
     }
-    target
+    branches[first].target
 }
 
-/// Minus the logarithm to base 2 of a draw as a real in (0, 1]: how many half-lives something of that fate lasts.
-/// Above 0, never more for a larger draw, and within 5e-8 of the exact value, relatively.
+/// The position of the largest of `count` draws, the oldest of several, and that draw.
+#[inline]
+fn largest_draw(mut pairs: impl Iterator<Item = u64>, count: usize) -> (usize, u32) {
+    // Draws with their positions below, which count down so that the oldest of equal draws is the largest.
+    const DRAW: u64 = 0xffff_ffff << 32;
+    let mut largest = 0;
+    let mut below = u64::from(u32::MAX);
+    for pair in pairs.by_ref().take(count / 2) {
+        largest = largest.max(pair & DRAW | below).max(pair << 32 | (below - 1));
+        below -= 2;
+        // Nothing is larger. Without this, compilers try several pairs at once with instructions that multiply 32 bits
+        // at a time, which takes twice as long.
+        if largest == u64::MAX {
+            break;
+        }
+    }
+    if count % 2 == 1 {
+        largest = largest.max(pairs.next().unwrap_or(0) & DRAW | below);
+    }
+    ((u32::MAX - largest as u32) as usize, (largest >> 32) as u32)
+}
+
+/// A draw of 32 bits as a real between 0 and 1: the middle of the part of 2^32 that it stands for.
+#[inline]
+fn fraction(draw: u32) -> f64 {
+    (f64::from(draw) + 0.5) * (1.0 / (1u64 << 32) as f64)
+}
+
+/// Minus the logarithm to base 2 of a draw as a [`fraction`]: how many half-lives something of that fate lasts. Above 0,
+/// and within 5e-8 of the exact value, relatively.
 ///
 /// Computed by additions and multiplications alone, which give the same on every machine; a library's logarithm does
 /// not.
 #[inline]
-fn half_lives(draw: u64) -> f64 {
-    /// -log2(1 - t / 2) / t for t from 0 to 1: interpolated at the extremes of the Chebyshev polynomial of degree 8, so that it is
-    /// 1 at 1 exactly; lowest power first.
+fn half_lives(draw: u32) -> f64 {
+    /// -log2(1 - t / 2) / t for t from 0 to 1, interpolated at the extremes of the Chebyshev polynomial of degree 8,
+    /// so that it is 1 at 1 exactly; lowest power first.
     const SERIES: [f64; 9] = [
         0.721347520444482,
         0.180335964266674,
@@ -93,12 +122,16 @@ fn half_lives(draw: u64) -> f64 {
         -0.00941640241001392,
         0.00406468867997376,
     ];
-    // The draw as a fraction is (1 - t / 2) / 2^zeros; t is exact, as a multiple of 2^-52.
-    let zeros = (draw | 1).leading_zeros();
-    let mantissa = ((draw | 1) << zeros) << 1 >> 12;
-    let t = 2.0 - f64::from_bits(1.0f64.to_bits() | mantissa);
-    let series = SERIES.iter().rev().fold(0.0, |sum, factor| sum * t + factor);
-    f64::from(zeros) + t * series
+    let [s0, s1, s2, s3, s4, s5, s6, s7, s8] = SERIES;
+    // The fraction is (1 - t / 2) / 2^halvings, and t is exact.
+    let bits = fraction(draw).to_bits();
+    let halvings = 1022 - (bits >> 52) as u32;
+    let t = 2.0 - f64::from_bits(bits & ((1 << 52) - 1) | 1.0f64.to_bits());
+    // Frozen in this order, in which half of it can be computed at once.
+    let (t2, t4) = (t * t, (t * t) * (t * t));
+    let low = (s0 + s1 * t) + (s2 + s3 * t) * t2;
+    let high = (s4 + s5 * t) + (s6 + s7 * t) * t2;
+    f64::from(halvings) + t * (low + (high + s8 * t4) * t4)
 }
 
 #[cfg(test)]
@@ -107,27 +140,36 @@ mod tests {
 
     #[test]
     fn waits_are_logarithms() {
-        assert_eq!(half_lives(0), half_lives(1));
-        assert!(half_lives(u64::MAX) > 0.0);
-        let mut draw = u64::MAX;
-        let mut compared = 0;
-        let mut last = 0.0;
-        while draw > 1 << 20 {
-            let (wait, exact) = (half_lives(draw), -(draw as f64 / 2f64.powi(64)).log2());
-            // Next to 1 the library's own rounding counts.
-            assert!((wait - exact).abs() <= 5e-8 * exact + 1e-15, "{draw}: {wait}, {exact}");
-            assert!(wait >= last, "{draw}: a smaller draw waits less");
-            last = wait;
-            compared += 1;
-            draw -= draw / 997 + 1;
+        let draws = (0..=u32::MAX).step_by(99_991).chain([u32::MAX, 1 << 31, (1 << 31) - 1, 1 << 30]);
+        for draw in draws {
+            let (wait, exact) = (half_lives(draw), -fraction(draw).log2());
+            assert!(wait > 0.0 && (wait - exact).abs() <= 5e-8 * exact, "{draw}: {wait}, {exact}");
         }
-        assert!(compared > 10_000, "{compared}");
     }
 
     #[test]
     fn waits_never_change() {
-        let waits =
-            [u64::MAX, 3 << 62, 1 << 63, 0x1234_5678_9abc_def0, 0].map(|draw| half_lives(draw).to_bits());
-        assert_eq!(waits, [0; 5]);
+        let waits = [0, 1, 0x1234_5678, 1 << 31, 3 << 30, u32::MAX].map(|draw| half_lives(draw).to_bits());
+        assert_eq!(waits, [0; 6]);
+    }
+
+    #[test]
+    fn the_largest_draw_is_the_oldest_of_several() {
+        let pairs = |draws: &[u32]| {
+            let pair = |two: &[u32]| u64::from(two[0]) << 32 | u64::from(*two.get(1).unwrap_or(&u32::MAX));
+            draws.chunks(2).map(pair).collect::<Vec<_>>()
+        };
+        let cases: [(&[u32], usize); 7] = [
+            (&[0], 0),
+            (&[0, 0, 0], 0),
+            (&[5, 7, 7, 6], 1),
+            (&[5, 7, 9], 2),
+            (&[1, u32::MAX, u32::MAX], 1),
+            (&[u32::MAX, u32::MAX], 0),
+            (&[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15], 15),
+        ];
+        for (draws, position) in cases {
+            assert_eq!(largest_draw(pairs(draws).into_iter(), draws.len()), (position, draws[position]));
+        }
     }
 }
