@@ -29,7 +29,7 @@ pub use spec::{
     MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementKind, PlacementSpec, REPLICAS_MAX, SubClusterSpec,
     UnknownPlacement, WEIGHT_MAX, WEIGHT_MIN,
 };
-pub use tree::{Branch, Extent, FANOUT, LEVELS, Standing, SubClusterTree, TreeNode};
+pub use tree::{Branch, Extent, FANOUT, LEVELS, SubClusterTree, TreeNode};
 pub use url::{NodeUrl, Scheme, UrlError};
 
 /// An accepted cluster map: unique names, at least as many usable nodes as replicas, weights within bounds.

@@ -10,22 +10,29 @@
 use super::mixer::{Mixer, Purpose};
 use super::server::server;
 use super::{Event, Replicas, Trace};
-use crate::cluster::{SlotTable, Standing, SubClusterTree, TreeNode};
+use crate::cluster::{REPLICAS_MAX, SlotTable, SubClusterTree, TreeNode};
 
 /// The servers of one object; the rank of each is the replica it holds. `tree` is that over the rows of `slots`, each of which
 /// has at least as many servers as there are replicas.
 #[inline]
 pub fn locate(slots: &SlotTable, tree: &SubClusterTree, mixer: Mixer, trace: &mut impl Trace) -> Replicas {
-    let mut found = Replicas::new();
-    for replica in 0..slots.replicas() as u32 {
-        let mut target = tree.root();
-        let row = loop {
-            match tree.standing(target) {
-                Standing::Leaf(row) => break row,
-                Standing::Node(node) => target = first_branch(tree, node, replica, mixer, trace),
+    let count = slots.replicas();
+    let mut targets = [tree.root(); REPLICAS_MAX];
+    // All replicas go one step, then all the next: while one waits for the outcome of its draws, the processor works
+    // on those of the others.
+    let mut arrived = 0;
+    while arrived < count {
+        arrived = 0;
+        for (replica, target) in (0..).zip(&mut targets[..count]) {
+            match tree.node(*target) {
+                None => arrived += 1,
+                Some(node) => *target = first_branch(tree, node, replica, mixer, trace),
             }
-        };
-        found.push(server(&slots.rows()[row], replica, mixer, trace));
+        }
+    }
+    let mut found = Replicas::new();
+    for (replica, target) in (0..).zip(&targets[..count]) {
+        found.push(server(&slots.rows()[*target as usize], replica, mixer, trace));
     }
     found
 }
@@ -44,7 +51,7 @@ fn first_branch<T: Trace>(
         let pair = mixer.bits(Purpose::Wait, node.label_over(position), replica);
         (pair >> (32 - position % 2 * 32)) as u32
     };
-    let wait = |position: usize, draw: u32| half_lives(draw) * branches[position].per_weight;
+    let wait = |position: usize, draw: u32| (half_lives(draw) * branches[position].per_weight).to_bits();
     let even = node.even as usize;
     // Among equal weights the shortest wait is that of the largest draw.
     let pairs = mixer.bits_of_every(Purpose::Wait, node.first_label, node.label_step, replica);
@@ -66,7 +73,7 @@ fn first_branch<T: Trace>(
                 oldest: extent.oldest,
                 newest: extent.newest,
                 weight: extent.weight,
-                wait: wait(position, draw(position)),
+                wait: f64::from_bits(wait(position, draw(position))),
                 shortest: position == first,
             });
         }
