@@ -257,6 +257,6 @@ mod tests {
         let weight: f64 = extents.iter().map(|extent| extent.weight).sum();
         assert_eq!(weight, groups.iter().map(|group| f64::from(group.0) * group.1).sum::<f64>());
         let ranges: Vec<_> = extents.iter().map(|extent| (extent.oldest, extent.newest)).collect();
-        assert_eq!(ranges, [(1, 255), (256, 511), (512, 767), (768, 999)]);
+        assert_eq!(ranges, [(1, 255), (256, 510), (512, 767), (768, 999)]);
     }
 }

@@ -134,6 +134,7 @@ mod tests {
             mixer.bits(Purpose::SubstituteDraw, 65_535, 255),
             mixer.bits(Purpose::SubstitutePick, 65_535, 255),
             mixer.bits(Purpose::SubstituteScan, 0, 0),
+            mixer.bits(Purpose::Wait, 131_072, 15),
         ];
         // Computed from the description above by a second program.
         let expected = [
@@ -143,6 +144,7 @@ mod tests {
             0xdcac_0a6b_7c15_56e0,
             0x223b_5bc0_4211_77dd,
             0xa32b_5aec_447a_ea15,
+            0x0e1b_8d6f_bb6f_7140,
         ];
         assert_eq!(numbers, expected);
         let zero = Mixer::new(ObjectKey::from_number(0));
