@@ -61,19 +61,19 @@ fn find<const COUNT: usize, T: Trace>(
     let mut nodes = [NodeIndex::new(0); COUNT];
     // One bit for each replica still to be placed.
     let mut left = (1u32 << count) - 1;
-    for (share, row) in shares.shares().iter().zip(slots.rows()).rev() {
+    for (number, share) in shares.shares().iter().enumerate().rev() {
         let draw = mixer.bits(Purpose::Draw, share.subcluster, 0);
         let mut hits = 0;
         for (replica, stride) in STRIDES[..count].iter().enumerate() {
             hits |= u32::from(draw.wrapping_mul(*stride) < share.bound) << replica;
         }
-        let oldest = row.servers_before == 0;
-        hits = if oldest { left } else { hits & left };
+        hits = if number == 0 { left } else { hits & left };
+        if hits == 0 && !T::LISTENS {
+            continue;
+        }
+        let row = &slots.rows()[number];
         if T::LISTENS {
             note_draws(row, draw, left, hits, trace);
-        }
-        if hits == 0 {
-            continue;
         }
         left &= !hits;
         while hits != 0 {
