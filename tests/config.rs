@@ -380,13 +380,15 @@ const MAP_REFUSED: &[(&str, &str, usize, &str)] = &[
     ("rush_r", "crush", 4, "rush_r"),
     (
         "placement = \"rush_r\"",
-        "placement = \"rush_p\"\n[[subcluster]]\nname = \"small\"\n[[subcluster.node]]\nname = \"img0\"\nurl = \"http://10.0.0.9\"",
+        "placement = \"rush_p\"\n[[subcluster]]\nname = \"small\"\n[[subcluster.node]]\n\
+         name = \"img0\"\nurl = \"http://10.0.0.9\"",
         5,
         "sub-cluster small has 1 of the 2 nodes that rush_p needs in each of weight above 0",
     ),
     (
         "placement = \"rush_r\"",
-        "placement = \"rush_t\"\n[[subcluster]]\nname = \"small\"\n[[subcluster.node]]\nname = \"img0\"\nurl = \"http://10.0.0.9\"",
+        "placement = \"rush_t\"\n[[subcluster]]\nname = \"small\"\n[[subcluster.node]]\n\
+         name = \"img0\"\nurl = \"http://10.0.0.9\"",
         5,
         "sub-cluster small has 1 of the 2 nodes that rush_t needs in each of weight above 0",
     ),

@@ -1,6 +1,6 @@
-//! What RUSH_P and RUSH_T promise: that they are what their descriptions say, how replicas move when sub-clusters come
-//! and go, and how evenly the objects of a node are held by others. Loads and movement are measured over fixed keys,
-//! so they never differ from run to run.
+//! What RUSH_P and RUSH_T promise: that they are what their descriptions say, how replicas move when sub-clusters
+//! come and go, and how evenly the objects of a node are held by others. Loads and movement are measured over fixed
+//! keys, so they never differ from run to run.
 
 mod placement_support;
 

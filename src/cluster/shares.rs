@@ -1,6 +1,6 @@
 //! What RUSH_P needs of a map besides its [`SlotTable`]: the share of each sub-cluster in the weight of itself and
-//! all older ones, as a bound that a draw of 64 bits is compared with (Honicky & Miller, "A Fast Algorithm for Online
-//! Placement and Reorganization of Replicated Data", IPDPS 2003).
+//! all older ones, as a bound that a draw of 64 bits is compared with (Honicky & Miller, "A Fast Algorithm for
+//! Online Placement and Reorganization of Replicated Data", IPDPS 2003).
 //!
 //! Arithmetic on plain data. Frozen: files lie on disk by these numbers.
 
@@ -41,8 +41,8 @@ impl Share {
     }
 }
 
-/// A share of 1 as one of 2^64, rounded down: multiplying by a power of two is exact, and the conversion cuts off what is
-/// below 1 and stops at `u64::MAX`.
+/// A share of 1 as one of 2^64, rounded down: multiplying by a power of two is exact, and the conversion cuts off
+/// what is below 1 and stops at `u64::MAX`.
 fn scaled(share: f64) -> u64 {
     const WHOLE: f64 = 18_446_744_073_709_551_616.0;
     (share * WHOLE) as u64

@@ -75,8 +75,8 @@ pub enum PlacementSpec {
     RushR,
     /// RUSH_P (Honicky & Miller 2003): each sub-cluster of weight above 0 has at least as many nodes as replicas.
     RushP,
-    /// RUSH_T (Honicky & Miller 2004), for very many sub-clusters: each of weight above 0 has at least as many nodes
-    /// as replicas.
+    /// RUSH_T (Honicky & Miller 2004), for very many sub-clusters: each of weight above 0 has at least as many
+    /// nodes as replicas.
     RushT,
 }
 

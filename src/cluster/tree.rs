@@ -1,19 +1,20 @@
-//! What RUSH_T needs of a map besides its [`SlotTable`]: the tree whose leaves are the sub-clusters (Honicky & Miller,
-//! "Replication Under Scalable Hashing", IPDPS 2004, section 3.3).
+//! What RUSH_T needs of a map besides its [`SlotTable`]: the tree whose leaves are the sub-clusters (Honicky &
+//! Miller, "Replication Under Scalable Hashing", IPDPS 2004, section 3.3).
 //!
 //! The tree is binary and implicit, with labels that never change as it grows, those of CRUSH's tree buckets:
 //! sub-cluster i is the leaf labelled 2i + 1, and a label's trailing zero bits are the height it stands at; so the
 //! inner node over two leaves is labelled with the even number between them, and a new root never touches what is
-//! below it. Lookups take [`LEVELS`] of its levels at a time: the nodes kept are those whose height is a multiple of
-//! that, and at each of them one of up to [`FANOUT`] subtrees is chosen by its weight.
+//! below it. Lookups take [`LEVELS`] of its levels at a time: the nodes kept are those whose height is a multiple
+//! of that, and at each of them one of up to [`FANOUT`] subtrees is chosen by its weight.
 //!
-//! Why not one level at a time, by a draw at each inner node: what moves between two subtrees then moves from and onto
-//! all their leaves instead of the one that changed, at every level. Moved replicas against the optimum, as the mean
-//! over growing from 2 to 32 equal sub-clusters, and over draining any one of 3 to 32: the plain binary tree 1.74
-//! and 2.07; of all binary shapes the list, newest first, is best at draining, with 1.64. One choice among many
-//! subtrees moves nothing between those that do not change. Three levels at a time: 1.41 and 1.42; four: 1.28 and
-//! 1.20; five: 1.00 and 1.00 up to 32. At 1,000 sub-clusters: one level 4.2 and 5.0, three 3.0 and 3.1, four 2.5 and
-//! 2.6, five 1.8 and 1.9. Four are the fastest: a lookup there takes a third less time than with three or five.
+//! Why not one level at a time, by a draw at each inner node: what moves between two subtrees then moves from and
+//! onto all their leaves instead of the one that changed, at every level. Moved replicas against the optimum, as
+//! the mean over growing from 2 to 32 equal sub-clusters, and over draining any one of 3 to 32: the plain binary
+//! tree 1.74 and 2.07; of all binary shapes the list, newest first, is best at draining, with 1.64. One choice
+//! among many subtrees moves nothing between those that do not change. Three levels at a time: 1.41 and 1.42; four:
+//! 1.28 and 1.20; five: 1.00 and 1.00 up to 32. At 1,000 sub-clusters: one level 4.2 and 5.0, three 3.0 and 3.1,
+//! four 2.5 and 2.6, five 1.8 and 1.9. Four are the fastest: a lookup there takes a third less time than with three
+//! or five.
 //!
 //! Arithmetic on plain data. Frozen: files lie on disk by these numbers.
 
@@ -47,8 +48,8 @@ pub struct TreeNode {
     pub first_label: u32,
     /// How much larger the label over the next two subtrees is, each time.
     pub label_step: u32,
-    /// How many subtrees from the first on weigh the same: at least 1. All, in a cluster that grew by equal steps, but
-    /// on the way to the newest.
+    /// How many subtrees from the first on weigh the same: at least 1. All, in a cluster that grew by equal steps,
+    /// but on the way to the newest.
     pub even: u32,
     first_branch: u32,
     end_branch: u32,

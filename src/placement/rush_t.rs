@@ -1,25 +1,27 @@
 //! RUSH_T: R. J. Honicky and E. L. Miller, "Replication Under Scalable Hashing: A Family of Algorithms for Scalable
 //! Decentralized Data Distribution", IPDPS 2004, section 3.3.
 //!
-//! Each replica goes down a tree whose leaves are the sub-clusters (`cluster/tree.rs`, which says why it is shaped as
-//! it is). At a node, each subtree waits for a time drawn by key, replica and its label, the shorter the heavier it
-//! is, and the first one is taken: each with the chance that is its share of the weight. When one subtree's weight
-//! changes, only it gains or loses. In the leaf the replica takes a server of its own (`server.rs`), which needs at
-//! least as many servers as replicas in each sub-cluster. FROZEN, like the mixer.
+//! Each replica goes down a tree whose leaves are the sub-clusters (`cluster/tree.rs`, which says why it is shaped
+//! as it is). At a node, each subtree waits for a time, exponentially distributed and the shorter the heavier it
+//! is, and the first is taken: each with the chance that is its share of the weight. When one subtree's weight
+//! changes, only it gains or loses. Key, replica and the label of the binary tree's node over two neighbours give
+//! one draw, whose high half is for the left and whose low half for the right one. In the leaf the replica takes a
+//! server of its own (`server.rs`), which needs at least as many servers as replicas in each sub-cluster. FROZEN,
+//! like the mixer.
 
 use super::mixer::{Mixer, Purpose};
 use super::server::server;
 use super::{Event, Replicas, Trace};
 use crate::cluster::{REPLICAS_MAX, SlotTable, SubClusterTree, TreeNode};
 
-/// The servers of one object; the rank of each is the replica it holds. `tree` is that over the rows of `slots`, each of which
-/// has at least as many servers as there are replicas.
+/// The servers of one object; the rank of each is the replica it holds. `tree` is that over the rows of `slots`,
+/// each of which has at least as many servers as there are replicas.
 #[inline]
 pub fn locate(slots: &SlotTable, tree: &SubClusterTree, mixer: Mixer, trace: &mut impl Trace) -> Replicas {
     let count = slots.replicas();
     let mut targets = [tree.root(); REPLICAS_MAX];
-    // All replicas go one step, then all the next: while one waits for the outcome of its draws, the processor works
-    // on those of the others.
+    // All replicas go one step, then all the next: while one waits for the outcome of its draws, the processor
+    // works on those of the others.
     let mut arrived = 0;
     while arrived < count {
         arrived = 0;
@@ -91,8 +93,8 @@ fn largest_draw(mut pairs: impl Iterator<Item = u64>, count: usize) -> (usize, u
     for pair in pairs.by_ref().take(count / 2) {
         largest = largest.max(pair & DRAW | below).max(pair << 32 | (below - 1));
         below -= 2;
-        // Nothing is larger. Without this, compilers try several pairs at once with instructions that multiply 32 bits
-        // at a time, which takes twice as long.
+        // Nothing is larger. Without this, compilers try several pairs at once with instructions that multiply 32
+        // bits at a time, which takes twice as long.
         if largest == u64::MAX {
             break;
         }
@@ -109,15 +111,15 @@ fn fraction(draw: u32) -> f64 {
     (f64::from(draw) + 0.5) * (1.0 / (1u64 << 32) as f64)
 }
 
-/// Minus the logarithm to base 2 of a draw as a [`fraction`]: how many half-lives something of that fate lasts. Above 0,
-/// and within 5e-8 of the exact value, relatively.
+/// Minus the logarithm to base 2 of a draw as a [`fraction`]: how many half-lives something of that fate lasts.
+/// Above 0, and within 5e-8 of the exact value, relatively.
 ///
-/// Computed by additions and multiplications alone, which give the same on every machine; a library's logarithm does
-/// not.
+/// Computed by additions and multiplications alone, which give the same on every machine; a library's logarithm
+/// does not.
 #[inline]
 fn half_lives(draw: u32) -> f64 {
-    /// -log2(1 - t / 2) / t for t from 0 to 1, interpolated at the extremes of the Chebyshev polynomial of degree 8,
-    /// so that it is 1 at 1 exactly; lowest power first.
+    /// -log2(1 - t / 2) / t for t from 0 to 1, interpolated at the extremes of the Chebyshev polynomial of degree
+    /// 8, so that it is 1 at 1 exactly; lowest power first.
     const SERIES: [f64; 9] = [
         0.721347520444482,
         0.180335964266674,

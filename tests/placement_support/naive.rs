@@ -1,5 +1,6 @@
-//! RUSH_R (the others of the family are in `naive_family.rs`) and the substitution of nodes that are out, slow and obvious, from the descriptions alone: lists are
-//! built, searched and thrown away, nothing is precomputed, and no code of the real one is used.
+//! RUSH_R (the others of the family are in `naive_family.rs`) and the substitution of nodes that are out, slow and
+//! obvious, from the descriptions alone: lists are built, searched and thrown away, nothing is precomputed, and no
+//! code of the real one is used.
 
 use webdfs::cluster::PlacementSpec;
 

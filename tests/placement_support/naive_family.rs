@@ -1,5 +1,5 @@
-//! RUSH_P and RUSH_T, slow and obvious, from the descriptions at the head of `src/placement/rush_p.rs`, `rush_t.rs`,
-//! `server.rs` and `src/cluster/tree.rs` alone. As in `naive.rs`, no code of the real ones is used.
+//! RUSH_P and RUSH_T, slow and obvious, from the descriptions at the head of `src/placement/rush_p.rs`,
+//! `rush_t.rs`, `server.rs` and `src/cluster/tree.rs` alone. As in `naive.rs`, no code of the real ones is used.
 
 use super::naive::mixed_bits;
 
@@ -64,7 +64,8 @@ fn half_lives(draw: u64) -> f64 {
 }
 
 pub fn rush_t(groups: &[(u32, f64)], replicas: usize, key: u32) -> Vec<usize> {
-    // Weights of the binary tree's nodes by height and position, as far as there are any; every fourth level counts.
+    // Weights of the binary tree's nodes by height and position, as far as there are any; every fourth level
+    // counts.
     let mut levels = vec![groups.iter().map(|group| f64::from(group.0) * group.1).collect::<Vec<f64>>()];
     while levels[levels.len() - 1].len() > 1 {
         let below = &levels[levels.len() - 1];
