@@ -13,8 +13,8 @@
 //! tree 1.74 and 2.07; of all binary shapes the list, newest first, is best at draining, with 1.64. One choice
 //! among many subtrees moves nothing between those that do not change. Three levels at a time: 1.41 and 1.42; four:
 //! 1.28 and 1.20; five: 1.00 and 1.00 up to 32. At 1,000 sub-clusters: one level 4.2 and 5.0, three 3.0 and 3.1,
-//! four 2.5 and 2.6, five 1.8 and 1.9. Four are the fastest: a lookup there takes a third less time than with three
-//! or five.
+//! four 2.5 and 2.6, five 1.8 and 1.9; there, lookups with three and four take the same time, with five a third
+//! more.
 //!
 //! Arithmetic on plain data. Frozen: files lie on disk by these numbers.
 
