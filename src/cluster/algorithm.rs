@@ -1,9 +1,12 @@
 //! The algorithm of a map together with the tables that its lookups need: a specification is checked here, once, so
 //! that no lookup can fail.
 
+use super::SubCluster;
 use super::error::MapError;
-use super::slots::SlotGroup;
+use super::shares::ShareTable;
+use super::slots::SlotTable;
 use super::spec::{PlacementKind, PlacementSpec};
+use super::tree::SubClusterTree;
 
 /// A placement algorithm, prepared for one map.
 #[derive(Clone, Debug)]
@@ -11,20 +14,32 @@ use super::spec::{PlacementKind, PlacementSpec};
 pub enum Algorithm {
     /// RUSH_R, which needs no more than [`ClusterMap::slots`](super::ClusterMap::slots).
     RushR,
+    /// RUSH_P, with the share of each sub-cluster. Each of weight above 0 has at least as many nodes as replicas.
+    RushP(ShareTable),
+    /// RUSH_T, with the tree over the sub-clusters. Each of weight above 0 has at least as many nodes as replicas.
+    RushT(SubClusterTree),
 }
 
 impl Algorithm {
-    /// Prepares what `spec` asks for, over these sub-clusters, oldest first, for lookups of `replicas`.
+    /// Prepares what `spec` asks for, over these sub-clusters, oldest first, whose table is `slots`.
     ///
     /// # Errors
-    /// When the algorithm cannot place that many replicas on such sub-clusters.
+    /// When the algorithm cannot place as many replicas as the table is for on such sub-clusters.
     pub(super) fn new(
         spec: &PlacementSpec,
-        _groups: &[SlotGroup],
-        _replicas: usize,
+        subclusters: &[SubCluster],
+        slots: &SlotTable,
     ) -> Result<Self, MapError> {
         match spec {
             PlacementSpec::RushR => Ok(Self::RushR),
+            PlacementSpec::RushP => {
+                check_sizes(PlacementKind::RushP, subclusters, slots.replicas())?;
+                Ok(Self::RushP(ShareTable::new(slots)))
+            }
+            PlacementSpec::RushT => {
+                check_sizes(PlacementKind::RushT, subclusters, slots.replicas())?;
+                Ok(Self::RushT(SubClusterTree::new(slots)))
+            }
         }
     }
 
@@ -32,6 +47,27 @@ impl Algorithm {
     pub fn kind(&self) -> PlacementKind {
         match self {
             Self::RushR => PlacementKind::RushR,
+            Self::RushP(_) => PlacementKind::RushP,
+            Self::RushT(_) => PlacementKind::RushT,
         }
+    }
+}
+
+/// All replicas of an object may meet in one sub-cluster, so each that can receive any must have as many nodes.
+fn check_sizes(
+    placement: PlacementKind,
+    subclusters: &[SubCluster],
+    replicas: usize,
+) -> Result<(), MapError> {
+    let too_small = |subcluster: &SubCluster| subcluster.weight() > 0.0 && subcluster.node_count() < replicas;
+    match subclusters.iter().position(too_small) {
+        None => Ok(()),
+        Some(at) => Err(MapError::SubClusterTooSmall {
+            subcluster: at,
+            name: subclusters[at].name().clone(),
+            nodes: subclusters[at].node_count(),
+            replicas,
+            placement,
+        }),
     }
 }

@@ -2,7 +2,7 @@
 //! line of that file.
 
 use super::name::{NameError, NodeName, SubClusterName};
-use super::spec::{NODES_MAX, REPLICAS_MAX, WEIGHT_MAX, WEIGHT_MIN};
+use super::spec::{NODES_MAX, PlacementKind, REPLICAS_MAX, WEIGHT_MAX, WEIGHT_MIN};
 use super::url::{NodeUrl, UrlError};
 
 /// Where in a [`MapSpec`](super::MapSpec) something is.
@@ -147,6 +147,23 @@ pub enum MapError {
         /// Nodes of weight 0.
         weightless: usize,
     },
+    /// A sub-cluster that could not hold all replicas of an object, under an algorithm that may place them there.
+    #[error(
+        "sub-cluster {name} has {nodes} of the {replicas} nodes that {placement} needs in each of weight above 0: \
+         as many as replicas; placement \"rush_r\" takes sub-clusters of any size"
+    )]
+    SubClusterTooSmall {
+        /// Its position, from 0.
+        subcluster: usize,
+        /// Its name.
+        name: SubClusterName,
+        /// How many nodes it has.
+        nodes: usize,
+        /// The replicas.
+        replicas: usize,
+        /// The algorithm.
+        placement: PlacementKind,
+    },
 }
 
 impl MapError {
@@ -160,7 +177,8 @@ impl MapError {
             Self::SubClusterName { subcluster, .. }
             | Self::DuplicateSubCluster { subcluster, .. }
             | Self::EmptySubCluster { subcluster, .. }
-            | Self::Weight { subcluster, .. } => Place::SubCluster(subcluster),
+            | Self::Weight { subcluster, .. }
+            | Self::SubClusterTooSmall { subcluster, .. } => Place::SubCluster(subcluster),
             Self::NodeName { subcluster, node, .. }
             | Self::DuplicateNode { subcluster, node, .. }
             | Self::DuplicateUrl { subcluster, node, .. }

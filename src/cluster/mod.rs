@@ -8,8 +8,10 @@ mod algorithm;
 mod error;
 mod fingerprint;
 mod name;
+mod shares;
 mod slots;
 mod spec;
+mod tree;
 mod url;
 
 #[cfg(test)]
@@ -21,11 +23,13 @@ pub use algorithm::Algorithm;
 pub use error::{MapError, Place};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use name::{Epoch, EpochError, NAME_BYTES_MAX, NameError, NodeIndex, NodeName, SubClusterName};
+pub use shares::{Share, ShareTable};
 pub use slots::{SlotGroup, SlotRow, SlotTable};
 pub use spec::{
     MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementKind, PlacementSpec, REPLICAS_MAX, SubClusterSpec,
     UnknownPlacement, WEIGHT_MAX, WEIGHT_MIN,
 };
+pub use tree::{Branch, Extent, FANOUT, LEVELS, SubClusterTree, TreeNode};
 pub use url::{NodeUrl, Scheme, UrlError};
 
 /// An accepted cluster map: unique names, at least as many usable nodes as replicas, weights within bounds.
@@ -82,7 +86,7 @@ impl ClusterMap {
             .collect();
         let slots = SlotTable::new(&groups, spec.replicas)
             .expect("checked above: weights in bounds, and at least as many weighted nodes as replicas");
-        let algorithm = Algorithm::new(&spec.placement, &groups, spec.replicas)?;
+        let algorithm = Algorithm::new(&spec.placement, &subclusters, &slots)?;
         let mut map = Self {
             epoch,
             replicas: spec.replicas,

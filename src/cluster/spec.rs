@@ -73,6 +73,11 @@ pub enum PlacementSpec {
     /// RUSH_R (Honicky & Miller 2004): sub-clusters of any size.
     #[default]
     RushR,
+    /// RUSH_P (Honicky & Miller 2003): each sub-cluster of weight above 0 has at least as many nodes as replicas.
+    RushP,
+    /// RUSH_T (Honicky & Miller 2004), for very many sub-clusters: each of weight above 0 has at least as many
+    /// nodes as replicas.
+    RushT,
 }
 
 /// The name of a placement algorithm.
@@ -82,6 +87,10 @@ pub enum PlacementKind {
     /// [`PlacementSpec::RushR`].
     #[default]
     RushR,
+    /// [`PlacementSpec::RushP`].
+    RushP,
+    /// [`PlacementSpec::RushT`].
+    RushT,
 }
 
 /// An algorithm this program does not have.
@@ -94,12 +103,14 @@ pub struct UnknownPlacement {
 
 impl PlacementKind {
     /// Every algorithm there is.
-    pub const ALL: &[Self] = &[Self::RushR];
+    pub const ALL: &[Self] = &[Self::RushR, Self::RushP, Self::RushT];
 
     /// Its name in a map.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RushR => "rush_r",
+            Self::RushP => "rush_p",
+            Self::RushT => "rush_t",
         }
     }
 }

@@ -57,6 +57,8 @@ fn decide(source: &Source<'_>, file: &MapFile) -> Result<MapSpec, ConfigError> {
     };
     let placement = match placement {
         PlacementKind::RushR => PlacementSpec::RushR,
+        PlacementKind::RushP => PlacementSpec::RushP,
+        PlacementKind::RushT => PlacementSpec::RushT,
     };
     let subclusters = file.subcluster.iter().map(|subcluster| decide_subcluster(source, subcluster));
     Ok(MapSpec {

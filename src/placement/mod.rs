@@ -5,14 +5,18 @@
 //! arithmetic on an accepted map: it cannot fail, wait or allocate, and it gives the same answer in every process
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
-//! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
-//! `substitute.rs` replaces owners that are marked out; `narrate.rs` tells in words what `trace.rs` noted. Further
-//! algorithms go beside `rush_r.rs`, each with a [`PlacementKind`] and a line in [`locate`].
+//! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs`, `rush_p.rs` and `rush_t.rs` are
+//! the algorithms, and `server.rs` is what two of them share; `substitute.rs` replaces owners that are marked out;
+//! `narrate` tells in words what `trace.rs` noted. Further algorithms go beside them, each with a
+//! [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
 
 mod key;
 mod mixer;
 pub mod narrate;
+mod rush_p;
 pub mod rush_r;
+mod rush_t;
+mod server;
 mod substitute;
 mod trace;
 
@@ -25,8 +29,8 @@ pub use key::ObjectKey;
 pub use mixer::{Mixer, Purpose};
 pub use trace::{Event, Trace};
 
-/// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight above
-/// 0.
+/// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight
+/// above 0.
 #[inline]
 pub fn locate(map: &ClusterMap, key: ObjectKey) -> Replicas {
     locate_traced(map, key, &mut ())
@@ -38,6 +42,8 @@ pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -
     let mixer = Mixer::new(key);
     let mut owners = match map.algorithm() {
         Algorithm::RushR => rush_r::locate(map.slots(), &mixer, trace),
+        Algorithm::RushP(shares) => rush_p::locate(map.slots(), shares, mixer, trace),
+        Algorithm::RushT(tree) => rush_t::locate(map.slots(), tree, mixer, trace),
     };
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);
@@ -45,8 +51,8 @@ pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -
     owners
 }
 
-/// The nodes that hold an object's replicas, in rank order, without a repeat. A slice of [`NodeIndex`] that needs no
-/// allocation.
+/// The nodes that hold an object's replicas, in rank order, without a repeat. A slice of [`NodeIndex`] that needs
+/// no allocation.
 #[derive(Clone, Copy)]
 pub struct Replicas {
     /// Those from `count` on mean nothing.
