@@ -35,9 +35,10 @@ pub fn locate(map: &ClusterMap, key: ObjectKey) -> Replicas {
 #[inline]
 pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -> Replicas {
     let mixer = Mixer::new(key);
-    let mut owners = match map.algorithm() {
-        Algorithm::RushR => rush_r::locate(map.slots(), &mixer, trace),
-    };
+    let mut owners = Replicas::new();
+    match map.algorithm() {
+        Algorithm::RushR => rush_r::locate_into(map.slots(), &mixer, &mut owners, trace),
+    }
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);
     }
@@ -61,9 +62,9 @@ impl Replicas {
     }
 
     #[inline]
-    fn push(&mut self, node: NodeIndex) {
-        self.nodes[self.count] = node;
-        self.count += 1;
+    fn extend(&mut self, nodes: &[NodeIndex]) {
+        self.nodes[self.count..][..nodes.len()].copy_from_slice(nodes);
+        self.count += nodes.len();
     }
 
     /// The rank of `node`, from 0, if it is an owner.
