@@ -16,6 +16,9 @@ use super::mixer::{Mixer, Purpose, below, unit};
 use super::{Event, Replicas, Trace};
 use crate::cluster::{NodeIndex, REPLICAS_MAX, SlotRow, SlotTable};
 
+/// Up to so many replicas a lookup is compiled on its own.
+const USUAL_REPLICAS_MAX: usize = 3;
+
 /// What draws are for, as a random source is asked for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -56,23 +59,50 @@ pub(super) fn locate_into<S: RandomSource, T: Trace>(
     found: &mut Replicas,
     trace: &mut T,
 ) {
+    if table.replicas() <= USUAL_REPLICAS_MAX {
+        fill::<USUAL_REPLICAS_MAX, S, T>(table, source, found, trace);
+    } else {
+        fill_with_many(table, source, found, trace);
+    }
+}
+
+/// Apart, because this code, in the same function, would take the registers from the usual one.
+#[inline(never)]
+fn fill_with_many<S: RandomSource, T: Trace>(
+    table: &SlotTable,
+    source: &S,
+    found: &mut Replicas,
+    trace: &mut T,
+) {
+    fill::<REPLICAS_MAX, S, T>(table, source, found, trace);
+}
+
+/// `MOST` is as much as the replicas can be: [`USUAL_REPLICAS_MAX`] or [`REPLICAS_MAX`].
+#[inline]
+fn fill<const MOST: usize, S: RandomSource, T: Trace>(
+    table: &SlotTable,
+    source: &S,
+    found: &mut Replicas,
+    trace: &mut T,
+) {
     let mut left = table.replicas();
     let mut rows = table.rows().len();
     while left > 0 {
-        // The usual counts are compiled on their own, so that the processor works on several draws at once. Others
-        // are kept apart, since their code, in the same function, would take the registers from the usual ones.
+        // Small counts are compiled on their own, so that the processor works on several draws at once.
         let (row, take) = match left {
             1 => next_take::<1, S, T>(table, rows, left, source, trace),
             2 => next_take::<2, S, T>(table, rows, left, source, trace),
             3 => next_take::<3, S, T>(table, rows, left, source, trace),
-            _ => next_take_of_many(table, rows, left, source, trace),
+            4 if MOST > 3 => next_take::<4, S, T>(table, rows, left, source, trace),
+            _ => next_take::<MOST, S, T>(table, rows, left, source, trace),
         };
         let picked = &table.rows()[row];
         match take {
             1 => pick::<1, S>(picked, take, source, found, trace),
             2 => pick::<2, S>(picked, take, source, found, trace),
             3 => pick::<3, S>(picked, take, source, found, trace),
-            _ => pick_many(picked, take, source, found, trace),
+            4 if MOST > 3 => pick::<4, S>(picked, take, source, found, trace),
+            _ => pick::<MOST, S>(picked, take, source, found, trace),
         }
         rows = row;
         left -= take;
@@ -119,17 +149,6 @@ fn next_take<const COUNT: usize, S: RandomSource, T: Trace>(
     }
     note_take(&table.rows()[0], left, left, trace);
     (0, left)
-}
-
-#[inline(never)]
-fn next_take_of_many<S: RandomSource, T: Trace>(
-    table: &SlotTable,
-    rows: usize,
-    left: usize,
-    source: &S,
-    trace: &mut T,
-) -> (usize, usize) {
-    next_take::<REPLICAS_MAX, S, T>(table, rows, left, source, trace)
 }
 
 fn note_take(row: &SlotRow, count: usize, forced: usize, trace: &mut impl Trace) {
@@ -187,17 +206,6 @@ fn pick<const COUNT: usize, S: RandomSource>(
         moved[made] = (place, at(remaining - 1));
     }
     found.extend(&picks[..take]);
-}
-
-#[inline(never)]
-fn pick_many<S: RandomSource>(
-    row: &SlotRow,
-    take: usize,
-    source: &S,
-    found: &mut Replicas,
-    trace: &mut impl Trace,
-) {
-    pick::<REPLICAS_MAX, S>(row, take, source, found, trace);
 }
 
 /// The draws of one step at one sub-cluster.
