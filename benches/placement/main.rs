@@ -85,8 +85,10 @@ fn sides(nodes: usize) -> Vec<Side<'static>> {
 /// CRUSH on hosts of one node each, in about as many racks as a rack has hosts; every replica in a rack of its own.
 #[cfg(feature = "crush-c")]
 fn in_c(nodes: usize) -> Side<'static> {
-    let racks = (1..).find(|racks| nodes.is_multiple_of(*racks) && racks * racks >= nodes).expect("racks of one host");
-    let mut crush = webdfs_crush_c::Hierarchy::new(racks, nodes / racks);
+    let racks = (1..)
+        .find(|racks| nodes.is_multiple_of(*racks) && racks * racks >= nodes)
+        .expect("racks of one host");
+    let mut crush = webdfs_crush_c::Hierarchy::new(racks, nodes / racks, REPLICAS);
     let mut found = [0; REPLICAS];
     Side::new(CRUSH_IN_C, move |key| {
         let count = crush.locate(key, &mut found);
@@ -123,7 +125,10 @@ fn print_ratios(measured: &[Vec<Measured>; SIZES.len()], rounds: usize) {
                 }
                 _ => ("-".to_owned(), String::new(), format!("{:.2} not measured", limit.ratio)),
             };
-            println!("{size:>6}  {:<12} {:<22} {ratio:>5} {range:<14} {verdict}", limit.ours, limit.reference);
+            println!(
+                "{size:>6}  {:<12} {:<22} {ratio:>5} {range:<14} {verdict}",
+                limit.ours, limit.reference
+            );
         }
     }
 }

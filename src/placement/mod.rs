@@ -6,9 +6,10 @@
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
-//! `substitute.rs` replaces owners that are marked out. Further algorithms go beside `rush_r.rs`, each with a
+//! `substitute.rs` replaces owners that are marked out; `batch.rs` looks up many keys on all cores. Further algorithms go beside `rush_r.rs`, each with a
 //! [`PlacementKind`] and a line in [`locate`].
 
+mod batch;
 mod key;
 mod mixer;
 pub mod rush_r;
@@ -20,6 +21,7 @@ use std::ops::Deref;
 
 use crate::cluster::{Algorithm, ClusterMap, NodeIndex, REPLICAS_MAX};
 
+pub use batch::{fold_batch, locate_batch};
 pub use key::ObjectKey;
 pub use mixer::{Mixer, Purpose};
 pub use trace::{Event, Trace};
