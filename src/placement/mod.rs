@@ -36,23 +36,18 @@ pub fn locate(map: &ClusterMap, key: ObjectKey) -> Replicas {
 /// As [`locate`], telling `trace` each step.
 // Inlined, so that the owners are written where the caller wants them: returned from a call of its own they would be
 // copied, and reading back what was written just now, in larger pieces, takes the processor longer than a small
-// lookup.
+// lookup. The algorithms are not, so that none of them takes registers from another.
 #[inline(always)]
 pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -> Replicas {
-    let mut owners = Replicas::new();
-    place(map, key, &mut owners, trace);
-    owners
-}
-
-/// Fills `owners`, which are none.
-fn place(map: &ClusterMap, key: ObjectKey, owners: &mut Replicas, trace: &mut impl Trace) {
     let mixer = Mixer::new(key);
+    let mut owners = Replicas::new();
     match map.algorithm() {
-        Algorithm::RushR => rush_r::locate_into(map.slots(), &mixer, owners, trace),
+        Algorithm::RushR => rush_r::locate_into(map.slots(), &mixer, &mut owners, trace),
     }
     if map.any_out() {
-        substitute::replace_out(map, mixer, owners, trace);
+        substitute::replace_out(map, mixer, &mut owners, trace);
     }
+    owners
 }
 
 /// The nodes that hold an object's replicas, in rank order, without a repeat. A slice of [`NodeIndex`] that needs no

@@ -52,7 +52,7 @@ pub fn locate<S: RandomSource, T: Trace>(table: &SlotTable, source: &S, trace: &
 }
 
 /// As [`locate`], into a `found` that is empty.
-#[inline]
+#[inline(never)]
 pub(super) fn locate_into<S: RandomSource, T: Trace>(
     table: &SlotTable,
     source: &S,
