@@ -85,14 +85,18 @@ fn sides(nodes: usize) -> Vec<Side<'static>> {
 /// CRUSH on hosts of one node each, in about as many racks as a rack has hosts; every replica in a rack of its own.
 #[cfg(feature = "crush-c")]
 fn in_c(nodes: usize) -> Side<'static> {
-    let racks = (1..)
-        .find(|racks| nodes.is_multiple_of(*racks) && racks * racks >= nodes)
-        .expect("racks of one host");
-    let mut crush = webdfs_crush_c::Hierarchy::new(racks, nodes / racks, REPLICAS);
+    let fits = |racks: &usize| nodes.is_multiple_of(*racks) && racks * racks >= nodes;
+    let racks = (1..).find(fits).expect("as many racks as nodes fit");
+    let hosts = nodes / racks;
+    let mut crush = webdfs_crush_c::Hierarchy::new(racks, hosts, REPLICAS);
     let mut found = [0; REPLICAS];
-    Side::new(CRUSH_IN_C, move |key| {
+    for key in 0..1_000 {
         let count = crush.locate(key, &mut found);
-        assert_eq!(count, REPLICAS);
+        let racks: std::collections::HashSet<_> = found.iter().map(|node| *node as usize / hosts).collect();
+        assert!(count == REPLICAS && racks.len() == REPLICAS, "crush in C put key {key} on {found:?}");
+    }
+    Side::new(CRUSH_IN_C, move |key| {
+        crush.locate(key, &mut found);
         found
     })
 }
