@@ -2,10 +2,15 @@
 
 mod placement_support;
 
+use std::collections::HashSet;
+use std::sync::{Condvar, Mutex};
+use std::thread::ThreadId;
+use std::time::Duration;
+
 use placement_support::{Layout, image_keys, owners};
 use rayon::prelude::*;
 use webdfs::cluster::ClusterMap;
-use webdfs::placement::{ObjectKey, fold_batch, locate, locate_batch};
+use webdfs::placement::{ObjectKey, Replicas, fold_batch, locate, locate_batch};
 
 /// More than any thread takes at a time, and no round number.
 const KEYS: usize = 40_013;
@@ -82,4 +87,27 @@ fn keys_may_be_made_where_they_are_looked_up() {
     );
     assert_eq!(loads, expected);
     assert_eq!(loads.iter().sum::<u64>(), 3 * KEYS as u64);
+}
+
+#[test]
+fn every_thread_takes_a_share() {
+    const THREADS: usize = 3;
+    let (map, keys) = (map(), keys());
+    let seen: Mutex<HashSet<ThreadId>> = Mutex::default();
+    let changed = Condvar::new();
+    // Whoever has a key waits until all threads have had one. Were there fewer at work, that would be in vain.
+    let meet = || {
+        let mut seen = seen.lock().unwrap();
+        seen.insert(std::thread::current().id());
+        changed.notify_all();
+        let limit = Duration::from_secs(60);
+        let (seen, _) = changed.wait_timeout_while(seen, limit, |seen| seen.len() < THREADS).unwrap();
+        assert_eq!(seen.len(), THREADS, "threads that had a key");
+    };
+    let step = |count: &mut usize, _, _: &Replicas| {
+        meet();
+        *count += 1;
+    };
+    let fold = || fold_batch(&map, keys, || 0, step, |one, other| one + other);
+    assert_eq!(with_threads(THREADS, fold), KEYS);
 }

@@ -6,8 +6,8 @@
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
-//! `substitute.rs` replaces owners that are marked out; `batch.rs` looks up many keys on all cores. Further algorithms go beside `rush_r.rs`, each with a
-//! [`PlacementKind`] and a line in [`locate`].
+//! `substitute.rs` replaces owners that are marked out; `batch.rs` looks up many keys on all cores. Further algorithms
+//! go beside `rush_r.rs`, each with a [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
 
 mod batch;
 mod key;
