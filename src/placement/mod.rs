@@ -7,9 +7,10 @@
 //!
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs`, `rush_p.rs` and `rush_t.rs` are
 //! the algorithms, and `server.rs` is what two of them share; `substitute.rs` replaces owners that are marked out;
-//! `narrate` tells in words what `trace.rs` noted. Further algorithms go beside them, each with a
-//! [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
+//! `batch.rs` looks up many keys on all cores; `narrate` tells in words what `trace.rs` noted. Further algorithms go
+//! beside them, each with a [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
 
+mod batch;
 mod key;
 mod mixer;
 pub mod narrate;
@@ -25,26 +26,31 @@ use std::ops::Deref;
 
 use crate::cluster::{Algorithm, ClusterMap, NodeIndex, REPLICAS_MAX};
 
+pub use batch::{fold_batch, locate_batch};
 pub use key::ObjectKey;
 pub use mixer::{Mixer, Purpose};
 pub use trace::{Event, Trace};
 
 /// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight
 /// above 0.
-#[inline]
+#[inline(always)]
 pub fn locate(map: &ClusterMap, key: ObjectKey) -> Replicas {
     locate_traced(map, key, &mut ())
 }
 
 /// As [`locate`], telling `trace` each step.
-#[inline]
+// Inlined, so that the owners are written where the caller wants them: returned from a call of its own they would be
+// copied, and reading back what was written just now, in larger pieces, takes the processor longer than a small
+// lookup. The algorithms are not, so that none of them takes registers from another.
+#[inline(always)]
 pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -> Replicas {
     let mixer = Mixer::new(key);
-    let mut owners = match map.algorithm() {
-        Algorithm::RushR => rush_r::locate(map.slots(), &mixer, trace),
-        Algorithm::RushP(shares) => rush_p::locate(map.slots(), shares, mixer, trace),
-        Algorithm::RushT(tree) => rush_t::locate(map.slots(), tree, mixer, trace),
-    };
+    let mut owners = Replicas::new();
+    match map.algorithm() {
+        Algorithm::RushR => rush_r::locate_into(map.slots(), &mixer, &mut owners, trace),
+        Algorithm::RushP(shares) => rush_p::locate_into(map.slots(), shares, mixer, &mut owners, trace),
+        Algorithm::RushT(tree) => rush_t::locate_into(map.slots(), tree, mixer, &mut owners, trace),
+    }
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);
     }
@@ -68,9 +74,9 @@ impl Replicas {
     }
 
     #[inline]
-    fn push(&mut self, node: NodeIndex) {
-        self.nodes[self.count] = node;
-        self.count += 1;
+    fn extend(&mut self, nodes: &[NodeIndex]) {
+        self.nodes[self.count..][..nodes.len()].copy_from_slice(nodes);
+        self.count += nodes.len();
     }
 
     /// The rank of `node`, from 0, if it is an owner.

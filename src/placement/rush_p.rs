@@ -27,15 +27,21 @@ const STRIDE: u64 = 0xf135_7aea_2e62_a9c5;
 
 /// The servers of one object; the rank of each is the replica it holds. `shares` are those of `slots`, each of
 /// whose rows has at least as many servers as there are replicas.
-#[inline]
-pub fn locate(slots: &SlotTable, shares: &ShareTable, mixer: Mixer, trace: &mut impl Trace) -> Replicas {
+#[inline(never)]
+pub(super) fn locate_into(
+    slots: &SlotTable,
+    shares: &ShareTable,
+    mixer: Mixer,
+    found: &mut Replicas,
+    trace: &mut impl Trace,
+) {
     // The usual counts are compiled on their own, so that the processor works on several positions at once.
     match slots.replicas() {
-        1 => find::<1, _>(slots, shares, mixer, trace),
-        2 => find::<2, _>(slots, shares, mixer, trace),
-        3 => find::<3, _>(slots, shares, mixer, trace),
-        4 => find::<4, _>(slots, shares, mixer, trace),
-        _ => find::<REPLICAS_MAX, _>(slots, shares, mixer, trace),
+        1 => find::<1, _>(slots, shares, mixer, found, trace),
+        2 => find::<2, _>(slots, shares, mixer, found, trace),
+        3 => find::<3, _>(slots, shares, mixer, found, trace),
+        4 => find::<4, _>(slots, shares, mixer, found, trace),
+        _ => find::<REPLICAS_MAX, _>(slots, shares, mixer, found, trace),
     }
 }
 
@@ -45,8 +51,9 @@ fn find<const COUNT: usize, T: Trace>(
     slots: &SlotTable,
     shares: &ShareTable,
     mixer: Mixer,
+    found: &mut Replicas,
     trace: &mut T,
-) -> Replicas {
+) {
     let count = if COUNT < REPLICAS_MAX { COUNT } else { slots.replicas() };
     let mut nodes = [NodeIndex::new(0); COUNT];
     // One bit for each replica still to be placed.
@@ -76,9 +83,7 @@ fn find<const COUNT: usize, T: Trace>(
             break;
         }
     }
-    let mut found = Replicas::new();
-    nodes[..count].iter().for_each(|node| found.push(*node));
-    found
+    found.extend(&nodes[..count]);
 }
 
 fn note_draws(row: &SlotRow, draw: u64, left: u32, hits: u32, trace: &mut impl Trace) {

@@ -16,8 +16,14 @@ use crate::cluster::{REPLICAS_MAX, SlotTable, SubClusterTree, TreeNode};
 
 /// The servers of one object; the rank of each is the replica it holds. `tree` is that over the rows of `slots`,
 /// each of which has at least as many servers as there are replicas.
-#[inline]
-pub fn locate(slots: &SlotTable, tree: &SubClusterTree, mixer: Mixer, trace: &mut impl Trace) -> Replicas {
+#[inline(never)]
+pub(super) fn locate_into(
+    slots: &SlotTable,
+    tree: &SubClusterTree,
+    mixer: Mixer,
+    found: &mut Replicas,
+    trace: &mut impl Trace,
+) {
     let count = slots.replicas();
     let mut targets = [tree.root(); REPLICAS_MAX];
     // All replicas go one step, then all the next: while one waits for the outcome of its draws, the processor
@@ -32,11 +38,9 @@ pub fn locate(slots: &SlotTable, tree: &SubClusterTree, mixer: Mixer, trace: &mu
             }
         }
     }
-    let mut found = Replicas::new();
     for (replica, target) in (0..).zip(&targets[..count]) {
-        found.push(server(&slots.rows()[*target as usize], replica, mixer, trace));
+        found.extend(&[server(&slots.rows()[*target as usize], replica, mixer, trace)]);
     }
-    found
 }
 
 /// What the subtree with the shortest wait leads to; the oldest of several.
