@@ -5,6 +5,7 @@
 #![allow(dead_code)]
 
 pub mod naive;
+pub mod php;
 pub mod reference;
 
 use std::path::{Path, PathBuf};
