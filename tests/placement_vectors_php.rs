@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::path::PathBuf;
 
-use placement_support::{csv_rows, parse_groups, parse_numbers, php, report, tests_folder};
+use placement_support::{Layout, csv_rows, parse_groups, parse_numbers, php, report, tests_folder};
+use webdfs::cluster::{ClusterMap, MapError, PlacementSpec};
 use webdfs::php::{Fault, Group, Kind, Locator, PhpVersion, Rand, Runtime, Seed, Twister, path_hash, range};
+use webdfs::placement::{Event, ObjectKey, Replicas, locate, locate_traced};
 
 const PHP82: Runtime = Runtime::Php71;
 const PHP52: Runtime = Runtime::Php52;
@@ -149,6 +151,65 @@ fn looking_up_all_seeds_at_once_gives_what_the_vectors_say_of_each() {
     }
 }
 
+/// What the original places on distinct nodes, webdfs places there too; where the original repeats a node, throws, or
+/// uses weight 0, for any name that there could be, the map is refused.
+#[test]
+fn maps_give_the_vectors_answers_or_are_refused_for_what_the_vectors_show() {
+    for (algorithm, file) in [("RUSHr", "rushr.csv.gz"), ("RUSHp", "rushp.csv.gz")] {
+        let (_, configs) = configs(algorithm);
+        let (_, keys) = keys();
+        let (path, text) = read(file);
+        let rows: Vec<Vec<&str>> = text.lines().skip(1).map(|line| line.split(',').collect()).collect();
+        let (mut compared, mut refused) = (0, BTreeSet::new());
+        for (config_name, config) in &configs {
+            for (column, php) in [(2, PhpVersion::V7_1), (3, PhpVersion::V5_2)] {
+                let placement = match algorithm {
+                    "RUSHr" => PlacementSpec::WebdfsRushR(php),
+                    _ => PlacementSpec::WebdfsRushP(php),
+                };
+                let layout = Layout::new(&config.clusters, config.replicas);
+                let map = match ClusterMap::new(layout.spec(placement)) {
+                    Ok(map) => map,
+                    Err(error) => {
+                        assert!(matches!(error, MapError::WebdfsPlacement { .. }), "{error}");
+                        refused.insert((config_name.as_str(), config.category.as_str()));
+                        continue;
+                    }
+                };
+                for row in rows.iter().filter(|row| row[0] == config_name) {
+                    let Some(name) = &keys[row[1]].0 else { continue };
+                    let key = ObjectKey::of(name);
+                    let mut steps = Vec::new();
+                    let owners = locate(&map, key);
+                    let context = || format!("{algorithm} config {config_name} key {}", row[1]);
+                    assert_eq!(join(numbers(&owners)), row[column], "{}", context());
+                    assert_eq!(locate_traced(&map, key, &mut steps), owners, "{}", context());
+                    let picks = steps.iter().filter(|step| matches!(step, Event::Pick { .. })).count();
+                    assert_eq!(picks, owners.len(), "{}: {steps:?}", context());
+                    compared += 1;
+                }
+            }
+        }
+        report(&path, compared);
+        println!("  refused: {refused:?}");
+        for (config, category) in &refused {
+            assert!(
+                ["small", "fracweight", "zeroweight", "exception"].contains(category),
+                "{config} {category}"
+            );
+        }
+        if algorithm == "RUSHr" {
+            assert!(refused.iter().all(|(_, category)| *category == "zeroweight"), "{refused:?}");
+        } else {
+            assert!(refused.iter().any(|(_, category)| *category == "exception"), "{refused:?}");
+        }
+    }
+}
+
+fn numbers(owners: &Replicas) -> Vec<u32> {
+    owners.iter().map(|owner| owner.get() as u32).collect()
+}
+
 #[test]
 fn the_two_forerunners_meet_their_vectors() {
     let (_, configs) = configs("RUSHps/RUSHpw");
@@ -281,6 +342,7 @@ fn count<'a>(nodes: impl Iterator<Item = &'a u32>) -> Vec<usize> {
 }
 
 struct Config {
+    category: String,
     replicas: usize,
     clusters: Vec<(u32, f64)>,
 }
@@ -302,7 +364,8 @@ fn configs(algorithm: &str) -> (PathBuf, BTreeMap<String, Config>) {
     let rows = csv_rows(&path, &text, "algorithm,config,category,replicas,total_nodes,clusters");
     let mut configs = BTreeMap::new();
     for row in rows.iter().filter(|row| row[0] == algorithm) {
-        let config = Config { replicas: number(row[3]), clusters: parse_groups(row[5]) };
+        let config =
+            Config { category: row[2].to_owned(), replicas: number(row[3]), clusters: parse_groups(row[5]) };
         assert_eq!(
             config.clusters.iter().map(|cluster| cluster.0).sum::<u32>(),
             number::<u32>(row[4]),

@@ -4,6 +4,8 @@
 use super::error::MapError;
 use super::slots::SlotGroup;
 use super::spec::{PlacementKind, PlacementSpec};
+use super::webdfs_php::WebdfsTable;
+use crate::php::Kind;
 
 /// A placement algorithm, prepared for one map.
 #[derive(Clone, Debug)]
@@ -11,6 +13,8 @@ use super::spec::{PlacementKind, PlacementSpec};
 pub enum Algorithm {
     /// RUSH_R, which needs no more than [`ClusterMap::slots`](super::ClusterMap::slots).
     RushR,
+    /// The original webDFS's RUSHr or RUSHp.
+    Webdfs(WebdfsTable),
 }
 
 impl Algorithm {
@@ -18,13 +22,12 @@ impl Algorithm {
     ///
     /// # Errors
     /// When the algorithm cannot place that many replicas on such sub-clusters.
-    pub(super) fn new(
-        spec: &PlacementSpec,
-        _groups: &[SlotGroup],
-        _replicas: usize,
-    ) -> Result<Self, MapError> {
+    pub(super) fn new(spec: &PlacementSpec, groups: &[SlotGroup], replicas: usize) -> Result<Self, MapError> {
+        let webdfs = |kind, php| WebdfsTable::new(kind, php, groups, replicas).map(Self::Webdfs);
         match spec {
             PlacementSpec::RushR => Ok(Self::RushR),
+            PlacementSpec::WebdfsRushR(php) => webdfs(Kind::RushR, *php),
+            PlacementSpec::WebdfsRushP(php) => webdfs(Kind::RushP, *php),
         }
     }
 
@@ -32,6 +35,7 @@ impl Algorithm {
     pub fn kind(&self) -> PlacementKind {
         match self {
             Self::RushR => PlacementKind::RushR,
+            Self::Webdfs(table) => table.kind(),
         }
     }
 }

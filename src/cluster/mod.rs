@@ -11,6 +11,7 @@ mod name;
 mod slots;
 mod spec;
 mod url;
+mod webdfs_php;
 
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use spec::{
     UnknownPlacement, WEIGHT_MAX, WEIGHT_MIN,
 };
 pub use url::{NodeUrl, Scheme, UrlError};
+pub use webdfs_php::{WEBDFS_SUBCLUSTERS_MAX, WebdfsFault, WebdfsTable};
 
 /// An accepted cluster map: unique names, at least as many usable nodes as replicas, weights within bounds.
 #[derive(Clone, Debug)]

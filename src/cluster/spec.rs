@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::php::PhpVersion;
+
 /// The most replicas an object can have.
 pub const REPLICAS_MAX: usize = 16;
 
@@ -73,6 +75,10 @@ pub enum PlacementSpec {
     /// RUSH_R (Honicky & Miller 2004): sub-clusters of any size.
     #[default]
     RushR,
+    /// RUSHr as the original webDFS has it, on that PHP.
+    WebdfsRushR(PhpVersion),
+    /// RUSHp as the original webDFS has it, on that PHP.
+    WebdfsRushP(PhpVersion),
 }
 
 /// The name of a placement algorithm.
@@ -82,6 +88,10 @@ pub enum PlacementKind {
     /// [`PlacementSpec::RushR`].
     #[default]
     RushR,
+    /// [`PlacementSpec::WebdfsRushR`].
+    WebdfsRushR,
+    /// [`PlacementSpec::WebdfsRushP`].
+    WebdfsRushP,
 }
 
 /// An algorithm this program does not have.
@@ -94,12 +104,14 @@ pub struct UnknownPlacement {
 
 impl PlacementKind {
     /// Every algorithm there is.
-    pub const ALL: &[Self] = &[Self::RushR];
+    pub const ALL: &[Self] = &[Self::RushR, Self::WebdfsRushR, Self::WebdfsRushP];
 
     /// Its name in a map.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RushR => "rush_r",
+            Self::WebdfsRushR => "webdfs_rush_r",
+            Self::WebdfsRushP => "webdfs_rush_p",
         }
     }
 }

@@ -14,6 +14,7 @@ mod mixer;
 pub mod rush_r;
 mod substitute;
 mod trace;
+mod webdfs_php;
 
 use std::fmt;
 use std::ops::Deref;
@@ -37,6 +38,7 @@ pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -
     let mixer = Mixer::new(key);
     let mut owners = match map.algorithm() {
         Algorithm::RushR => rush_r::locate(map.slots(), &mixer, trace),
+        Algorithm::Webdfs(table) => webdfs_php::locate(table, key, trace),
     };
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);

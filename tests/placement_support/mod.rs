@@ -54,6 +54,11 @@ impl Layout {
     }
 
     pub fn map(&self) -> ClusterMap {
+        ClusterMap::new(self.spec(PlacementSpec::RushR)).unwrap_or_else(|error| panic!("{self:?}: {error}"))
+    }
+
+    /// What a map of that placement is made from.
+    pub fn spec(&self, placement: PlacementSpec) -> MapSpec {
         let mut number = 0;
         let mut node = || {
             let node = NodeSpec {
@@ -75,14 +80,7 @@ impl Layout {
                 nodes: (0..servers).map(|_| node()).collect(),
             })
             .collect();
-        let spec = MapSpec {
-            epoch: 1,
-            replicas: self.replicas,
-            write_quorum: 1,
-            placement: PlacementSpec::RushR,
-            subclusters,
-        };
-        ClusterMap::new(spec).unwrap_or_else(|error| panic!("{self:?}: {error}"))
+        MapSpec { epoch: 1, replicas: self.replicas, write_quorum: 1, placement, subclusters }
     }
 }
 

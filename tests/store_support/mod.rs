@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use tempfile::TempDir;
-use webdfs::config::{Durability, Reserve};
+use webdfs::config::{Durability, Layout, Reserve};
 use webdfs::name::ObjectName;
 use webdfs::store::calls::{Calls, RealCalls, RootFolder};
 use webdfs::store::{Commit, Outcome, SpoolId, Store, StoreError, StoreSettings};
@@ -37,6 +37,7 @@ pub fn new_root_in_memory() -> TempDir {
 pub fn settings(root: &Path) -> StoreSettings {
     StoreSettings {
         root: root.to_owned(),
+        layout: Layout::Path,
         durability: Durability::Sync,
         reserve: Reserve::Bytes(0),
         file_mode: 0o644,
