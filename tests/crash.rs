@@ -15,8 +15,9 @@ mod store_support;
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use webdfs::config::Layout;
 use webdfs::store::StoreError;
-use webdfs::store::layout::NameHash;
+use webdfs::store::layout::{self, NameHash};
 
 use crash::disk::Loss;
 use crash::oracle::{self, Action, Past};
@@ -161,7 +162,10 @@ fn two_writers_in_one_folder_lose_nothing_wherever_one_overtakes_the_other() {
     ];
     for (settled, first, second) in cases {
         // Or they would wait for each other.
-        let lock = |action: &Action| NameHash::of(action.name().unwrap()).lock();
+        let lock = |action: &Action| {
+            let name = action.name().unwrap();
+            layout::lock(Layout::Path, name, NameHash::of(name))
+        };
         assert_ne!(lock(&first), lock(&second), "{first:?} and {second:?} share a lock: choose other names");
         let alone = record(settled, std::slice::from_ref(&first), nothing());
         let calls = alone.ops.len() * 2;

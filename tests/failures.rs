@@ -9,7 +9,7 @@ use std::thread;
 
 use bytes::Bytes;
 use common::{Call, Cluster, Connection, Detour, Front, Options, Way, noise, wait_until};
-use webdfs::config::{Durability, Reserve, Secrets};
+use webdfs::config::{Durability, Layout, Reserve, Secrets};
 use webdfs::name::ObjectName;
 use webdfs::peer::client::{PeerClient, PeerError};
 use webdfs::peer::sign::Signer;

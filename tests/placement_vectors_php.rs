@@ -114,43 +114,6 @@ fn shown(locator: &Locator, runtime: Runtime, key: i64) -> String {
     }
 }
 
-#[test]
-fn looking_up_all_seeds_at_once_gives_what_the_vectors_say_of_each() {
-    let mut compared = 0;
-    for (algorithm, kind, file) in
-        [("RUSHr", Kind::RushR, "rushr.csv.gz"), ("RUSHp", Kind::RushP, "rushp.csv.gz")]
-    {
-        let (_, configs) = configs(algorithm);
-        let (_, keys) = keys();
-        let (path, text) = read(file);
-        let header = text.lines().next().expect("a header");
-        let rows = csv_rows(&path, &text, header);
-        for (name, config) in &configs {
-            // Every fifth, for the sake of time: all of them are looked up one by one elsewhere.
-            if number::<usize>(name) % 5 != 0 {
-                continue;
-            }
-            for (column, version) in [(2, PhpVersion::V7_1), (3, PhpVersion::V5_2)] {
-                let mut all = Vec::with_capacity(Seed::COUNT);
-                let locator = config.locator(kind);
-                let result: Result<(), ()> = locator.locate_all(version, |_, found| {
-                    all.push(found.map_or_else(|_| "!".to_owned(), join));
-                    Ok(())
-                });
-                assert_eq!((result, all.len()), (Ok(()), Seed::COUNT));
-                for row in rows.iter().filter(|row| row[0] == name) {
-                    let seed = usize::try_from(keys[row[1]].1).ok();
-                    if let Some(found) = seed.and_then(|seed| all.get(seed)) {
-                        assert_eq!(found, row[column], "{algorithm} config {name} key {}", row[1]);
-                        compared += 1;
-                    }
-                }
-            }
-        }
-        report(&path, compared);
-    }
-}
-
 /// What the original places on distinct nodes, webdfs places there too; where the original repeats a node, throws, or
 /// uses weight 0, for any name that there could be, the map is refused.
 #[test]

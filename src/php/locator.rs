@@ -167,9 +167,13 @@ impl Locator {
     pub fn locate(&self, runtime: Runtime, key: i64, steps: &mut impl Steps) -> Result<(), Fault> {
         match self.kind {
             Kind::RushR => rush_r::locate(&self.clusters, key, &rush_r::Fresh(runtime.version()), steps),
-            Kind::RushP => {
-                rush_p::locate(&self.clusters, &self.primes, (runtime, key), &mut Vec::new(), steps)
-            }
+            Kind::RushP => rush_p::locate(
+                &self.clusters,
+                &self.primes,
+                (runtime, key),
+                &mut rush_p::Room::default(),
+                steps,
+            ),
         }
     }
 
@@ -186,16 +190,14 @@ impl Locator {
     ) -> Result<(), E> {
         let clusters = &self.clusters;
         let draws = (self.kind == Kind::RushR).then(|| rush_r::Drawn::new(version, clusters));
-        let mut outputs = Vec::new();
+        let mut room = rush_p::Room::default();
         let mut nodes: Vec<u32> = Vec::with_capacity(clusters.replicas as usize);
         for seed in Seed::all() {
             nodes.clear();
             let key = i64::from(seed.get());
             let found = match &draws {
                 Some(draws) => rush_r::locate(clusters, key, draws, &mut nodes),
-                None => {
-                    rush_p::locate(clusters, &self.primes, (version.into(), key), &mut outputs, &mut nodes)
-                }
+                None => rush_p::locate(clusters, &self.primes, (version.into(), key), &mut room, &mut nodes),
             };
             visit(seed, found.map(|()| nodes.as_slice()))?;
         }

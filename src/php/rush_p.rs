@@ -32,40 +32,41 @@ fn is_prime(number: f64) -> bool {
             || (5..).take_while(|divisor| divisor * divisor <= whole).any(|divisor| divisible(&divisor)))
 }
 
-/// Looks up a key. `outputs` is room for random numbers; what it holds does not matter.
+/// Room for the random numbers of a lookup.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    /// The outputs so far.
+    outputs: Vec<u32>,
+    /// The draws for the newest clusters, newest first, as far as they were asked for: the same for all replicas.
+    draws: Vec<u32>,
+}
+
+/// Looks up a key. What is in `room` does not matter.
 pub(super) fn locate(
     clusters: &Clusters,
     primes: &[f64],
     (runtime, key): (Runtime, i64),
-    outputs: &mut Vec<u32>,
+    room: &mut Room,
     steps: &mut impl Steps,
 ) -> Result<(), Fault> {
     let mut rand = Rand::new(runtime, key as u32);
-    outputs.clear();
-    outputs.extend((0..=clusters.rows().len()).map(|_| rand.next_output()));
+    room.draws.clear();
+    room.outputs.clear();
+    room.outputs.extend((0..=clusters.rows().len()).map(|_| rand.next_output()));
     for replica in 0..clusters.replicas() {
-        locate_one(clusters, primes, (runtime, key, replica), (outputs, &mut rand), steps)?;
+        let mut newest_first = clusters.rows().iter().zip(primes).rev().enumerate();
+        let found = newest_first.find_map(|(asked, (row, prime))| {
+            if asked == room.draws.len() {
+                room.draws.push(draw(row, runtime, &mut room.outputs, &mut rand));
+            }
+            let moved = f64::from(room.draws[asked]) + f64::from(replica) * prime;
+            let node = place(row, clusters.replicas(), (key, replica, moved), steps).transpose()?;
+            Some(node.map(|node| (row.cluster, node)))
+        });
+        let (cluster, node) = found.ok_or(Fault::Exhausted)??;
+        steps.pick(cluster, node);
     }
     Ok(())
-}
-
-/// Looks up one of its replicas.
-fn locate_one(
-    clusters: &Clusters,
-    primes: &[f64],
-    (runtime, key, replica): (Runtime, i64, u32),
-    (outputs, rand): (&mut Vec<u32>, &mut Rand),
-    steps: &mut impl Steps,
-) -> Result<(), Fault> {
-    for (row, prime) in clusters.rows().iter().zip(primes).rev() {
-        let z = draw(row, runtime, outputs, rand);
-        let moved = f64::from(z) + f64::from(replica) * prime;
-        if let Some(node) = place(row, clusters.replicas(), (key, replica, moved), steps)? {
-            steps.pick(row.cluster, node);
-            return Ok(());
-        }
-    }
-    Err(Fault::Exhausted)
 }
 
 /// The draw for a cluster: a number below the weight of it and the older ones, from the outputs after the first, and
