@@ -5,10 +5,9 @@
 mod placement_support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::PathBuf;
 
-use placement_support::{Layout, csv_rows, parse_groups, parse_numbers, php, report, tests_folder};
+use placement_support::{Layout, csv_rows, parse_groups, parse_numbers, php, read_vectors, report};
 use webdfs::cluster::{ClusterMap, MapError, PlacementSpec};
 use webdfs::php::{Fault, Group, Kind, Locator, PhpVersion, Rand, Runtime, Seed, Twister, path_hash, range};
 use webdfs::placement::{Event, ObjectKey, Replicas, locate, locate_traced};
@@ -360,17 +359,7 @@ fn uuids() -> Vec<String> {
 }
 
 fn read(name: &str) -> (PathBuf, String) {
-    let folder = std::env::var_os("WEBDFS_VECTORS").map_or_else(|| tests_folder("vectors"), PathBuf::from);
-    let path = folder.join("webdfs_php").join(name);
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut text = String::new();
-    let result = if name.ends_with(".gz") {
-        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)
-    } else {
-        bytes.as_slice().read_to_string(&mut text)
-    };
-    result.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    (path, text)
+    read_vectors("webdfs_php", name)
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> T {
