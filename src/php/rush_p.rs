@@ -11,8 +11,7 @@ use super::{Rand, Runtime, range};
 /// If a draw from all the weight would exceed the range of PHP's random numbers.
 pub(super) fn primes(clusters: &Clusters) -> Result<Vec<f64>, Fault> {
     let total = clusters.rows().last().map_or(0.0, |row| row.own + row.weight_before);
-    // Written so that NaN is refused as well.
-    if !(total <= f64::from(i32::MAX)) {
+    if total.is_nan() || total > f64::from(i32::MAX) {
         return Err(Fault::TooHeavy);
     }
     let prime = |row: &Row| {
