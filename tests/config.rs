@@ -453,27 +453,28 @@ fn every_mistake_in_cluster_toml_is_refused_with_its_line_and_what_is_right() {
     );
 }
 
-/// (placement, replicas, nodes and weight of each sub-cluster, the line of the mistake, what the error says). Each
-/// sub-cluster takes 3 lines, each node 3.
-const WEBDFS_REFUSED: &[(&str, usize, &[(usize, f64)], usize, &str)] = &[
-    ("webdfs_rush_p", 3, &[(2, 2.0), (3, 2.0)], 4, "finds no place for a replica in any sub-cluster (for \""),
-    ("webdfs_rush_p", 3, &[(2, 2.0), (3, 2.0)], 4, "the oldest sub-cluster needs at least 3 nodes"),
-    ("webdfs_rush_p", 3, &[(3, 1.0), (1, 2.0)], 21, "puts two replicas on node 1 of sub-cluster 2 (for \""),
-    ("webdfs_rush_p", 3, &[(3, 0.1), (3, 0.1)], 4, "divides by a sum of weights below 1"),
-    ("webdfs_rush_p", 3, &[(3, 1e6), (2200, 1e6)], 4, "all weights together may be at most 2147483647"),
-    ("webdfs_rush_r", 3, &[(1, 1.0), (5, 0.0), (2, 0.1)], 12, "on sub-cluster 2, whose weight is 0"),
+/// (placement, nodes and weight of each sub-cluster, the line of the mistake, what the error says); 3 replicas. Five
+/// lines come first, each sub-cluster takes 3 lines, and so does each node.
+const WEBDFS_REFUSED: &[(&str, &str, usize, &str)] = &[
+    ("webdfs_rush_p", "2:2 3:2", 4, "finds no place for a replica in any sub-cluster (for \""),
+    ("webdfs_rush_p", "2:2 3:2", 4, "the oldest sub-cluster needs at least 3 nodes"),
+    ("webdfs_rush_p", "3:1 1:2", 21, "puts two replicas on node 1 of sub-cluster 2 (for \""),
+    ("webdfs_rush_p", "3:0.1 3:0.1", 4, "divides by a sum of weights below 1"),
+    ("webdfs_rush_p", "3:1000000 2200:1000000", 4, "all weights together may be at most 2147483647"),
+    ("webdfs_rush_r", "1:1 5:0 2:0.1", 12, "puts a replica on sub-cluster 2, whose weight is 0"),
 ];
 
 #[test]
 fn where_the_original_repeats_a_node_fails_or_uses_weight_0_the_map_is_refused_with_an_example() {
     use std::fmt::Write;
     let file = Path::new("cluster.toml");
-    for (placement, replicas, subclusters, line, fragment) in WEBDFS_REFUSED {
-        let mut text = format!("epoch = 1\nreplicas = {replicas}\nwrite_quorum = 2\n");
+    for (placement, subclusters, line, fragment) in WEBDFS_REFUSED {
+        let mut text = String::from("epoch = 1\nreplicas = 3\nwrite_quorum = 2\n");
         writeln!(text, "placement = \"{placement}\"\nphp = \"5.2\"").unwrap();
-        for (number, (nodes, weight)) in subclusters.iter().enumerate() {
-            writeln!(text, "[[subcluster]]\nname = \"s{number}\"\nweight = {weight:?}").unwrap();
-            for node in 0..*nodes {
+        for (number, subcluster) in subclusters.split(' ').enumerate() {
+            let (nodes, weight) = subcluster.split_once(':').unwrap();
+            writeln!(text, "[[subcluster]]\nname = \"s{number}\"\nweight = {weight}").unwrap();
+            for node in 0..nodes.parse().unwrap() {
                 let name = format!("n{number}-{node}");
                 writeln!(text, "[[subcluster.node]]\nname = \"{name}\"\nurl = \"http://{name}\"").unwrap();
             }

@@ -122,8 +122,11 @@ impl Original {
     }
 }
 
-/// What lies on each node's disk: inode, time of change and bytes of every file outside `.webdfs`.
-fn on_disk(cluster: &Cluster) -> Vec<BTreeMap<PathBuf, (u64, i64, Vec<u8>)>> {
+/// A file by its path: inode, time of change and bytes.
+type Files = BTreeMap<PathBuf, (u64, i64, Vec<u8>)>;
+
+/// What lies on each node's disk outside `.webdfs`.
+fn on_disk(cluster: &Cluster) -> Vec<Files> {
     let files_of = |node: usize| {
         let (mut files, mut ahead) = (BTreeMap::new(), vec![cluster.root(node)]);
         while let Some(folder) = ahead.pop() {
@@ -134,7 +137,8 @@ fn on_disk(cluster: &Cluster) -> Vec<BTreeMap<PathBuf, (u64, i64, Vec<u8>)>> {
                     about if about.is_dir() => ahead.push(entry.path()),
                     about => {
                         let bytes = fs::read(entry.path()).unwrap();
-                        files.insert(entry.path(), (about.ino(), about.ctime_nsec() + about.ctime(), bytes));
+                        let changed = about.ctime() * 1_000_000_000 + about.ctime_nsec();
+                        files.insert(entry.path(), (about.ino(), changed, bytes));
                     }
                 }
             }

@@ -6,7 +6,8 @@
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
-//! `substitute.rs` replaces owners that are marked out. Further algorithms go beside `rush_r.rs`, each with a
+//! `webdfs_php.rs` gives the placements of the original webDFS; `substitute.rs` replaces owners that are marked out.
+//! Further algorithms go beside `rush_r.rs`, each with a
 //! [`PlacementKind`] and a line in [`locate`].
 
 mod key;
