@@ -91,6 +91,7 @@ pub enum Layout {
 }
 
 impl std::fmt::Display for Layout {
+    /// As people and storage roots are told; what roots hold never changes.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let [path, hashed] = decide::LAYOUT_WORDS;
         match self {

@@ -17,27 +17,27 @@ pub struct Group {
 
 /// The clusters of a configuration, oldest first, prepared for lookups of a number of replicas.
 #[derive(Clone, Debug)]
-pub struct Clusters {
+pub(super) struct Clusters {
     replicas: u32,
     rows: Vec<Row>,
 }
 
 /// One of them: m nodes of weight w.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Row {
+pub(super) struct Row {
     /// Its position among the clusters, from 0.
-    pub cluster: u32,
+    pub(super) cluster: u32,
     /// How many nodes it has: m.
-    pub nodes: u32,
+    pub(super) nodes: u32,
     /// The weight of each: w.
-    pub weight: f64,
+    pub(super) weight: f64,
     /// The weight of all of them: m times w.
-    pub own: f64,
+    pub(super) own: f64,
     /// How many nodes the older clusters have.
-    pub nodes_before: u32,
+    pub(super) nodes_before: u32,
     /// The weight of all nodes of the older clusters: what is left of the total when this one and the newer ones are
     /// taken from it in turn, with the rounding that this leaves.
-    pub weight_before: f64,
+    pub(super) weight_before: f64,
 }
 
 impl Clusters {
@@ -66,12 +66,12 @@ impl Clusters {
     }
 
     /// How many replicas are looked up: from 1 to [`REPLICAS_MAX`].
-    pub fn replicas(&self) -> u32 {
+    pub(super) fn replicas(&self) -> u32 {
         self.replicas
     }
 
     /// The clusters, oldest first.
-    pub fn rows(&self) -> &[Row] {
+    pub(super) fn rows(&self) -> &[Row] {
         &self.rows
     }
 }

@@ -16,7 +16,7 @@ mod twister;
 use std::fmt;
 use std::str::FromStr;
 
-pub use locator::{Clusters, Fault, Group, Kind, Locator, REPLICAS_MAX, Row, Steps};
+pub use locator::{Fault, Group, Kind, Locator, REPLICAS_MAX, Steps};
 pub use path_hash::path_hash;
 pub use rand::{Rand, Runtime};
 pub use range::range;
