@@ -1,6 +1,6 @@
-//! The locators, path hash and random numbers of the original webDFS against its own answers: `tests/vectors/webdfs_php`,
-//! whose README says where they come from and describes the files. Another folder of the same shape is read when
-//! `WEBDFS_VECTORS` names the folder above it. What is missing or empty fails the tests.
+//! The locators, path hash and random numbers of the original webDFS against its own answers:
+//! `tests/vectors/webdfs_php`, whose README says where they come from and describes the files. Another folder of the
+//! same shape is read when `WEBDFS_VECTORS` names the folder above it. What is missing or empty fails the tests.
 
 mod placement_support;
 

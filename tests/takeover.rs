@@ -66,8 +66,8 @@ impl Original {
         }
     }
 
-    /// What it holds: of the names that have both a place and a path in the vectors, those that can be asked for, and of
-    /// those that cannot lie side by side the first.
+    /// What it holds: of the names that have both a place and a path in the vectors, those that can be asked for, and
+    /// of those that cannot lie side by side the first.
     fn stored(self) -> Vec<Stored> {
         let (path, text) = read_vectors("webdfs_php", "paths.csv.gz");
         let column = if self.php == "php82" { 1 } else { 2 };

@@ -1,8 +1,9 @@
 //! Maps whose objects lie where the original webDFS put them, by the locators in [`crate::php`].
 //!
-//! A name counts there with 15 bits alone, so a map has [`Seed::COUNT`] placements and no more. All of them are looked up when
-//! the map is built. So a lookup is a look into a table, and a map is refused exactly if one of its placements is
-//! not R distinct nodes of weight above 0: where the original repeats a node or fails, it does so for some seed.
+//! A name counts there with 15 bits alone, so a map has [`Seed::COUNT`] placements and no more. All of them are
+//! looked up when the map is built. So a lookup is a look into a table, and a map is refused exactly if one of its
+//! placements is not R distinct nodes of weight above 0: where the original repeats a node or fails, it does so for
+//! some seed.
 
 use std::sync::Arc;
 

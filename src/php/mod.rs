@@ -1,6 +1,7 @@
 //! What the original webDFS (2009 to 2012, in PHP) computes: where replicas go, and in which folder a file lies. The
 //! results are those of its own programs on the PHP they ran on, down to PHP's random numbers, so that what they
-//! stored is found. `tests/vectors/webdfs_php/README.md` lists the facts followed here and the answers they are held to.
+//! stored is found. `tests/vectors/webdfs_php/README.md` lists the facts followed here and the answers they are held
+//! to.
 //!
 //! Here are the parts, on plain numbers; nothing here knows of maps, files or settings. FROZEN: data directories of
 //! running sites were laid out by these numbers.

@@ -31,7 +31,8 @@ impl Store {
     /// The root's identity, made now if it has none: then it is incomplete.
     ///
     /// # Errors
-    /// [`StoreError::OtherNode`] for another node's root, [`StoreError::OtherLayout`] for one of another layout, [`StoreError::Damaged`] for an unreadable file.
+    /// [`StoreError::OtherNode`] for another node's root, [`StoreError::OtherLayout`] for one of another layout,
+    /// [`StoreError::Damaged`] for an unreadable file.
     pub fn identify(&self, name: &NodeName) -> Result<Identity, StoreError> {
         if let Some(identity) = self.identity(name)? {
             return Ok(identity);

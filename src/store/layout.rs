@@ -4,10 +4,10 @@
 //! the other (`/a` and `/a/b`), and a segment over [`SEGMENT_BYTES_MAX`] cannot be one at all: such a replica lies in
 //! the escape area under the hash of its name, with the name inside.
 //!
-//! With [`Layout::WebdfsHashed`] a replica lies where the original webDFS files it: under the last segment of its name, in
-//! one of 10,000 folders. Many names have the same place there, so each replica that webdfs writes has its name
-//! inside, and of two names of one place the second lies in the escape area. A file without a name in it was put there by
-//! the original, or by hand, and is the replica of every name of that place, as it was there.
+//! With [`Layout::WebdfsHashed`] a replica lies where the original webDFS files it: under the last segment of its
+//! name, in one of 10,000 folders. Many names have the same place there, so each replica that webdfs writes has its
+//! name inside, and of two names of one place the second lies in the escape area. A file without a name in it was put
+//! there by the original, or by hand, and is the replica of every name of that place, as it was there.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
