@@ -44,6 +44,7 @@ pub mod incoming;
 pub mod name;
 pub mod node;
 pub mod peer;
+pub mod php;
 pub mod placement;
 pub mod quorum;
 pub mod request;

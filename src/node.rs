@@ -156,6 +156,7 @@ impl Generation {
 pub fn store_settings(settings: &Settings) -> StoreSettings {
     StoreSettings {
         root: settings.root.clone(),
+        layout: settings.layout,
         durability: settings.durability,
         reserve: settings.write.reserve,
         file_mode: settings.file_mode,

@@ -119,6 +119,8 @@ fn every_setting_can_be_set() {
         map = "/etc/map.toml"
         root = "/srv/x"
         root_is_mount = true
+        layout = "webdfs_hashed"
+        php = "7.1"
         prefix = "/images/"
         index = ""
         exclude = ["*.exe"]
@@ -148,6 +150,7 @@ fn every_setting_can_be_set() {
         ("map", "/etc/map.toml"),
         ("root", "/srv/x"),
         ("root_is_mount", "yes"),
+        ("layout", "webdfs_hashed (PHP 7.1)"),
         ("prefix", "/images/"),
         ("index", "none"),
         ("exclude", "*.exe"),
@@ -210,6 +213,15 @@ const REFUSED_AFTER_START: &[(&str, usize, &str)] = &[
     ("[listen", 3, "unclosed table"),
     ("front = 5", 3, "front = 5: this is integer 5; use a text in quotes"),
     ("root_is_mount = \"yes\"", 3, "use true or false, without quotes"),
+    ("layout = \"hashed\"", 3, "layout = \"hashed\": use path or webdfs_hashed"),
+    ("layout = \"webdfs_hashed\"", 3, "php: is missing; add a line such as php = \"5.2\""),
+    ("layout = \"webdfs_hashed\"\nphp = \"\"", 4, "php: is missing"),
+    (
+        "layout = \"webdfs_hashed\"\nphp = \"8.2\"",
+        4,
+        "php = \"8.2\": use \"5.2\" for PHP 5.2.1 to 7.0, or \"7.1\"",
+    ),
+    ("php = \"5.2\"", 3, "php = \"5.2\": there is a use for it with layout = \"webdfs_hashed\" only"),
     ("listen = \"127.0.0.1:80\"", 3, "use a table that starts with a line [listen]"),
     ("[write]\nallow = \"10.0.0.1\"", 4, "use a list in brackets: [\"...\""),
     ("[write]\nallow = [5]", 4, "use a text in quotes"),
@@ -390,6 +402,15 @@ const MAP_REFUSED: &[(&str, &str, usize, &str)] = &[
         5,
         "sub-cluster small has 1 of the 2 nodes that rush_t needs in each of weight above 0",
     ),
+    ("rush_r", "webdfs_rush_r", 4, "php: is missing; add a line such as php = \"5.2\""),
+    ("\"rush_r\"", "\"webdfs_rush_p\"\nphp = \"\"", 5, "php: is missing"),
+    ("\"rush_r\"", "\"webdfs_rush_p\"\nphp = \"5.3\"", 5, "php = \"5.3\": use \"5.2\" for"),
+    (
+        "\"rush_r\"",
+        "\"rush_r\"\nphp = \"5.2\"",
+        5,
+        "there is a use for it with placement = \"webdfs_rush_r\" and",
+    ),
     ("[[subcluster]]", "[[subclusters]]", 8, "[[subcluster.node]]: there may be several of these"),
     (
         "state = \"in\"",
@@ -442,4 +463,34 @@ fn every_mistake_in_cluster_toml_is_refused_with_its_line_and_what_is_right() {
         "",
         "",
     );
+}
+
+/// (placement, nodes and weight of each sub-cluster, the line of the mistake, what the error says); 3 replicas. Five
+/// lines come first, each sub-cluster takes 3 lines, and so does each node.
+const WEBDFS_REFUSED: &[(&str, &str, usize, &str)] = &[
+    ("webdfs_rush_p", "2:2 3:2", 4, "finds no place for a replica in any sub-cluster (for \""),
+    ("webdfs_rush_p", "2:2 3:2", 4, "the oldest sub-cluster needs at least 3 nodes"),
+    ("webdfs_rush_p", "3:1 1:2", 21, "puts two replicas on node 1 of sub-cluster 2 (for \""),
+    ("webdfs_rush_p", "3:0.1 3:0.1", 4, "divides by a sum of weights below 1"),
+    ("webdfs_rush_p", "3:1000000 2200:1000000", 4, "all weights together may be at most 2147483647"),
+    ("webdfs_rush_r", "1:1 5:0 2:0.1", 12, "puts a replica on sub-cluster 2, whose weight is 0"),
+];
+
+#[test]
+fn where_the_original_repeats_a_node_fails_or_uses_weight_0_the_map_is_refused_with_an_example() {
+    use std::fmt::Write;
+    let file = Path::new("cluster.toml");
+    for (placement, subclusters, line, fragment) in WEBDFS_REFUSED {
+        let mut text = String::from("epoch = 1\nreplicas = 3\nwrite_quorum = 2\n");
+        writeln!(text, "placement = \"{placement}\"\nphp = \"5.2\"").unwrap();
+        for (number, subcluster) in subclusters.split(' ').enumerate() {
+            let (nodes, weight) = subcluster.split_once(':').unwrap();
+            writeln!(text, "[[subcluster]]\nname = \"s{number}\"\nweight = {weight}").unwrap();
+            for node in 0..nodes.parse().unwrap() {
+                let name = format!("n{number}-{node}");
+                writeln!(text, "[[subcluster.node]]\nname = \"{name}\"\nurl = \"http://{name}\"").unwrap();
+            }
+        }
+        assert_says(parse_map(&text, file).expect_err(&text), "cluster.toml", *line, fragment, &text);
+    }
 }

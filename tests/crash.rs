@@ -15,8 +15,10 @@ mod store_support;
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use webdfs::config::Layout;
+use webdfs::php::PhpVersion;
 use webdfs::store::StoreError;
-use webdfs::store::layout::NameHash;
+use webdfs::store::layout::{self, NameHash};
 
 use crash::disk::Loss;
 use crash::oracle::{self, Action, Past};
@@ -49,15 +51,29 @@ fn recorded(scenario: &Scenario) -> Recording {
 
 #[test]
 fn after_a_crash_between_any_two_calls_acknowledged_writes_are_there_and_others_wholly_or_not_at_all() {
+    let survived = crash_in(scenarios::all());
+    assert!(survived > 1000, "{survived} crashes are too few to show anything");
+}
+
+#[test]
+fn the_same_holds_where_names_share_paths() {
+    let hashed = Layout::WebdfsHashed(PhpVersion::V5_2);
+    let all = scenarios::of_one_path().into_iter().chain(scenarios::all());
+    let survived = store_support::with_layout(hashed, || crash_in(all.collect()));
+    assert!(survived > 1000, "{survived} crashes are too few to show anything");
+}
+
+/// Stops the machine after each call of each scenario; how many times it was stopped.
+fn crash_in(scenarios: Vec<Scenario>) -> usize {
     let mut survived = 0;
-    for scenario in scenarios::all() {
+    for scenario in scenarios {
         let recording = recorded(&scenario);
         match crash_everywhere(&recording, seeds()) {
             Ok(crashes) => survived += crashes,
             Err(problem) => panic!("{}: {problem}\n{}", scenario.title, listed(&recording.ops)),
         }
     }
-    assert!(survived > 1000, "{survived} crashes are too few to show anything");
+    survived
 }
 
 #[test]
@@ -161,7 +177,10 @@ fn two_writers_in_one_folder_lose_nothing_wherever_one_overtakes_the_other() {
     ];
     for (settled, first, second) in cases {
         // Or they would wait for each other.
-        let lock = |action: &Action| NameHash::of(action.name().unwrap()).lock();
+        let lock = |action: &Action| {
+            let name = action.name().unwrap();
+            layout::lock(Layout::Path, name, NameHash::of(name))
+        };
         assert_ne!(lock(&first), lock(&second), "{first:?} and {second:?} share a lock: choose other names");
         let alone = record(settled, std::slice::from_ref(&first), nothing());
         let calls = alone.ops.len() * 2;

@@ -9,7 +9,7 @@ use std::thread;
 
 use bytes::Bytes;
 use common::{Call, Cluster, Connection, Detour, Front, Options, Way, noise, wait_until};
-use webdfs::config::{Durability, Reserve, Secrets};
+use webdfs::config::{Durability, Layout, Reserve, Secrets};
 use webdfs::name::ObjectName;
 use webdfs::peer::client::{PeerClient, PeerError};
 use webdfs::peer::sign::Signer;
@@ -294,6 +294,7 @@ fn a_cluster_that_was_killed_as_a_whole_has_everything_again(front: Front) {
 fn store_of(cluster: &Cluster, node: usize) -> Arc<Store> {
     let settings = StoreSettings {
         root: cluster.root(node),
+        layout: Layout::Path,
         durability: Durability::None,
         reserve: Reserve::Bytes(0),
         file_mode: 0o644,

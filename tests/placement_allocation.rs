@@ -9,6 +9,7 @@ use std::cell::Cell;
 
 use placement_support::{Layout, image_keys};
 use webdfs::cluster::{PlacementKind, PlacementSpec};
+use webdfs::php::PhpVersion;
 use webdfs::placement::{ObjectKey, locate};
 
 thread_local! {
@@ -52,20 +53,35 @@ fn layouts(kind: PlacementKind) -> Vec<Layout> {
             // Nearly everything out: substitutes are searched until all nodes have been gone through.
             Layout::equal(30, 10, 3).with_out(&(0..297).collect::<Vec<_>>()),
         ],
-        PlacementKind::RushP | PlacementKind::RushT => {
-            let placement =
-                if kind == PlacementKind::RushP { PlacementSpec::RushP } else { PlacementSpec::RushT };
-            let layouts = [
-                Layout::equal(1, 10, 3),
-                Layout::equal(1_000, 10, 3),
-                Layout::equal(5, 20, 16),
-                Layout::new(&[(5, 1.0), (2, 0.0), (6, 0.001), (5, 7.5)], 5),
-                Layout::equal(30, 10, 3).with_out(&(0..297).collect::<Vec<_>>()),
-            ];
-            layouts.map(|layout| layout.placed_by(&placement)).to_vec()
-        }
+        PlacementKind::RushP => large_enough(PlacementSpec::RushP),
+        PlacementKind::RushT => large_enough(PlacementSpec::RushT),
+        PlacementKind::WebdfsRushR => original(PlacementSpec::WebdfsRushR(PhpVersion::V5_2)),
+        PlacementKind::WebdfsRushP => original(PlacementSpec::WebdfsRushP(PhpVersion::V7_1)),
         other => panic!("{other} has no maps here"),
     }
+}
+
+/// The same for algorithms that need as many nodes as replicas in each sub-cluster of weight above 0.
+fn large_enough(placement: PlacementSpec) -> Vec<Layout> {
+    let layouts = [
+        Layout::equal(1, 10, 3),
+        Layout::equal(1_000, 10, 3),
+        Layout::equal(5, 20, 16),
+        Layout::new(&[(5, 1.0), (6, 0.001), (5, 7.5), (2, 0.0)], 5),
+        Layout::equal(30, 10, 3).with_out(&(0..297).collect::<Vec<_>>()),
+    ];
+    layouts.map(|layout| layout.placed_by(&placement)).to_vec()
+}
+
+/// The same for the locators of the original, which are refused where they would repeat a node.
+fn original(placement: PlacementSpec) -> Vec<Layout> {
+    let layouts = [
+        Layout::equal(1, 10, 3),
+        Layout::equal(1_000, 10, 3),
+        Layout::new(&[(5, 1.0), (6, 2.0), (7, 0.0)], 3),
+        Layout::equal(30, 10, 3).with_out(&(0..297).collect::<Vec<_>>()),
+    ];
+    layouts.map(|layout| layout.placed_by(&placement)).to_vec()
 }
 
 #[test]

@@ -49,7 +49,7 @@ fn owners_told(sections: &[Section]) -> Vec<String> {
                 );
                 owners[owner - 1] = node.clone();
             }
-            Values::Draw { .. } | Values::Take { .. } | Values::Wait { .. } => {}
+            Values::Seed { .. } | Values::Draw { .. } | Values::Take { .. } | Values::Wait { .. } => {}
         }
     }
     owners
@@ -95,7 +95,7 @@ proptest! {
                     }
                     Values::Take { count, .. } => received += count,
                     Values::Pick { .. } => picked += 1,
-                    Values::Wait { .. } | Values::Substitute { .. } => {}
+                    Values::Seed { .. } | Values::Wait { .. } | Values::Substitute { .. } => {}
                 }
             }
             let is_quiet = section.is_quiet();

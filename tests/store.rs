@@ -6,6 +6,8 @@ mod store {
     mod by_hand;
     /// Two names that cannot both be paths, and names that cannot be one at all.
     mod escape;
+    /// Roots laid out as the original webDFS does.
+    mod hashed;
     /// The same on real file systems, which takes the right to mount them.
     mod mounts;
     /// Which of two copies stays.

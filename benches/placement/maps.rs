@@ -3,6 +3,7 @@
 use webdfs::cluster::{
     ClusterMap, MapSpec, NodeSpec, NodeState, PlacementKind, PlacementSpec, SubClusterSpec,
 };
+use webdfs::php::PhpVersion;
 
 /// How many replicas a lookup finds.
 pub const REPLICAS: usize = 3;
@@ -38,6 +39,8 @@ fn placement(kind: PlacementKind) -> PlacementSpec {
         PlacementKind::RushR => PlacementSpec::RushR,
         PlacementKind::RushP => PlacementSpec::RushP,
         PlacementKind::RushT => PlacementSpec::RushT,
+        PlacementKind::WebdfsRushR => PlacementSpec::WebdfsRushR(PhpVersion::V5_2),
+        PlacementKind::WebdfsRushP => PlacementSpec::WebdfsRushP(PhpVersion::V5_2),
         other => panic!("{other} has no line here"),
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::serve::block_on;
 use super::{CheckArgs, CliError, chain};
 use crate::cluster::{ClusterMap, NodeIndex};
-use crate::config::{self, FcgiListen, Remote, Settings};
+use crate::config::{self, FcgiListen, Layout, Remote, Settings};
 use crate::node::store_settings;
 use crate::peer::client::{PeerClient, PeerError};
 use crate::peer::sign::Signer;
@@ -87,6 +87,12 @@ impl<W: Write> Report<W> {
 }
 
 fn check_root<W: Write>(settings: &Settings, report: &mut Report<W>) -> io::Result<()> {
+    if settings.layout != Layout::Path {
+        report.warn(
+            "layout",
+            "the web server does not find files by their URLs: static-first cannot work, webdfs is asked for each",
+        )?;
+    }
     match Store::examine(store_settings(settings)) {
         Ok(()) => report.ok("root", "keeps nanosecond mtimes and user attributes")?,
         Err(error) => return report.wrong("root", &error.to_string()),

@@ -4,9 +4,11 @@
 use super::SubCluster;
 use super::error::MapError;
 use super::shares::ShareTable;
-use super::slots::SlotTable;
+use super::slots::{SlotGroup, SlotTable};
 use super::spec::{PlacementKind, PlacementSpec};
 use super::tree::SubClusterTree;
+use super::webdfs_php::WebdfsTable;
+use crate::php::Kind;
 
 /// A placement algorithm, prepared for one map.
 #[derive(Clone, Debug)]
@@ -18,6 +20,8 @@ pub enum Algorithm {
     RushP(ShareTable),
     /// RUSH_T, with the tree over the sub-clusters. Each of weight above 0 has at least as many nodes as replicas.
     RushT(SubClusterTree),
+    /// The original webDFS's RUSHr or RUSHp.
+    Webdfs(WebdfsTable),
 }
 
 impl Algorithm {
@@ -30,6 +34,10 @@ impl Algorithm {
         subclusters: &[SubCluster],
         slots: &SlotTable,
     ) -> Result<Self, MapError> {
+        let webdfs = |kind, php| {
+            let groups: Vec<SlotGroup> = subclusters.iter().map(SubCluster::slots).collect();
+            WebdfsTable::new(kind, php, &groups, slots.replicas()).map(Self::Webdfs)
+        };
         match spec {
             PlacementSpec::RushR => Ok(Self::RushR),
             PlacementSpec::RushP => {
@@ -40,6 +48,8 @@ impl Algorithm {
                 check_sizes(PlacementKind::RushT, subclusters, slots.replicas())?;
                 Ok(Self::RushT(SubClusterTree::new(slots)))
             }
+            PlacementSpec::WebdfsRushR(php) => webdfs(Kind::RushR, *php),
+            PlacementSpec::WebdfsRushP(php) => webdfs(Kind::RushP, *php),
         }
     }
 
@@ -49,6 +59,7 @@ impl Algorithm {
             Self::RushR => PlacementKind::RushR,
             Self::RushP(_) => PlacementKind::RushP,
             Self::RushT(_) => PlacementKind::RushT,
+            Self::Webdfs(table) => table.kind(),
         }
     }
 }

@@ -4,6 +4,8 @@
 use super::name::{NameError, NodeName, SubClusterName};
 use super::spec::{NODES_MAX, PlacementKind, REPLICAS_MAX, WEIGHT_MAX, WEIGHT_MIN};
 use super::url::{NodeUrl, UrlError};
+use super::webdfs_php::{WEBDFS_SUBCLUSTERS_MAX, WebdfsFault};
+use crate::php::PhpVersion;
 
 /// Where in a [`MapSpec`](super::MapSpec) something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -164,6 +166,32 @@ pub enum MapError {
         /// The algorithm.
         placement: PlacementKind,
     },
+    /// A locator of the original webDFS cannot place every name on distinct nodes of weight above 0.
+    #[error(
+        "{placement} of PHP {php} {fault} (for \"{example}\", for example), as the original does: {hint}"
+    )]
+    WebdfsPlacement {
+        /// The locator.
+        placement: PlacementKind,
+        /// The PHP whose random numbers it has.
+        php: PhpVersion,
+        /// A name that this happens to.
+        example: String,
+        /// What happens.
+        fault: WebdfsFault,
+        /// What would help.
+        hint: String,
+    },
+    /// Too many sub-clusters for a locator of the original webDFS.
+    #[error(
+        "the map has {count} sub-clusters; at most {WEBDFS_SUBCLUSTERS_MAX} are allowed with {placement}"
+    )]
+    WebdfsSubClusters {
+        /// The locator.
+        placement: PlacementKind,
+        /// How many there are.
+        count: usize,
+    },
 }
 
 impl MapError {
@@ -174,6 +202,12 @@ impl MapError {
             Self::Epoch => Place::Field("epoch"),
             Self::Replicas { .. } | Self::TooFewUsable { .. } => Place::Field("replicas"),
             Self::WriteQuorum { .. } => Place::Field("write_quorum"),
+            Self::WebdfsSubClusters { .. } => Place::Field("placement"),
+            Self::WebdfsPlacement { fault, .. } => match fault {
+                WebdfsFault::Lookup(_) => Place::Field("placement"),
+                WebdfsFault::Repeat { subcluster, node } => Place::Node(subcluster, node),
+                WebdfsFault::Weightless { subcluster } => Place::SubCluster(subcluster),
+            },
             Self::SubClusterName { subcluster, .. }
             | Self::DuplicateSubCluster { subcluster, .. }
             | Self::EmptySubCluster { subcluster, .. }

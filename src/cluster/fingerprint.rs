@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use super::{ClusterMap, NodeState};
+use super::{Algorithm, ClusterMap, NodeState};
 
 /// Bytes of a fingerprint.
 const FINGERPRINT_BYTES: usize = 16;
@@ -50,6 +50,9 @@ impl Fingerprint {
                     NodeState::Out => 1,
                 });
             }
+        }
+        if let Algorithm::Webdfs(table) = map.algorithm() {
+            values.bytes(table.php().as_str().as_bytes());
         }
         let digest = values.0.finalize();
         let mut fingerprint = Self::default();

@@ -13,6 +13,7 @@ mod slots;
 mod spec;
 mod tree;
 mod url;
+mod webdfs_php;
 
 #[cfg(test)]
 mod tests;
@@ -31,6 +32,7 @@ pub use spec::{
 };
 pub use tree::{Branch, Extent, FANOUT, LEVELS, SubClusterTree, TreeNode};
 pub use url::{NodeUrl, Scheme, UrlError};
+pub use webdfs_php::{WEBDFS_SUBCLUSTERS_MAX, WebdfsFault, WebdfsTable};
 
 /// An accepted cluster map: unique names, at least as many usable nodes as replicas, weights within bounds.
 #[derive(Clone, Debug)]
@@ -80,10 +82,7 @@ impl ClusterMap {
         let (nodes, index) = build_nodes(spec.subclusters)?;
         check_usable(&subclusters, &nodes, spec.replicas)?;
 
-        let groups: Vec<SlotGroup> = subclusters
-            .iter()
-            .map(|subcluster| SlotGroup { servers: subcluster.node_count, weight: subcluster.weight })
-            .collect();
+        let groups: Vec<SlotGroup> = subclusters.iter().map(SubCluster::slots).collect();
         let slots = SlotTable::new(&groups, spec.replicas)
             .expect("checked above: weights in bounds, and at least as many weighted nodes as replicas");
         let algorithm = Algorithm::new(&spec.placement, &subclusters, &slots)?;
@@ -196,6 +195,11 @@ impl SubCluster {
     /// How many nodes it has: at least 1.
     pub fn node_count(&self) -> usize {
         self.node_count as usize
+    }
+
+    /// What placement knows of it.
+    pub fn slots(&self) -> SlotGroup {
+        SlotGroup { servers: self.node_count, weight: self.weight }
     }
 }
 

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::php::PhpVersion;
+
 /// The most replicas an object can have.
 pub const REPLICAS_MAX: usize = 16;
 
@@ -78,6 +80,10 @@ pub enum PlacementSpec {
     /// RUSH_T (Honicky & Miller 2004), for very many sub-clusters: each of weight above 0 has at least as many
     /// nodes as replicas.
     RushT,
+    /// RUSHr as the original webDFS has it, on that PHP.
+    WebdfsRushR(PhpVersion),
+    /// RUSHp as the original webDFS has it, on that PHP.
+    WebdfsRushP(PhpVersion),
 }
 
 /// The name of a placement algorithm.
@@ -91,6 +97,10 @@ pub enum PlacementKind {
     RushP,
     /// [`PlacementSpec::RushT`].
     RushT,
+    /// [`PlacementSpec::WebdfsRushR`].
+    WebdfsRushR,
+    /// [`PlacementSpec::WebdfsRushP`].
+    WebdfsRushP,
 }
 
 /// An algorithm this program does not have.
@@ -103,7 +113,7 @@ pub struct UnknownPlacement {
 
 impl PlacementKind {
     /// Every algorithm there is.
-    pub const ALL: &[Self] = &[Self::RushR, Self::RushP, Self::RushT];
+    pub const ALL: &[Self] = &[Self::RushR, Self::RushP, Self::RushT, Self::WebdfsRushR, Self::WebdfsRushP];
 
     /// Its name in a map.
     pub const fn as_str(self) -> &'static str {
@@ -111,6 +121,8 @@ impl PlacementKind {
             Self::RushR => "rush_r",
             Self::RushP => "rush_p",
             Self::RushT => "rush_t",
+            Self::WebdfsRushR => "webdfs_rush_r",
+            Self::WebdfsRushP => "webdfs_rush_p",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Behaviour of the map's constructor and fingerprint.
 
 use super::*;
+use crate::php::{PhpVersion, Seed};
 
 fn node(name: &str) -> NodeSpec {
     NodeSpec { name: name.into(), url: format!("http://{name}"), public_url: None, state: NodeState::In }
@@ -168,5 +169,48 @@ fn placements_are_known_by_name() {
         assert_eq!(kind.to_string().parse(), Ok(*kind));
     }
     let error = "rush_x".parse::<PlacementKind>().unwrap_err().to_string();
-    assert_eq!(error, "unknown placement \"rush_x\"; known: rush_r, rush_p, rush_t");
+    assert_eq!(
+        error,
+        "unknown placement \"rush_x\"; known: rush_r, rush_p, rush_t, webdfs_rush_r, webdfs_rush_p"
+    );
+}
+
+#[test]
+fn the_fingerprint_of_a_map_of_the_original_tells_its_php() {
+    let fingerprint = |placement| ClusterMap::new(MapSpec { placement, ..spec() }).unwrap().fingerprint();
+    let fingerprints: std::collections::HashSet<_> = PhpVersion::ALL
+        .into_iter()
+        .flat_map(|php| [PlacementSpec::WebdfsRushR(php), PlacementSpec::RushR])
+        .map(fingerprint)
+        .collect();
+    assert_eq!(fingerprints.len(), 3);
+}
+
+#[test]
+fn a_map_of_the_original_has_a_bound_on_its_sub_clusters() {
+    let map = |count: usize| {
+        let single = |number| subcluster(&format!("s{number}"), 1.0, &[&format!("n{number}")]);
+        let placement = PlacementSpec::WebdfsRushR(PhpVersion::V5_2);
+        ClusterMap::new(MapSpec { placement, subclusters: (0..count).map(single).collect(), ..spec() })
+    };
+    let error = map(WEBDFS_SUBCLUSTERS_MAX + 1).unwrap_err();
+    check(&error, Place::Field("placement"), "at most 1024 are allowed with webdfs_rush_r");
+}
+
+/// The first sub-cluster to be asked is given nothing but what its weight gives it, so draining the newest is safe.
+#[test]
+fn the_original_places_nothing_on_a_drained_newest_sub_cluster() {
+    for php in PhpVersion::ALL {
+        for placement in [PlacementSpec::WebdfsRushR(php), PlacementSpec::WebdfsRushP(php)] {
+            let mut drained = spec();
+            drained.placement = placement.clone();
+            drained.subclusters[0].nodes.push(node("f"));
+            drained.subclusters[1].weight = 0.0;
+            let map = ClusterMap::new(drained).unwrap_or_else(|error| panic!("{placement:?}: {error}"));
+            let Algorithm::Webdfs(table) = map.algorithm() else { panic!("{placement:?}") };
+            for seed in Seed::all() {
+                assert!(table.owners(seed).all(|node| node.get() < 3), "{placement:?}");
+            }
+        }
+    }
 }

@@ -9,11 +9,12 @@ use super::error::{ConfigError, Reason};
 use super::file::{DeliverFile, ListenFile, NodeFile, WriteFile};
 use super::source::Source;
 use super::{
-    Access, AllowRule, Deliver, Durability, FcgiListen, Listen, Naming, Remote, Reserve, SOCKET_MODE,
+    Access, AllowRule, Deliver, Durability, FcgiListen, Layout, Listen, Naming, Remote, Reserve, SOCKET_MODE,
     Secrets, Settings, Write, mode, size,
 };
 use crate::cluster::NodeName;
 use crate::name::{DEFAULT_EXCLUDES, Exclude, ObjectName, Prefix};
+use crate::php::PhpVersion;
 use crate::semantics::FrontKind;
 
 /// The words for the web servers in front.
@@ -27,6 +28,9 @@ pub(super) const FRONTS: [(&str, FrontKind); 4] = [
 /// The words for how durable client writes are.
 pub(super) const DURABILITIES: [(&str, Durability); 2] =
     [("sync", Durability::Sync), ("none", Durability::None)];
+
+/// The words for how names become paths, the second with the PHP that is named beside it.
+pub(super) const LAYOUT_WORDS: [&str; 2] = ["path", "webdfs_hashed"];
 
 /// The words for how a client gets another node's file.
 pub(super) const REMOTES: [(&str, Remote); 3] =
@@ -51,7 +55,7 @@ pub(super) fn decide(source: &Source<'_>, file: NodeFile, path: PathBuf) -> Resu
         .map_err(|error| source.refuse("name", name, Reason::Name(error)))?;
     let root = decide_root(source, file.root.as_ref(), base)?;
     let front = choose(source, "front", file.front.as_ref(), FrontKind::Nginx, &FRONTS)?;
-    let Naming { map, prefix, index, root: _ } = decide_naming(source, &file, &path)?;
+    let Naming { map, prefix, index, root: _, layout } = decide_naming(source, &file, &path)?;
     let (exclude, exclude_patterns) = decide_exclude(source, file.exclude.as_ref())?;
     check_index_is_served(source, &file, index.as_deref(), &exclude)?;
     let secret_file = decide_secret_file(source, file.secret_file.as_ref(), base, &root)?;
@@ -61,6 +65,7 @@ pub(super) fn decide(source: &Source<'_>, file: NodeFile, path: PathBuf) -> Resu
     let settings = Settings {
         map,
         root_is_mount: file.root_is_mount.unwrap_or(false),
+        layout,
         prefix,
         index,
         exclude,
@@ -95,6 +100,7 @@ pub(super) fn decide_naming(
         prefix: decide_prefix(source, file.prefix.as_ref())?,
         index: decide_index(source, file.index.as_ref())?,
         root: file.root.as_ref().map(|root| decide_root(source, Some(root), base)).transpose()?,
+        layout: decide_layout(source, file)?,
     })
 }
 
@@ -174,6 +180,35 @@ fn without_dots(path: &Path) -> PathBuf {
         }
     }
     plain
+}
+
+fn decide_layout(source: &Source<'_>, file: &NodeFile) -> Result<Layout, ConfigError> {
+    let [path, hashed] = LAYOUT_WORDS;
+    let words = [(path, false), (hashed, true)];
+    let is_hashed = choose(source, "layout", file.layout.as_ref(), false, &words)?;
+    let at = file.layout.as_ref();
+    let php = decide_php(source, file.php.as_ref(), is_hashed.then_some(at), "layout = \"webdfs_hashed\"")?;
+    Ok(php.map_or(Layout::Path, Layout::WebdfsHashed))
+}
+
+/// The PHP whose random numbers a setting needs, or none: `needed` is that setting, if it stands there, and `user` what
+/// would need one.
+pub(super) fn decide_php(
+    source: &Source<'_>,
+    value: Option<&Spanned<String>>,
+    needed: Option<Option<&Spanned<String>>>,
+    user: &'static str,
+) -> Result<Option<PhpVersion>, ConfigError> {
+    let named = value.filter(|value| !value.get_ref().is_empty());
+    match (needed, named) {
+        (None, None) => Ok(None),
+        (None, Some(value)) => Err(source.refuse("php", value, Reason::PhpWithoutUse(user))),
+        (Some(at), None) => {
+            let at = value.or(at).map(|value| value.span().start);
+            Err(source.refuse_at("php", at, Reason::Missing("php = \"5.2\"")))
+        }
+        (Some(_), Some(_)) => read(source, "php", named, str::parse),
+    }
 }
 
 fn decide_prefix(source: &Source<'_>, value: Option<&Spanned<String>>) -> Result<Prefix, ConfigError> {

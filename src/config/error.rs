@@ -13,6 +13,7 @@ use super::secret::SecretError;
 use super::size::SizeError;
 use crate::cluster::{MapError, NodeName, PlacementKind};
 use crate::name::{ExcludeError, Prefix};
+use crate::php::UnknownPhp;
 
 /// Why a configuration is refused. Nothing was changed: whoever holds an older configuration may go on with it.
 #[derive(Debug, thiserror::Error)]
@@ -114,6 +115,12 @@ pub enum Reason {
     /// Not an algorithm of placement.
     #[error(transparent)]
     Placement(<PlacementKind as FromStr>::Err),
+    /// Not a PHP whose random numbers are known.
+    #[error(transparent)]
+    Php(#[from] UnknownPhp),
+    /// A PHP where none is needed.
+    #[error("there is a use for it with {0} only; take it out")]
+    PhpWithoutUse(&'static str),
     /// The parts of the map do not fit together.
     #[error(transparent)]
     Map(#[from] MapError),

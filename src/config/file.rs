@@ -15,6 +15,8 @@ pub(super) struct NodeFile {
     pub map: Text,
     pub root: Text,
     pub root_is_mount: Option<bool>,
+    pub layout: Text,
+    pub php: Text,
     pub prefix: Text,
     pub index: Text,
     pub exclude: Option<Spanned<Vec<String>>>,
@@ -66,6 +68,7 @@ pub(super) struct MapFile {
     pub replicas: Option<Spanned<i64>>,
     pub write_quorum: Option<Spanned<i64>>,
     pub placement: Text,
+    pub php: Text,
     #[serde(default)]
     pub subcluster: Vec<Spanned<SubClusterFile>>,
 }

@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use toml::Spanned;
 
-use super::decide::choose;
+use super::decide::{choose, decide_php};
 use super::error::{ConfigError, Reason};
 use super::file::{MapFile, MapNodeFile, SubClusterFile};
 use super::source::Source;
@@ -17,6 +17,9 @@ use crate::cluster::{
 
 /// The weight of a node in a sub-cluster that names none.
 const WEIGHT: f64 = 1.0;
+
+/// The placements that need a PHP.
+const PHP_USERS: &str = "placement = \"webdfs_rush_r\" and \"webdfs_rush_p\"";
 
 /// The words for a node's state.
 const STATES: [(&str, NodeState); 2] = [("in", NodeState::In), ("out", NodeState::Out)];
@@ -55,10 +58,15 @@ fn decide(source: &Source<'_>, file: &MapFile) -> Result<MapSpec, ConfigError> {
         Some(text) => PlacementKind::from_str(text.get_ref())
             .map_err(|error| source.refuse("placement", text, Reason::Placement(error)))?,
     };
+    let needs_php = matches!(placement, PlacementKind::WebdfsRushR | PlacementKind::WebdfsRushP);
+    let php = decide_php(source, file.php.as_ref(), needs_php.then_some(file.placement.as_ref()), PHP_USERS)?;
+    let php = || php.expect("it was required");
     let placement = match placement {
         PlacementKind::RushR => PlacementSpec::RushR,
         PlacementKind::RushP => PlacementSpec::RushP,
         PlacementKind::RushT => PlacementSpec::RushT,
+        PlacementKind::WebdfsRushR => PlacementSpec::WebdfsRushR(php()),
+        PlacementKind::WebdfsRushP => PlacementSpec::WebdfsRushP(php()),
     };
     let subclusters = file.subcluster.iter().map(|subcluster| decide_subcluster(source, subcluster));
     Ok(MapSpec {
@@ -122,6 +130,7 @@ fn start_of(file: &MapFile, place: Place) -> Option<usize> {
         Place::Field("epoch") => start(&file.epoch),
         Place::Field("replicas") => start(&file.replicas),
         Place::Field("write_quorum") => start(&file.write_quorum),
+        Place::Field("placement") => file.placement.as_ref().map(|placement| placement.span().start),
         Place::Field(_) => None,
         Place::SubCluster(at) => file.subcluster.get(at).map(|subcluster| subcluster.span().start),
         Place::Node(at, slot) => {

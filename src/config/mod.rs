@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cluster::NodeName;
 use crate::name::{Exclude, Prefix};
+use crate::php::PhpVersion;
 use crate::semantics::FrontKind;
 
 pub use access::{Access, AllowRule, RuleError};
@@ -47,6 +48,8 @@ pub struct Settings {
     pub root: PathBuf,
     /// Whether `root` must be a mount point, so that an unmounted disk is not taken for an empty one.
     pub root_is_mount: bool,
+    /// How names become paths below `root`.
+    pub layout: Layout,
     /// The URL prefix in front of every key.
     pub prefix: Prefix,
     /// The file name that a path ending in a slash means; none: such a path names nothing.
@@ -75,6 +78,27 @@ pub struct Settings {
     pub deliver: Deliver,
     /// Who may write, and how much.
     pub write: Write,
+}
+
+/// How names become paths below the storage root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Layout {
+    /// Each file lies under its own name.
+    Path,
+    /// As the original webDFS files it with path hashing on: the last part of its name, in a folder in a folder that
+    /// the random numbers of that PHP choose.
+    WebdfsHashed(PhpVersion),
+}
+
+impl std::fmt::Display for Layout {
+    /// As people and storage roots are told; what roots hold never changes.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [path, hashed] = decide::LAYOUT_WORDS;
+        match self {
+            Layout::Path => f.write_str(path),
+            Layout::WebdfsHashed(php) => write!(f, "{hashed} (PHP {php})"),
+        }
+    }
 }
 
 /// Whether client writes are synced to the disk before they are acknowledged.
@@ -151,12 +175,20 @@ pub struct Naming {
     /// As [`Settings::root`]; none where no node.toml says it. It names nothing: what is remembered there may
     /// tell more about where a file belonged.
     pub root: Option<PathBuf>,
+    /// As [`Settings::layout`].
+    pub layout: Layout,
 }
 
 impl Naming {
     /// That of a node.toml which says nothing about it, with the map at `map`.
     pub fn with_defaults(map: PathBuf) -> Self {
-        Self { map, prefix: Prefix::default(), index: Some(decide::INDEX.to_owned()), root: None }
+        Self {
+            map,
+            prefix: Prefix::default(),
+            index: Some(decide::INDEX.to_owned()),
+            root: None,
+            layout: Layout::Path,
+        }
     }
 }
 
@@ -216,6 +248,7 @@ impl Settings {
             ("map", self.map.display().to_string()),
             ("root", self.root.display().to_string()),
             ("root_is_mount", yes_or_no(self.root_is_mount)),
+            ("layout", self.layout.to_string()),
             ("prefix", self.prefix.to_string()),
             ("index", self.index.clone().unwrap_or_else(none)),
             ("exclude", exclude),

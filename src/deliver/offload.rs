@@ -34,7 +34,7 @@ pub fn hand_over(
     replica: &Replica,
 ) -> Option<Response> {
     let can_send = request.via == Via::WebServer && front == FrontKind::Nginx;
-    let possible = can_send && !replica.escaped && !request.failed_file;
+    let possible = can_send && replica.at_url_path && !request.failed_file;
     if !possible || replica.size <= settings.map_max {
         return None;
     }

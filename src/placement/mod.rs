@@ -6,9 +6,10 @@
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs`, `rush_p.rs` and `rush_t.rs` are
-//! the algorithms, and `server.rs` is what two of them share; `substitute.rs` replaces owners that are marked out;
-//! `batch.rs` looks up many keys on all cores; `narrate` tells in words what `trace.rs` noted. Further algorithms go
-//! beside them, each with a [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
+//! the algorithms, and `server.rs` is what two of them share; `webdfs_php.rs` gives the placements of the original
+//! webDFS; `substitute.rs` replaces owners that are marked out; `batch.rs` looks up many keys on all cores; `narrate`
+//! tells in words what `trace.rs` noted. Further algorithms go beside them, each with a
+//! [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
 
 mod batch;
 mod key;
@@ -20,6 +21,7 @@ mod rush_t;
 mod server;
 mod substitute;
 mod trace;
+mod webdfs_php;
 
 use std::fmt;
 use std::ops::Deref;
@@ -50,6 +52,7 @@ pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -
         Algorithm::RushR => rush_r::locate_into(map.slots(), &mixer, &mut owners, trace),
         Algorithm::RushP(shares) => rush_p::locate_into(map.slots(), shares, mixer, &mut owners, trace),
         Algorithm::RushT(tree) => rush_t::locate_into(map.slots(), tree, mixer, &mut owners, trace),
+        Algorithm::Webdfs(table) => webdfs_php::locate_into(table, key, &mut owners, trace),
     }
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);

@@ -33,6 +33,11 @@ impl Trace for Vec<Event> {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
+    /// The key is reduced to a number that everything else is drawn from: the original webDFS does so.
+    Seed {
+        /// The number.
+        seed: u32,
+    },
     /// A draw decides whether a replica falls on a sub-cluster.
     Draw {
         /// The position of the sub-cluster in the map.
@@ -41,7 +46,8 @@ pub enum Event {
         replica: u32,
         /// What was drawn.
         draw: f64,
-        /// A draw below this is a hit.
+        /// A draw below this is a hit. With `webdfs_rush_r` one equal to it is, too; with `webdfs_rush_p` one below it is
+        /// none if the turn falls past the end of a sub-cluster of fewer nodes than replicas.
         chance: f64,
         /// Whether it was one.
         hit: bool,

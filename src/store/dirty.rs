@@ -43,7 +43,7 @@ impl Store {
     pub fn mark_dirty(&self, node: &NodeName, name: &ObjectName) -> Result<(), StoreError> {
         let hash = NameHash::of(name);
         let path = hash.dirty(node.as_str());
-        let _lock = self.lock_key(hash)?;
+        let _lock = self.lock_key(name, hash)?;
         let fail = |source| self.io("write", &path, source);
         let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NOFOLLOW;
         match self.root.open_beneath(&path, flags, 0).map(std::fs::File::from) {
@@ -154,7 +154,7 @@ impl Store {
         let hash = NameHash::of(name);
         let path = hash.dirty(node.as_str());
         let listed = self.listed_marks.made.lock().expect("no holder panics").remove(&path);
-        let Ok(_lock) = self.lock_key(hash) else { return };
+        let Ok(_lock) = self.lock_key(name, hash) else { return };
         let now = self.root.stat(&path).ok().as_ref().map(made);
         if listed.is_none() || listed == now {
             let _ = self.calls.unlink(&path);
@@ -171,13 +171,14 @@ pub(super) mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::config::{Durability, Reserve};
+    use crate::config::{Durability, Layout, Reserve};
     use crate::store::StoreSettings;
 
     /// A store on a root, for tests of this module and its neighbours.
     pub(in crate::store) fn open(root: &Path) -> Store {
         let settings = StoreSettings {
             root: root.to_path_buf(),
+            layout: Layout::Path,
             durability: Durability::None,
             reserve: Reserve::Bytes(0),
             file_mode: 0o644,

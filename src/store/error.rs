@@ -69,6 +69,18 @@ pub enum StoreError {
         /// The name in the configuration.
         expected: String,
     },
+    /// The files of the root lie elsewhere than the configuration has it.
+    #[error(
+        "the files of {root} are laid out as {found}, not as {expected}: set layout and php back, or use another root"
+    )]
+    OtherLayout {
+        /// The storage root.
+        root: PathBuf,
+        /// The layout in its `.webdfs/node.toml`.
+        found: String,
+        /// The layout in the configuration.
+        expected: String,
+    },
     /// A file under `.webdfs` is not what webdfs writes there.
     #[error("{path} is damaged: {problem}")]
     Damaged {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::layout;
 use super::{Store, StoreError};
 use crate::cluster::NodeName;
+use crate::config::Layout;
 
 /// The layout this release writes.
 const FORMAT: u32 = 1;
@@ -19,6 +20,9 @@ pub struct Identity {
     pub name: String,
     /// The layout of the root.
     pub format: u32,
+    /// How names become paths; none: each name is its path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub layout: Option<String>,
     /// Whether the root lacks nothing it should have. An incomplete node's "I lack it" counts nowhere.
     pub complete: bool,
 }
@@ -27,7 +31,8 @@ impl Store {
     /// The root's identity, made now if it has none: then it is incomplete.
     ///
     /// # Errors
-    /// [`StoreError::OtherNode`] for another node's root, [`StoreError::Damaged`] for an unreadable file.
+    /// [`StoreError::OtherNode`] for another node's root, [`StoreError::OtherLayout`] for one of another layout,
+    /// [`StoreError::Damaged`] for an unreadable file.
     pub fn identify(&self, name: &NodeName) -> Result<Identity, StoreError> {
         if let Some(identity) = self.identity(name)? {
             return Ok(identity);
@@ -37,7 +42,12 @@ impl Store {
         if let Some(identity) = self.identity(name)? {
             return Ok(identity);
         }
-        let identity = Identity { name: name.as_str().to_owned(), format: FORMAT, complete: false };
+        let identity = Identity {
+            name: name.as_str().to_owned(),
+            format: FORMAT,
+            layout: self.layout_entry(),
+            complete: false,
+        };
         self.write_identity(&identity)?;
         Ok(identity)
     }
@@ -59,7 +69,19 @@ impl Store {
             let problem = format!("format {} is not {FORMAT}: written by another release", identity.format);
             return Err(StoreError::Damaged { path: self.settings.root.join(layout::IDENTITY), problem });
         }
+        if identity.layout != self.layout_entry() {
+            return Err(StoreError::OtherLayout {
+                root: self.settings.root.clone(),
+                found: identity.layout.unwrap_or_else(|| Layout::Path.to_string()),
+                expected: self.settings.layout.to_string(),
+            });
+        }
         Ok(Some(identity))
+    }
+
+    fn layout_entry(&self) -> Option<String> {
+        let layout = self.settings.layout;
+        (layout != Layout::Path).then(|| layout.to_string())
     }
 
     /// Records that the root is complete.

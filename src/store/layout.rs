@@ -3,14 +3,22 @@
 //! A replica lies under its own name where that can be a path. Two names cannot both be paths if one is a folder of
 //! the other (`/a` and `/a/b`), and a segment over [`SEGMENT_BYTES_MAX`] cannot be one at all: such a replica lies in
 //! the escape area under the hash of its name, with the name inside.
+//!
+//! With [`Layout::WebdfsHashed`] a replica lies where the original webDFS files it: under the last segment of its
+//! name, in one of 10,000 folders. Many names have the same place there, so each replica that webdfs writes has its
+//! name inside, and of two names of one place the second lies in the escape area. A file without a name in it was put
+//! there by the original, or by hand, and is the replica of every name of that place, as it was there.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
+use crate::config::Layout;
 use crate::name::ObjectName;
+use crate::php::path_hash;
 
 /// What webdfs keeps for itself under the root.
 pub const PRIVATE: &str = ".webdfs";
@@ -41,9 +49,29 @@ pub const AGENT_LOCK: &str = ".webdfs/agent.lock";
 pub const SEGMENT_BYTES_MAX: usize = 255;
 
 /// The path of a name, or `None` if it cannot be one on any file system.
-pub fn path(name: &ObjectName) -> Option<&Path> {
-    let fits = name.segments().all(|segment| segment.len() <= SEGMENT_BYTES_MAX);
-    fits.then(|| Path::new(OsStr::from_bytes(name.as_bytes())))
+pub fn path(layout: Layout, name: &ObjectName) -> Option<Cow<'_, Path>> {
+    let fits = |segment: &[u8]| segment.len() <= SEGMENT_BYTES_MAX;
+    match layout {
+        Layout::Path => {
+            let path = || Cow::Borrowed(Path::new(OsStr::from_bytes(name.as_bytes())));
+            name.segments().all(fits).then(path)
+        }
+        Layout::WebdfsHashed(php) => {
+            let last = name.segments().next_back().filter(|last| fits(last))?;
+            let hash = path_hash(php, name.as_bytes());
+            let folder = format!("{:02}/{:02}", hash / 100, hash % 100);
+            Some(Cow::Owned(Path::new(&folder).join(OsStr::from_bytes(last))))
+        }
+    }
+}
+
+/// The key lock that covers a name: one of 256, enough that two keys rarely share one. Names of one path share theirs.
+pub fn lock(layout: Layout, name: &ObjectName, hash: NameHash) -> PathBuf {
+    let stripe = match layout {
+        Layout::Path => hash.0[0],
+        Layout::WebdfsHashed(php) => path_hash(php, name.as_bytes()).to_le_bytes()[0],
+    };
+    Path::new(LOCKS).join(hex::encode([stripe]))
 }
 
 /// The hash under which a name is filed inside `.webdfs`: the first 16 bytes of its SHA-256. The first byte
@@ -80,11 +108,6 @@ impl NameHash {
         Path::new(DIRTY).join(node).join(hex::encode(self.0))
     }
 
-    /// The key lock that covers it: one of 256, enough that two keys rarely share one.
-    pub fn lock(self) -> PathBuf {
-        Path::new(LOCKS).join(hex::encode(&self.0[..1]))
-    }
-
     fn below(self, folder: &str) -> PathBuf {
         let (first, rest) = self.0.split_at(1);
         Path::new(folder).join(hex::encode(first)).join(hex::encode(rest))
@@ -94,20 +117,52 @@ impl NameHash {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::php::PhpVersion;
 
     fn name(text: &str) -> ObjectName {
         ObjectName::from_bytes(text.as_bytes()).unwrap()
     }
 
+    const HASHED: Layout = Layout::WebdfsHashed(PhpVersion::V5_2);
+
+    fn path_text(layout: Layout, text: &str) -> Option<String> {
+        path(layout, &name(text)).map(|path| path.to_str().unwrap().to_owned())
+    }
+
     #[test]
     fn a_replica_lies_under_its_own_name() {
-        assert_eq!(path(&name("a/b/cat.jpg")), Some(Path::new("a/b/cat.jpg")));
+        assert_eq!(path_text(Layout::Path, "a/b/cat.jpg").as_deref(), Some("a/b/cat.jpg"));
+    }
+
+    #[test]
+    fn where_the_original_hashes_paths_a_replica_lies_under_the_last_part_of_its_name_in_a_hashed_folder() {
+        // From tests/vectors/webdfs_php/paths.csv.gz.
+        for (text, php52, php71) in [
+            ("image.jpg", "11/89/image.jpg", "23/10/image.jpg"),
+            ("a/b/c.jpg", "16/23/c.jpg", "42/47/c.jpg"),
+            ("dir/sub dir/file name.jpg", "74/37/file name.jpg", "82/11/file name.jpg"),
+        ] {
+            assert_eq!(path_text(HASHED, text).as_deref(), Some(php52));
+            assert_eq!(path_text(Layout::WebdfsHashed(PhpVersion::V7_1), text).as_deref(), Some(php71));
+        }
+        assert_eq!(path_text(HASHED, "ab/c.jpg").as_deref(), Some("16/23/c.jpg"), "slashes do not count");
+        assert!(path_text(HASHED, &format!("{}/c.jpg", "x".repeat(300))).is_some());
+        assert!(path_text(HASHED, &format!("c/{}", "x".repeat(256))).is_none());
+    }
+
+    #[test]
+    fn names_of_one_path_have_one_lock() {
+        let lock = |layout, text| lock(layout, &name(text), NameHash::of(&name(text)));
+        assert_eq!(lock(HASHED, "a/b/c.jpg"), lock(HASHED, "ab/c.jpg"));
+        assert_ne!(lock(HASHED, "a/b/c.jpg"), lock(HASHED, "image.jpg"));
+        let hex = hex::encode(&Sha256::digest(b"cat.jpg")[..1]);
+        assert_eq!(lock(Layout::Path, "cat.jpg"), Path::new(LOCKS).join(hex));
     }
 
     #[test]
     fn a_segment_longer_than_a_file_name_has_no_path() {
-        assert!(path(&name(&format!("a/{}", "x".repeat(255)))).is_some());
-        assert!(path(&name(&format!("a/{}/b", "x".repeat(256)))).is_none());
+        assert!(path_text(Layout::Path, &format!("a/{}", "x".repeat(255))).is_some());
+        assert!(path_text(Layout::Path, &format!("a/{}/b", "x".repeat(256))).is_none());
     }
 
     #[test]

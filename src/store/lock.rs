@@ -7,6 +7,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::layout::{self, NameHash};
 use super::{Store, StoreError};
+use crate::name::ObjectName;
 
 /// A lock, of one key's stripe for example, held until dropped. Each is an open file of its own, so that it keeps out
 /// other threads as well as other processes.
@@ -27,8 +28,8 @@ pub struct AgentLock {
 
 impl Store {
     /// Waits for the lock of a key.
-    pub(super) fn lock_key(&self, hash: NameHash) -> Result<HeldLock, StoreError> {
-        self.lock(&hash.lock())
+    pub(super) fn lock_key(&self, name: &ObjectName, hash: NameHash) -> Result<HeldLock, StoreError> {
+        self.lock(&layout::lock(self.settings.layout, name, hash))
     }
 
     /// Waits for the lock of the root's identity.

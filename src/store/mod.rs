@@ -36,7 +36,7 @@ pub use read::Replica;
 pub use spool::{Prepared, Spool, SpoolId, Swept};
 pub use write::{Commit, Outcome};
 
-use crate::config::{Durability, Reserve};
+use crate::config::{Durability, Layout, Reserve};
 use calls::{Calls, RealCalls, RootFolder};
 use dirty::ListedMarks;
 use folders::SyncedFolders;
@@ -50,6 +50,8 @@ pub const SPOOL_PATIENCE: Duration = Duration::from_secs(10);
 pub struct StoreSettings {
     /// The folder.
     pub root: PathBuf,
+    /// How names become paths. A root keeps that of its first start.
+    pub layout: Layout,
     /// Whether client writes are synced before they are acknowledged. Everything else always is.
     pub durability: Durability,
     /// Free space below which uploads are refused.

@@ -11,6 +11,7 @@ use super::attribute::{self, Attribute};
 use super::calls::READ;
 use super::layout::{self, NameHash};
 use super::{Store, StoreError};
+use crate::config::Layout;
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::version::Version;
@@ -26,11 +27,14 @@ pub struct Replica {
     pub version: Version,
     /// Whether it lies in the escape area, where no web server can read it.
     pub escaped: bool,
+    /// Whether a web server finds it under its URL path.
+    pub at_url_path: bool,
 }
 
 impl Replica {
-    fn new((file, stat): (File, Stat), escaped: bool) -> Self {
-        Self { size: size(&stat), version: mtime(&stat), file: Arc::new(file), escaped }
+    fn new((file, stat): (File, Stat), escaped: bool, layout: Layout) -> Self {
+        let at_url_path = !escaped && layout == Layout::Path;
+        Self { size: size(&stat), version: mtime(&stat), file: Arc::new(file), escaped, at_url_path }
     }
 }
 
@@ -48,6 +52,10 @@ impl Store {
     /// [`Store::open_replica`] if the answer can be had without waiting for the disk, else `None`: then ask again
     /// on a thread that may wait.
     pub fn open_cached(&self, name: &ObjectName) -> Option<Option<Replica>> {
+        // Whose file it is stands in an attribute, and nothing tells whether reading that would wait.
+        if self.settings.layout != Layout::Path {
+            return None;
+        }
         let hash = NameHash::of(name);
         self.served(name, hash, |path| self.open_file(path, true)).ok()
     }
@@ -63,7 +71,11 @@ impl Store {
         open: impl Fn(&Path) -> io::Result<Option<(File, Stat)>>,
     ) -> Result<Option<Replica>, StoreError> {
         let look = |path: &Path| open(path).map_err(|source| self.io("open", path, source));
-        let look_in_place = || Ok::<_, StoreError>(layout::path(name).map(look).transpose()?.flatten());
+        let path = layout::path(self.settings.layout, name);
+        let look_in_place = || match &path {
+            Some(path) => self.if_of(name, path, look(path)?),
+            None => Ok(None),
+        };
         let (opened, escaped) = match look_in_place()? {
             Some(opened) => (Some(opened), false),
             None => match look(&hash.escape())? {
@@ -73,7 +85,7 @@ impl Store {
             },
         };
         let Some(opened) = opened else { return Ok(None) };
-        let replica = Replica::new(opened, escaped);
+        let replica = Replica::new(opened, escaped, self.settings.layout);
         match look(&hash.tombstone())? {
             Some((_, stat)) if mtime(&stat) >= replica.version => Ok(None),
             _ => Ok(Some(replica)),
@@ -118,14 +130,39 @@ impl Store {
         name: &ObjectName,
         hash: NameHash,
     ) -> Result<Vec<(PathBuf, Replica)>, StoreError> {
+        let layout = self.settings.layout;
         let mut places = Vec::new();
+        let open = |path: &Path| self.open_file(path, false).map_err(|source| self.io("open", path, source));
         let escape = hash.escape();
-        for (path, escaped) in [(Some(escape.as_path()), true), (layout::path(name), false)] {
-            let Some(path) = path else { continue };
-            let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
-            places.extend(opened.map(|opened| (path.to_owned(), Replica::new(opened, escaped))));
+        let escaped = open(&escape)?;
+        places.extend(escaped.map(|opened| (escape, Replica::new(opened, true, layout))));
+        if let Some(path) = layout::path(layout, name) {
+            let opened = self.if_of(name, &path, open(&path)?)?;
+            places.extend(opened.map(|opened| (path.into_owned(), Replica::new(opened, false, layout))));
         }
         Ok(places)
+    }
+
+    /// The file at the path of a name, if it is that name's and not another's of the same path.
+    fn if_of(
+        &self,
+        name: &ObjectName,
+        path: &Path,
+        opened: Option<(File, Stat)>,
+    ) -> Result<Option<(File, Stat)>, StoreError> {
+        match opened {
+            Some((file, _)) if !self.may_be_of(name, path, &file)? => Ok(None),
+            opened => Ok(opened),
+        }
+    }
+
+    /// Whether the file at the path of a name bears that name, or none.
+    pub(super) fn may_be_of(&self, name: &ObjectName, path: &Path, file: &File) -> Result<bool, StoreError> {
+        if self.settings.layout == Layout::Path {
+            return Ok(true);
+        }
+        let borne = read_name(file).map_err(|source| self.io("read the attribute of", path, source))?;
+        Ok(borne.is_none_or(|borne| borne == name.as_bytes()))
     }
 
     /// Whether there is a file of that name.
@@ -190,6 +227,18 @@ pub(super) fn mtime(stat: &Stat) -> Version {
 
 fn size(stat: &Stat) -> u64 {
     u64::try_from(stat.st_size).unwrap_or(0)
+}
+
+/// The name in a file, whether or not it can be one; `None` if there is none.
+pub(super) fn read_name(file: &File) -> io::Result<Option<Vec<u8>>> {
+    // A byte more than the longest: what is too long for that is no name.
+    let mut value = [0; crate::name::NAME_BYTES_MAX + 1];
+    match rustix::fs::fgetxattr(file, attribute::ATTRIBUTE_NAME, &mut value) {
+        Ok(length) => Ok(Some(value[..length].to_vec())),
+        Err(rustix::io::Errno::NODATA) => Ok(None),
+        Err(rustix::io::Errno::RANGE) => Ok(Some(value.to_vec())),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// The attribute of a file; `None` if it has none or one that is not ours.

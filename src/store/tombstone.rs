@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::attribute::{ATTRIBUTE_NAME, decode_tombstone, encode_tombstone};
 use super::layout::{self, NameHash};
+use super::read::read_name;
 use super::write::Outcome;
 use super::{Store, StoreError};
 use crate::held::Held;
@@ -28,7 +29,7 @@ impl Store {
     fn try_to_delete(&self, name: &ObjectName, version: Version) -> Result<Outcome, StoreError> {
         self.check_writable()?;
         let hash = NameHash::of(name);
-        let _lock = self.lock_key(hash)?;
+        let _lock = self.lock_key(name, hash)?;
         let outcome = Outcome::of(Held::Tombstone { version }.supersedes(&self.held_now(name, hash)?));
         match outcome {
             Outcome::Done => {
@@ -112,7 +113,7 @@ impl Store {
 
     fn recover_name(&self, name: &ObjectName) -> Result<(), StoreError> {
         let hash = NameHash::of(name);
-        let _lock = self.lock_key(hash)?;
+        let _lock = self.lock_key(name, hash)?;
         let held = self.held_now(name, hash)?;
         let places = self.places(name, hash)?;
         let tombstone = hash.tombstone();
@@ -180,12 +181,8 @@ impl Store {
     fn escaped_name(&self, path: &Path) -> Result<Option<ObjectName>, StoreError> {
         let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
         let Some((file, _)) = opened else { return Ok(None) };
-        let mut value = [0; crate::name::NAME_BYTES_MAX];
-        match rustix::fs::fgetxattr(&file, ATTRIBUTE_NAME, &mut value) {
-            Ok(length) => Ok(ObjectName::from_bytes(&value[..length]).ok()),
-            Err(rustix::io::Errno::NODATA) => Ok(None),
-            Err(error) => Err(self.io("read the attribute of", path, error.into())),
-        }
+        let name = read_name(&file).map_err(|source| self.io("read the attribute of", path, source))?;
+        Ok(name.and_then(|name| ObjectName::from_bytes(&name).ok()))
     }
 }
 

@@ -11,7 +11,7 @@ use super::attribute::{ATTRIBUTE, ATTRIBUTE_NAME, Attribute};
 use super::layout::{self, NameHash};
 use super::spool::SpoolId;
 use super::{Store, StoreError};
-use crate::config::Durability;
+use crate::config::{Durability, Layout};
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::version::Version;
@@ -98,7 +98,7 @@ impl Store {
         hash: NameHash,
         sync: bool,
     ) -> Result<Outcome, StoreError> {
-        let _lock = self.lock_key(hash)?;
+        let _lock = self.lock_key(commit.name, hash)?;
         match Outcome::of(commit.copy().supersedes(&self.held_now(commit.name, hash)?)) {
             Outcome::Done => Err(StoreError::NotPrepared),
             outcome => {
@@ -125,11 +125,15 @@ impl Store {
         self.calls
             .set_mtime(file, spool, commit.version)
             .map_err(|source| fail("set the mtime of", source))?;
+        // Where names share paths, a replica says whose it is.
+        if self.settings.layout != Layout::Path {
+            self.set_name(spool, file, commit.name)?;
+        }
         if sync {
             self.sync_temporary(file, spool)?;
         }
 
-        let _lock = self.lock_key(hash)?;
+        let _lock = self.lock_key(commit.name, hash)?;
         let held = self.held_now(commit.name, hash)?;
         let outcome = Outcome::of(commit.copy().supersedes(&held));
         if outcome != Outcome::Done {
@@ -154,7 +158,9 @@ impl Store {
     /// writer may have died before the sync, and whoever is told that it is held relies on it. The caller holds the
     /// key's lock.
     pub(super) fn sync_held(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
-        let (tombstone, escape, path) = (hash.tombstone(), hash.escape(), layout::path(name));
+        let (tombstone, escape) = (hash.tombstone(), hash.escape());
+        let path = layout::path(self.settings.layout, name);
+        let path = path.as_deref();
         for place in [Some(tombstone.as_path()), Some(escape.as_path()), path].into_iter().flatten() {
             let opened = self.open_file(place, false).map_err(|source| self.io("open", place, source))?;
             if let Some((file, _)) = opened {
@@ -176,17 +182,18 @@ impl Store {
         hash: NameHash,
         sync: bool,
     ) -> Result<PathBuf, StoreError> {
-        if let Some(path) = layout::path(name)
-            && self.rename_into(spool, path)?
+        if let Some(path) = layout::path(self.settings.layout, name)
+            && self.is_free_for(name, &path)?
+            && self.rename_into(spool, &path)?
         {
-            return Ok(path.to_owned());
+            return Ok(path.into_owned());
         }
         let escape = hash.escape();
-        self.calls
-            .set_attribute(file, spool, ATTRIBUTE_NAME, name.as_bytes())
-            .map_err(|source| self.io("set the attribute of", spool, source))?;
-        if sync {
-            self.sync_temporary(file, spool)?;
+        if self.settings.layout == Layout::Path {
+            self.set_name(spool, file, name)?;
+            if sync {
+                self.sync_temporary(file, spool)?;
+            }
         }
         if self.rename_into(spool, &escape)? {
             return Ok(escape);
@@ -195,6 +202,24 @@ impl Store {
             path: self.settings.root.join(&escape),
             problem: "a folder lies where a replica should".into(),
         })
+    }
+
+    /// Whether nothing lies at the path of a name but what may be its own replica. The caller holds the key's lock,
+    /// which all names of that path share.
+    fn is_free_for(&self, name: &ObjectName, path: &Path) -> Result<bool, StoreError> {
+        if self.settings.layout == Layout::Path {
+            return Ok(true);
+        }
+        match self.open_file(path, false).map_err(|source| self.io("open", path, source))? {
+            Some((file, _)) => self.may_be_of(name, path, &file),
+            None => Ok(true),
+        }
+    }
+
+    fn set_name(&self, spool: &Path, file: &File, name: &ObjectName) -> Result<(), StoreError> {
+        self.calls
+            .set_attribute(file, spool, ATTRIBUTE_NAME, name.as_bytes())
+            .map_err(|source| self.io("set the attribute of", spool, source))
     }
 
     /// Renames, making the folders above; `false` if something else's name is in the way: a replica where a folder

@@ -72,6 +72,9 @@ impl Cluster {
         fs::write(map, cluster.cluster_toml()).expect("the map is written");
         for node in cluster.present() {
             cluster.configure(node);
+        }
+        (cluster.options.prepare)(&cluster);
+        for node in cluster.present() {
             cluster.restart(node);
         }
         cluster

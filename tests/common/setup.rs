@@ -1,6 +1,7 @@
 //! The files that a cluster starts with: the map, each node's settings and secret, and an nginx around the shipped
 //! configuration.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -28,6 +29,12 @@ pub struct Options {
     pub deliver: &'static str,
     /// More lines for the top of node.toml.
     pub top: &'static str,
+    /// More lines for the top of the map.
+    pub map: String,
+    /// The nodes and the weight of each sub-cluster, as many nodes in all as there are; none: one sub-cluster of all.
+    pub subclusters: Vec<(usize, f64)>,
+    /// Called before the first node starts.
+    pub prepare: fn(&Cluster),
     /// Nodes that are in the map but are never started: something else may listen there.
     pub absent: &'static [usize],
     /// Nodes that the others reach at their [`detour_address`](Cluster::detour_address), where the test listens.
@@ -46,6 +53,9 @@ impl Default for Options {
             write: "",
             deliver: "",
             top: "",
+            map: String::new(),
+            subclusters: Vec::new(),
+            prepare: |_| (),
             absent: &[],
             detour: &[],
         }
@@ -54,10 +64,18 @@ impl Default for Options {
 
 impl Cluster {
     pub(super) fn cluster_toml(&self) -> String {
-        let Options { nodes, replicas, write_quorum, detour, .. } = &self.options;
-        let mut map = format!("epoch = 1\nreplicas = {replicas}\nwrite_quorum = {write_quorum}\n");
-        map.push_str("[[subcluster]]\nname = \"first\"\n");
+        let Options { nodes, replicas, write_quorum, detour, map: top, subclusters, .. } = &self.options;
+        let mut map = format!("epoch = 1\nreplicas = {replicas}\nwrite_quorum = {write_quorum}\n{top}\n");
+        let mut starts = BTreeMap::from([(0, ("first".to_owned(), 1.0))]);
+        let mut start = 0;
+        for (number, (nodes, weight)) in subclusters.iter().enumerate() {
+            starts.insert(start, (format!("s{number}"), *weight));
+            start += nodes;
+        }
         for node in 0..*nodes {
+            if let Some((name, weight)) = starts.get(&node) {
+                let _ = writeln!(map, "[[subcluster]]\nname = \"{name}\"\nweight = {weight:?}");
+            }
             let host = if detour.contains(&node) { self.detour_address(node) } else { self.address(node) };
             let _ = write!(map, "[[subcluster.node]]\nname = \"{}\"\n", self.name(node));
             let _ = writeln!(map, "url = \"http://{host}/_webdfs\"");

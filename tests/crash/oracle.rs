@@ -7,7 +7,7 @@ use std::sync::Arc;
 use webdfs::cluster::NodeName;
 use webdfs::held::{CopyInfo, Held};
 use webdfs::name::ObjectName;
-use webdfs::store::Store;
+use webdfs::store::{Store, layout};
 use webdfs::version::Version;
 
 use crate::store_support::{self as support, Blind};
@@ -164,15 +164,22 @@ pub fn check(root: &Path, past: &Past) -> Result<(), String> {
 }
 
 fn check_plain_files(root: &Path, past: &Past, names: &[ObjectName]) -> Result<(), String> {
-    use std::os::unix::ffi::OsStrExt;
-    let plain = support::files(root);
-    for path in &plain {
-        let name = support::name(path.as_os_str().as_bytes());
-        if !names.contains(&name) {
-            return Err(format!("{name} was never written"));
-        }
+    let layout = support::settings(root).layout;
+    for path in &support::files(root) {
         let bytes = std::fs::read(root.join(path)).expect("readable");
-        past.allowed(&name).check_plain_file(&name, Some(&bytes))?;
+        // Several names may share a path; it is the file of one of them.
+        let of_path = names.iter().filter(|name| layout::path(layout, name).as_deref() == Some(path));
+        let mut problem = Err(format!("{path:?} was never written"));
+        for name in of_path {
+            match past.allowed(name).check_plain_file(name, Some(&bytes)) {
+                Ok(()) => {
+                    problem = Ok(());
+                    break;
+                }
+                wrong => problem = wrong,
+            }
+        }
+        problem?;
     }
     Ok(())
 }

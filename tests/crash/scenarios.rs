@@ -85,6 +85,23 @@ pub fn all() -> Vec<Scenario> {
     scenarios
 }
 
+/// Two names that have one path where the original webDFS's path hashing lays out the root.
+pub fn of_one_path() -> Vec<Scenario> {
+    let (first, second) = ("a/b/c.jpg", "ab/c.jpg");
+    vec![
+        scenario(
+            "the second of two names of one path",
+            &[put(first, 1, "first")],
+            &[put(second, 10, "second"), put(first, 11, "first again"), put(second, 12, "second again")],
+        ),
+        scenario(
+            "a path that changes hands",
+            &[put(first, 1, "first"), put(second, 2, "second")],
+            &[delete(first, 10), put(second, 11, "in place"), put(first, 12, "beside"), delete(second, 13)],
+        ),
+    ]
+}
+
 fn scenario(title: &'static str, settled: &[Action], steps: &[Action]) -> Scenario {
     Scenario { title, settled: settled.to_vec(), steps: steps.to_vec() }
 }

@@ -6,8 +6,10 @@
 
 pub mod naive;
 pub mod naive_family;
+pub mod php;
 pub mod reference;
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use webdfs::cluster::{
@@ -66,6 +68,11 @@ impl Layout {
     }
 
     pub fn try_map(&self) -> Result<ClusterMap, MapError> {
+        ClusterMap::new(self.spec(self.placement.clone()))
+    }
+
+    /// What a map of that placement is made from.
+    pub fn spec(&self, placement: PlacementSpec) -> MapSpec {
         let mut number = 0;
         let mut node = || {
             let node = NodeSpec {
@@ -87,14 +94,7 @@ impl Layout {
                 nodes: (0..servers).map(|_| node()).collect(),
             })
             .collect();
-        let spec = MapSpec {
-            epoch: 1,
-            replicas: self.replicas,
-            write_quorum: 1,
-            placement: self.placement.clone(),
-            subclusters,
-        };
-        ClusterMap::new(spec)
+        MapSpec { epoch: 1, replicas: self.replicas, write_quorum: 1, placement, subclusters }
     }
 }
 
@@ -148,4 +148,19 @@ pub fn report(path: &Path, compared: usize) {
 /// A path below the project's `tests` folder.
 pub fn tests_folder(below: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests").join(below)
+}
+
+/// A file of vectors, unpacked, and where it lies: below the folder that `WEBDFS_VECTORS` names, or `tests/vectors`.
+pub fn read_vectors(folder: &str, name: &str) -> (PathBuf, String) {
+    let vectors = std::env::var_os("WEBDFS_VECTORS").map_or_else(|| tests_folder("vectors"), PathBuf::from);
+    let path = vectors.join(folder).join(name);
+    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    let mut text = String::new();
+    let result = if name.ends_with(".gz") {
+        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)
+    } else {
+        bytes.as_slice().read_to_string(&mut text)
+    };
+    result.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    (path, text)
 }

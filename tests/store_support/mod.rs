@@ -2,6 +2,7 @@
 //! record, refuse, skip or interrupt one by one.
 #![allow(dead_code, reason = "each of the test programs that share this uses its own part of it")]
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
@@ -10,7 +11,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use tempfile::TempDir;
-use webdfs::config::{Durability, Reserve};
+use webdfs::config::{Durability, Layout, Reserve};
 use webdfs::name::ObjectName;
 use webdfs::store::calls::{Calls, RealCalls, RootFolder};
 use webdfs::store::{Commit, Outcome, SpoolId, Store, StoreError, StoreSettings};
@@ -33,10 +34,23 @@ pub fn new_root_in_memory() -> TempDir {
     in_memory().unwrap_or_else(new_root)
 }
 
+thread_local! {
+    static LAYOUT: Cell<Layout> = const { Cell::new(Layout::Path) };
+}
+
+/// Does something with roots of another layout, as far as this thread opens them.
+pub fn with_layout<T>(layout: Layout, act: impl FnOnce() -> T) -> T {
+    let usual = LAYOUT.replace(layout);
+    let done = act();
+    LAYOUT.set(usual);
+    done
+}
+
 /// Settings for a root without any reserve.
 pub fn settings(root: &Path) -> StoreSettings {
     StoreSettings {
         root: root.to_owned(),
+        layout: LAYOUT.get(),
         durability: Durability::Sync,
         reserve: Reserve::Bytes(0),
         file_mode: 0o644,

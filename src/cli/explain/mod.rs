@@ -18,7 +18,7 @@ use super::CliError;
 use super::paths::{MapSource, Owner, answers};
 use super::serve::block_on;
 use crate::cluster::{ClusterMap, PlacementKind};
-use crate::config;
+use crate::config::{self, Layout};
 use crate::name::ObjectName;
 use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
@@ -121,7 +121,8 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), CliError> {
     for note in notes {
         eprintln!("webdfs: {note}");
     }
-    let (mut explained, refused) = answers(&args.paths, &naming, |path, name| explain(&maps, path, name));
+    let (mut explained, refused) =
+        answers(&args.paths, &naming, |path, name| explain(&maps, naming.layout, path, name));
     if let (true, Some(node_toml)) = (args.probe, &args.source.config) {
         block_on(probe_all(node_toml, &maps, &mut explained))??;
     }
@@ -142,7 +143,7 @@ pub(super) fn run(args: &ExplainArgs) -> Result<(), CliError> {
 }
 
 /// Explains where the file of that name, which `path` asked for, belongs under each of `maps`, the current one first.
-fn explain<'a>(maps: &[FromFile], path: &'a str, name: ObjectName) -> Explained<'a> {
+fn explain<'a>(maps: &[FromFile], layout: Layout, path: &'a str, name: ObjectName) -> Explained<'a> {
     let key = ObjectKey::of(name.as_bytes());
     let mut maps: Vec<UnderMap> = maps.iter().map(|from| under(&from.map, &from.file, key)).collect();
     if let Some((current, older)) = maps.split_first_mut() {
@@ -151,7 +152,7 @@ fn explain<'a>(maps: &[FromFile], path: &'a str, name: ObjectName) -> Explained<
         }
     }
     let file = OnDisk {
-        path: layout::path(&name).map(|_| name.to_string()),
+        path: layout::path(layout, &name).map(|path| path.display().to_string()),
         escape: NameHash::of(&name).escape().display().to_string(),
     };
     Explained { path, name, hash: key, file, maps, probe: None }

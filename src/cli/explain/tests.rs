@@ -24,7 +24,12 @@ fn from_file(epoch: u64, replicas: usize, subclusters: &[(&str, usize)]) -> From
 }
 
 fn explained<'a>(maps: &[FromFile], path: &'a str) -> Explained<'a> {
-    explain(maps, path, ObjectName::from_bytes(path.trim_start_matches('/').as_bytes()).unwrap())
+    explain(
+        maps,
+        Layout::Path,
+        path,
+        ObjectName::from_bytes(path.trim_start_matches('/').as_bytes()).unwrap(),
+    )
 }
 
 fn printed(explained: &[Explained<'_>], all: bool) -> String {

@@ -15,7 +15,7 @@ use super::Event;
 use crate::cluster::{ClusterMap, PlacementKind};
 
 pub use words::count;
-use words::{draws, picks, substitutes, takes, waits, weight};
+use words::{draws, picks, seeds, substitutes, takes, waits, weight};
 
 /// The steps of a lookup that belong together.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,6 +40,8 @@ impl Section {
 /// What a section is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum About {
+    /// The number that everything is drawn by.
+    Seed,
     /// The sub-cluster at this position in the map.
     SubCluster(u32),
     /// The way of that replica, from 0, down a tree.
@@ -65,6 +67,11 @@ pub struct Step {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "step", rename_all = "snake_case")]
 pub enum Values {
+    /// [`Event::Seed`].
+    Seed {
+        /// The number.
+        seed: u32,
+    },
     /// [`Event::Draw`].
     Draw {
         /// The name of the sub-cluster.
@@ -144,6 +151,15 @@ pub fn rules(kind: PlacementKind) -> &'static str {
              subtree waits for a time that is drawn, the shorter the more its sub-clusters weigh, and the replica goes \
              where the wait is shortest."
         }
+        PlacementKind::WebdfsRushR => {
+            "As the original webDFS does it: the sub-clusters are asked from the newest to the oldest, until every \
+             replica has its node. Each makes one draw, a number from 0 to 1, for every replica that has none yet, and \
+             receives one for each draw that is no more than its share of the weight."
+        }
+        PlacementKind::WebdfsRushP => {
+            "As the original webDFS does it: each replica is looked for on its own. The sub-clusters are asked from the \
+             newest to the oldest, and the first whose draw is below its share of the weight receives it."
+        }
     }
 }
 
@@ -161,6 +177,7 @@ pub fn narrate(map: &ClusterMap, events: &[Event]) -> Vec<Section> {
         }
         let steps = &mut sections.last_mut().expect("there is one now").steps;
         let step = match *event {
+            Event::Seed { seed } => seeds(seed),
             Event::Draw { subcluster, replica, draw, chance, hit } => {
                 draws(map, steps, (subcluster, replica), (draw, chance, hit))
             }
@@ -192,6 +209,7 @@ pub fn together(sections: &[Section]) -> String {
 /// The section that an event belongs in.
 fn about(event: &Event) -> About {
     match *event {
+        Event::Seed { .. } => About::Seed,
         Event::Draw { subcluster, .. } | Event::Take { subcluster, .. } | Event::Pick { subcluster, .. } => {
             About::SubCluster(subcluster)
         }
@@ -203,6 +221,7 @@ fn about(event: &Event) -> About {
 /// The name of what a section is about, and what there is to know of it.
 fn heading(map: &ClusterMap, about: About) -> (String, String) {
     match about {
+        About::Seed => ("seed".to_owned(), "the seed of the original's random numbers".to_owned()),
         About::SubCluster(position) => {
             let subcluster = &map.subclusters()[position as usize];
             let nodes = count(subcluster.node_count(), "node");

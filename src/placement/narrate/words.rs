@@ -3,6 +3,12 @@
 use super::{Step, Values};
 use crate::cluster::{ClusterMap, NodeIndex};
 
+/// The number that the draws of the original start from.
+pub(super) fn seeds(seed: u32) -> Step {
+    let words = format!("15 bits of the hash, {seed}: names that share them share their nodes");
+    Step { values: Values::Seed { seed }, words, is_quiet: false }
+}
+
 /// A draw at a sub-cluster. `before` are the steps before it there.
 pub(super) fn draws(
     map: &ClusterMap,

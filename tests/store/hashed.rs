@@ -1,0 +1,171 @@
+//! Roots laid out as the original webDFS does with path hashing on.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use webdfs::cluster::NodeName;
+use webdfs::config::Layout;
+use webdfs::held::Held;
+use webdfs::php::PhpVersion;
+use webdfs::store::{Outcome, Store, StoreError, StoreSettings};
+
+use crate::store_support::*;
+
+const HASHED: Layout = Layout::WebdfsHashed(PhpVersion::V5_2);
+
+/// Two names of one path, and that path.
+const TWINS: [&str; 2] = ["a/b/c.jpg", "ab/c.jpg"];
+const PLACE: &str = "16/23/c.jpg";
+
+fn open_as(root: &Path, layout: Layout) -> Arc<Store> {
+    Arc::new(Store::open(StoreSettings { layout, ..settings(root) }).unwrap())
+}
+
+fn open_hashed(root: &Path) -> Arc<Store> {
+    open_as(root, HASHED)
+}
+
+/// Puts a file there as the original did: without any attribute.
+fn left_by_the_original(root: &Path, path: &str, bytes: &[u8]) {
+    let path = root.join(path);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::File::open(&path).unwrap().set_modified(at(0).time()).unwrap();
+}
+
+fn escaped(store: &Store, text: &str) -> bool {
+    store.open_replica(&name(text)).unwrap().expect("there is a replica").escaped
+}
+
+#[test]
+fn a_replica_lies_in_its_hashed_folder_and_leaves_nothing_when_it_is_deleted() {
+    let root = new_root();
+    let store = open_hashed(root.path());
+    put(&store, &name("a/b/c.jpg"), at(1), b"first").unwrap();
+    assert_eq!(files(root.path()), [Path::new(PLACE)]);
+    assert_eq!(put(&store, &name("a/b/c.jpg"), at(2), b"second").unwrap(), Outcome::Done);
+    assert_eq!(read(&store, &name("a/b/c.jpg")), Some((b"second".to_vec(), at(2))));
+    let replica = store.open_replica(&name("a/b/c.jpg")).unwrap().unwrap();
+    assert!(!replica.at_url_path && !replica.escaped);
+    assert_eq!(store.checksum_of(&replica).unwrap(), Some(crc32(b"second")));
+    assert_eq!(store.delete(&name("a/b/c.jpg"), at(3)).unwrap(), Outcome::Done);
+    assert_eq!(read(&store, &name("a/b/c.jpg")), None);
+    assert!(!root.path().join("16").exists());
+}
+
+#[test]
+fn of_two_names_of_one_path_neither_shows_overwrites_or_deletes_the_other() {
+    for [first, second] in [TWINS, [TWINS[1], TWINS[0]]] {
+        let root = new_root();
+        let store = open_hashed(root.path());
+        put(&store, &name(first), at(1), b"first").unwrap();
+        assert_eq!(store.held(&name(second)).unwrap(), Held::Nothing);
+        assert_eq!(read(&store, &name(second)), None);
+        // Nor does a deletion of what is not there.
+        store.delete(&name(second), at(2)).unwrap();
+        assert_eq!(put(&store, &name(second), at(3), b"second").unwrap(), Outcome::Done);
+        assert_eq!(read(&store, &name(first)), Some((b"first".to_vec(), at(1))));
+        assert_eq!(read(&store, &name(second)), Some((b"second".to_vec(), at(3))));
+        assert!(!escaped(&store, first) && escaped(&store, second));
+        store.recover().unwrap();
+
+        assert_eq!(put(&store, &name(second), at(4), b"replaced").unwrap(), Outcome::Done);
+        store.delete(&name(first), at(5)).unwrap();
+        assert_eq!(read(&store, &name(first)), None);
+        assert_eq!(read(&store, &name(second)), Some((b"replaced".to_vec(), at(4))));
+
+        // The path is free now.
+        assert_eq!(put(&store, &name(second), at(6), b"in place").unwrap(), Outcome::Done);
+        assert!(!escaped(&store, second));
+        assert!(private_files(root.path(), "escape").is_empty());
+        store.recover().unwrap();
+        assert_eq!(read(&store, &name(second)), Some((b"in place".to_vec(), at(6))));
+        assert_eq!(read(&store, &name(first)), None);
+    }
+}
+
+#[test]
+fn both_of_two_names_of_one_path_are_kept_when_they_are_written_at_the_same_time() {
+    for round in 0..20 {
+        let root = new_root_in_memory();
+        let store = open_hashed(root.path());
+        std::thread::scope(|scope| {
+            for text in TWINS {
+                let store = &store;
+                scope.spawn(move || put(store, &name(text), at(round), text.as_bytes()).unwrap());
+            }
+        });
+        for text in TWINS {
+            assert_eq!(read(&store, &name(text)), Some((text.as_bytes().to_vec(), at(round))));
+        }
+    }
+}
+
+#[test]
+fn a_file_of_the_original_is_that_of_every_name_of_its_path_until_one_of_them_is_written() {
+    let root = new_root();
+    left_by_the_original(root.path(), PLACE, b"original");
+    let store = open_hashed(root.path());
+    for text in TWINS {
+        assert_eq!(read(&store, &name(text)), Some((b"original".to_vec(), at(0))));
+        assert_eq!(store.held(&name(text)).unwrap().copy().unwrap().crc32, None);
+    }
+    assert_eq!(put(&store, &name(TWINS[1]), at(1), b"mine").unwrap(), Outcome::Done);
+    assert_eq!(std::fs::read(root.path().join(PLACE)).unwrap(), b"mine");
+    assert_eq!(read(&store, &name(TWINS[1])), Some((b"mine".to_vec(), at(1))));
+    assert_eq!(read(&store, &name(TWINS[0])), None);
+}
+
+#[test]
+fn a_file_of_the_original_can_be_deleted() {
+    let root = new_root();
+    left_by_the_original(root.path(), PLACE, b"original");
+    let store = open_hashed(root.path());
+    assert_eq!(store.delete(&name(TWINS[0]), at(1)).unwrap(), Outcome::Done);
+    assert!(TWINS.iter().all(|text| read(&store, &name(text)).is_none()));
+    assert!(!root.path().join("16").exists());
+}
+
+#[test]
+fn a_file_name_that_is_too_long_and_a_folder_in_the_way_lead_to_the_escape_area() {
+    let root = new_root();
+    let store = open_hashed(root.path());
+    std::fs::create_dir_all(root.path().join(PLACE)).unwrap();
+    let long = format!("a/{}", "x".repeat(256));
+    for text in [TWINS[0], &long] {
+        assert_eq!(put(&store, &name(text), at(1), text.as_bytes()).unwrap(), Outcome::Done);
+        assert!(escaped(&store, text), "{text}");
+        assert_eq!(read(&store, &name(text)).unwrap().0, text.as_bytes());
+    }
+    // A long folder is no part of the path.
+    let deep = format!("{}/c.jpg", "x".repeat(300));
+    put(&store, &name(&deep), at(1), b"deep").unwrap();
+    assert!(!escaped(&store, &deep));
+}
+
+#[test]
+fn a_root_of_one_layout_is_refused_under_another() {
+    let node: NodeName = "img1".parse().unwrap();
+    let php71 = Layout::WebdfsHashed(PhpVersion::V7_1);
+    for (made, opened) in [(Layout::Path, HASHED), (HASHED, Layout::Path), (HASHED, php71)] {
+        let root = new_root();
+        open_as(root.path(), made).identify(&node).unwrap();
+        let error = open_as(root.path(), opened).identify(&node).unwrap_err();
+        assert!(matches!(error, StoreError::OtherLayout { .. }), "{error}");
+        let text = error.to_string();
+        assert!(text.contains(&made.to_string()) && text.contains(&opened.to_string()), "{text}");
+        assert!(open_as(root.path(), opened).mark_complete(&node).is_err());
+        open_as(root.path(), made).mark_complete(&node).unwrap();
+        assert!(open_as(root.path(), made).identify(&node).unwrap().complete);
+    }
+}
+
+#[test]
+fn a_root_that_says_nothing_of_its_layout_holds_files_under_their_own_names() {
+    let root = new_root();
+    let store = open(root.path());
+    let text = "name = \"img1\"\nformat = 1\ncomplete = true\n";
+    std::fs::write(root.path().join(".webdfs/node.toml"), text).unwrap();
+    assert!(store.identify(&"img1".parse().unwrap()).unwrap().complete);
+    assert!(open_hashed(root.path()).identify(&"img1".parse().unwrap()).is_err());
+}
