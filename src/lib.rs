@@ -51,6 +51,7 @@ pub mod resolve;
 pub mod response;
 pub mod semantics;
 pub mod service;
+pub mod sim;
 pub mod store;
 pub mod sys;
 pub mod version;

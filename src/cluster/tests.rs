@@ -170,3 +170,16 @@ fn placements_are_known_by_name() {
     let error = "rush_x".parse::<PlacementKind>().unwrap_err().to_string();
     assert_eq!(error, "unknown placement \"rush_x\"; known: rush_r");
 }
+
+#[test]
+fn a_map_written_down_again_is_the_same_map() {
+    let mut asked = spec();
+    asked.subclusters[1].weight = 0.5;
+    let node = asked.node_mut("d").expect("there is one");
+    node.state = NodeState::Out;
+    node.public_url = Some("https://img.example.com".into());
+    assert!(asked.node_mut("z").is_none());
+    let map = ClusterMap::new(asked.clone()).unwrap();
+    assert_eq!(map.to_spec(), asked);
+    assert_eq!(ClusterMap::new(map.to_spec()).unwrap().fingerprint(), map.fingerprint());
+}
