@@ -7,6 +7,7 @@ mod check;
 pub mod demo;
 mod locate;
 mod serve;
+mod sim;
 
 use std::io;
 
@@ -19,6 +20,7 @@ pub use crate::chain::chain;
 pub use args::{AgentArgs, CheckArgs, ServeArgs};
 pub use demo::DemoArgs;
 pub use locate::LocateArgs;
+pub use sim::{SimArgs, SimError};
 
 /// webdfs: images and other static files on many machines, beside the web server you already run.
 #[derive(Debug, Parser)]
@@ -33,6 +35,7 @@ enum Command {
     Serve(ServeArgs),
     Check(CheckArgs),
     Locate(LocateArgs),
+    Sim(SimArgs),
     Agent(AgentArgs),
     Demo(DemoArgs),
 }
@@ -51,6 +54,9 @@ pub enum CliError {
         /// How many there were.
         asked: usize,
     },
+    /// There is no simulation.
+    #[error(transparent)]
+    Sim(#[from] SimError),
     /// The node does not run.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -80,6 +86,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Locate(args) => locate::run(&args),
+            Command::Sim(args) => sim::run(&args),
             Command::Agent(args) => agent::run(args),
             Command::Demo(args) => Ok(demo::run(&args)?),
         }

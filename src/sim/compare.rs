@@ -4,7 +4,7 @@
 
 use serde::Serialize;
 
-use super::failure::{PASSES_OF_FAILURES, failures, nodes_to_fail};
+use super::failure::{PASSES_OF_FAILURES, failures};
 use super::{Load, Movement, Objects, Progress};
 use crate::cluster::{
     ClusterMap, MapError, MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementKind, PlacementSpec,
@@ -193,9 +193,9 @@ impl Contestant {
             .changes
             .each_ref()
             .map(|after| Movement::measure(&self.map, after.as_ref()?, objects, progress).against_optimum);
-        let middle = nodes_to_fail(&self.map, usize::MAX)[self.map.nodes().len() / 2];
+        let middle = self.map.indexed().map(|(node, _)| node).nth(self.map.nodes().len() / 2);
         let failure =
-            failures(&self.map, &[middle], objects, progress).ok().and_then(|mut found| found.pop());
+            failures(&self.map, middle.as_slice(), objects, progress).ok().and_then(|mut found| found.pop());
         Comparison {
             algorithm: self.label,
             load_spread: load.spread,

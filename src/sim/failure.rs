@@ -63,16 +63,15 @@ pub struct FailureError {
     pub source: MapError,
 }
 
-/// Some of the nodes that hold anything: all, or `count` of them, evenly from the first to the last.
+/// Some of the nodes that hold anything: all, or `count` of them, evenly from the first to the last; of those, the
+/// ones that can be missed.
 pub fn nodes_to_fail(map: &ClusterMap, count: usize) -> Vec<NodeIndex> {
     let usable: Vec<NodeIndex> =
-        map.indexed().filter(|(node, _)| is_usable(map, *node)).map(|(node, _)| node).collect();
-    match count {
-        _ if count >= usable.len() => usable,
-        0 => Vec::new(),
-        1 => usable[..1].to_vec(),
-        _ => (0..count).map(|at| usable[at * (usable.len() - 1) / (count - 1)]).collect(),
-    }
+        map.indexed().map(|(node, _)| node).filter(|node| is_usable(map, *node)).collect();
+    let count = count.min(usable.len());
+    let gaps = count.saturating_sub(1).max(1);
+    let chosen = (0..count).map(|at| usable[at * (usable.len() - 1) / gaps]);
+    chosen.filter(|node| without(map, *node).is_ok()).collect()
 }
 
 /// Marks each of `nodes` out, one at a time, and places all objects anew.
@@ -229,6 +228,8 @@ mod tests {
         assert_eq!(numbers(&nodes_to_fail(&map, 3)), [0, 6, 10]);
         assert_eq!(numbers(&nodes_to_fail(&map, 1)), [0]);
         assert!(nodes_to_fail(&map, 0).is_empty());
+        let needed = changed(&fleet(3, &[(3, 1.0)]), |_| ());
+        assert!(nodes_to_fail(&needed, 9).is_empty(), "none can be missed");
     }
 
     #[test]
