@@ -60,7 +60,7 @@ pub struct FailureError {
     /// The node.
     pub node: NodeName,
     /// Why the map without it is refused.
-    pub source: MapError,
+    pub source: Box<MapError>,
 }
 
 /// Some of the nodes that hold anything: all, or `count` of them, evenly from the first to the last; of those, the
@@ -103,7 +103,7 @@ fn without(map: &ClusterMap, node: NodeIndex) -> Result<ClusterMap, FailureError
     if let Some(node) = spec.node_mut(name.as_str()) {
         node.state = NodeState::Out;
     }
-    ClusterMap::new(spec).map_err(|source| FailureError { node: name.clone(), source })
+    ClusterMap::new(spec).map_err(|source| FailureError { node: name.clone(), source: Box::new(source) })
 }
 
 fn is_usable(map: &ClusterMap, node: NodeIndex) -> bool {
@@ -217,7 +217,7 @@ mod tests {
         let map = map(fleet(3, &[(3, 1.0)]));
         let error = failures(&map, &[NodeIndex::new(2)], OBJECTS, &()).unwrap_err();
         assert_eq!(error.to_string(), "node n2 cannot be taken out");
-        assert!(matches!(error.source, MapError::TooFewUsable { usable: 2, .. }));
+        assert!(matches!(*error.source, MapError::TooFewUsable { usable: 2, .. }));
     }
 
     #[test]

@@ -35,13 +35,13 @@ pub struct SimArgs {
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
     /// With --compare: how many nodes
-    #[arg(long, value_name = "N", default_value_t = 100, requires = "compare")]
+    #[arg(long, value_name = "N", default_value_t = 100, conflicts_with = "maps")]
     nodes: usize,
     /// With --compare: how many nodes to a sub-cluster
-    #[arg(long, value_name = "M", default_value_t = 10, requires = "compare")]
+    #[arg(long, value_name = "M", default_value_t = 10, conflicts_with = "maps")]
     per_subcluster: usize,
     /// With --compare: copies of each file
-    #[arg(long, value_name = "R", default_value_t = 3, requires = "compare")]
+    #[arg(long, value_name = "R", default_value_t = 3, conflicts_with = "maps")]
     replicas: usize,
     /// Answer in JSON, with every node
     #[arg(long)]

@@ -55,7 +55,7 @@ pub enum SimError {
         /// One of the algorithms.
         label: &'static str,
         /// What it says.
-        source: MapError,
+        source: Box<MapError>,
     },
     /// A plot could not be drawn.
     #[error(transparent)]
@@ -191,7 +191,7 @@ fn all_algorithms(args: &SimArgs) -> Result<AllAlgorithms, CliError> {
     let (fleet, objects) = (args.fleet(), args.objects());
     let (able, unable) = contestants(fleet).map_err(SimError::from)?;
     if let (true, Some(refused)) = (able.is_empty(), unable.first()) {
-        let source = refused.reason.clone();
+        let source = Box::new(refused.reason.clone());
         return Err(SimError::NoAlgorithm { label: refused.label, source }.into());
     }
     let meter = Meter::new(objects.count * Contestant::PASSES * able.len() as u64);

@@ -26,8 +26,9 @@ const HEIGHT: u32 = 300;
 const WIDTH_MIN: u32 = 760;
 /// From this width on, bars are drawn as thin as can be.
 const WIDTH_WANTED: u32 = 4_000;
-/// Pixels of a bar where there is room.
+/// Pixels of a bar, and the most of a group where there are few.
 const BAR: u32 = 16;
+const GROUP_MAX: u32 = 160;
 /// Labels closer than this are left out.
 const LABEL_GAP: u32 = 16;
 
@@ -101,9 +102,10 @@ pub(super) fn text(pos: Pos) -> TextStyle<'static> {
 impl Bars<'_> {
     /// Pixels of a group of bars with the gap behind it.
     fn group(&self) -> u32 {
-        let wanted = self.series.len() as u32 * BAR + BAR / 2;
-        let fits = WIDTH_WANTED / self.labels.len().max(1) as u32;
-        wanted.min(fits).max(self.series.len() as u32 + 1)
+        let (bars, groups) = (self.series.len() as u32, self.labels.len().max(1) as u32);
+        let wanted = bars * BAR + BAR / 2;
+        let fills = ((WIDTH_MIN - Y_LABELS - 3 * MARGIN) / groups).min(GROUP_MAX);
+        wanted.min(WIDTH_WANTED / groups).max(fills).max(bars + 1)
     }
 
     fn width(&self) -> u32 {

@@ -56,7 +56,7 @@ pub(super) fn make(folder: &Path) -> Result<(), PlotError> {
 
 /// load.svg: the copies on each node against its fair share.
 pub(super) fn load(folder: &Path, load: &Load) -> Result<(), PlotError> {
-    let (what, labels, held, fair) = shares(load);
+    let Shares { what, labels, held, fair } = Shares::of(load);
     let title = format!("Load of {what}s: {} objects, {} replicas", load.objects, load.replicas);
     let bars = Bars {
         title: &title,
@@ -198,19 +198,36 @@ pub(super) fn comparison(folder: &Path, all: &AllAlgorithms) -> Result<(), PlotE
     save(folder, "comparison.svg", bars::svg(&panels))
 }
 
-/// Nodes, or sub-clusters where there are too many: what they are, their names, what they hold, what they should.
-fn shares(load: &Load) -> (&'static str, Vec<String>, Vec<Option<f64>>, Vec<Option<f64>>) {
-    let copies = load.copies as f64;
-    if load.nodes.len() <= NODES_MAX {
-        let nodes = || load.nodes.iter();
-        let held = nodes().map(|node| Some(node.copies as f64)).collect();
-        let fair = nodes().map(|node| Some(node.fair_share * copies)).collect();
-        return ("node", nodes().map(|node| node.node.to_string()).collect(), held, fair);
+/// What there is to draw of a load: nodes, or sub-clusters where there are too many.
+struct Shares {
+    what: &'static str,
+    labels: Vec<String>,
+    /// Copies.
+    held: Vec<Option<f64>>,
+    /// The copies they should hold.
+    fair: Vec<Option<f64>>,
+}
+
+impl Shares {
+    fn of(load: &Load) -> Self {
+        let copies = load.copies as f64;
+        if load.nodes.len() <= NODES_MAX {
+            let nodes = || load.nodes.iter();
+            return Self {
+                what: "node",
+                labels: nodes().map(|node| node.node.to_string()).collect(),
+                held: nodes().map(|node| Some(node.copies as f64)).collect(),
+                fair: nodes().map(|node| Some(node.fair_share * copies)).collect(),
+            };
+        }
+        let subclusters = || load.subclusters.iter();
+        Self {
+            what: "sub-cluster",
+            labels: subclusters().map(|one| one.subcluster.to_string()).collect(),
+            held: subclusters().map(|one| Some(one.copies as f64)).collect(),
+            fair: subclusters().map(|one| Some(one.fair_share * copies)).collect(),
+        }
     }
-    let subclusters = || load.subclusters.iter();
-    let held = subclusters().map(|one| Some(one.copies as f64)).collect();
-    let fair = subclusters().map(|one| Some(one.fair_share * copies)).collect();
-    ("sub-cluster", subclusters().map(|one| one.subcluster.to_string()).collect(), held, fair)
 }
 
 fn save(folder: &Path, name: &str, svg: Result<String, String>) -> Result<(), PlotError> {
