@@ -173,6 +173,8 @@ fn nodes(
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
     use crate::cluster::{MapSpec, NodeState};
     use crate::sim::testing::{changed, fleet, map};
@@ -192,9 +194,26 @@ mod tests {
         }
         assert_eq!(movement.before, Load::measure(&before, OBJECTS, &()));
         assert_eq!(movement.after, Load::measure(&after, OBJECTS, &()));
+        assert_eq!((movement.moved, movement.left, movement.objects_changed), slowly(&before, &after));
         let gained = movement.after.copies as i64 - movement.before.copies as i64;
         assert_eq!(movement.moved as i64 - movement.left as i64, gained);
         movement
+    }
+
+    /// The copies that come and go, and the objects that change, by the sets of names that hold each object.
+    fn slowly(before: &ClusterMap, after: &ClusterMap) -> (u64, u64, u64) {
+        let (mut counted, mut name) = ((0, 0, 0), String::new());
+        for number in 0..OBJECTS.count {
+            let key = OBJECTS.key(number, &mut name);
+            let holders = |map: &ClusterMap| -> BTreeSet<NodeName> {
+                locate(map, key).iter().map(|node| map.node(*node).name().clone()).collect()
+            };
+            let (before, after) = (holders(before), holders(after));
+            counted.0 += after.difference(&before).count() as u64;
+            counted.1 += before.difference(&after).count() as u64;
+            counted.2 += u64::from(before != after);
+        }
+        counted
     }
 
     fn about(found: f64, expected: f64) {
@@ -257,6 +276,22 @@ mod tests {
         assert_eq!((movement.moved, movement.nodes[7].after), (movement.nodes[7].left, Some(0)));
         assert!(movement.pairs.iter().all(|pair| pair.from.as_deref() == Some("n7")));
         assert_eq!((movement.astray, movement.pairs.len()), (0, 9));
+    }
+
+    #[test]
+    fn everything_at_once_still_adds_up() {
+        let movement = measured(&fleet(2, &[(4, 1.0), (3, 2.0), (3, 0.5)]), |spec| {
+            spec.replicas = 3;
+            spec.subclusters[1].weight = 0.0;
+            spec.node_mut("n8").unwrap().name = "new".into();
+            spec.node_mut("n7").unwrap().state = NodeState::Out;
+            spec.subclusters.remove(0);
+            spec.subclusters.push(fleet(2, &[(5, 1.0), (4, 1.0), (1, 1.0), (5, 3.0)]).subclusters.remove(3));
+        });
+        let (old, new) = (&movement.nodes[0], &movement.nodes[10]);
+        assert_eq!((old.node.as_str(), old.after, old.left), ("n0", None, old.before.unwrap()));
+        assert_eq!((new.node.as_str(), new.before, new.arrived), ("new", None, new.after.unwrap()));
+        assert!(movement.against_optimum.unwrap() > 1.0 && movement.astray < movement.moved);
     }
 
     #[test]

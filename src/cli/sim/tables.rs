@@ -17,7 +17,7 @@ impl Answer for OneMap {
     fn print(&self, out: &mut dyn Write, rows: usize) -> io::Result<()> {
         writeln!(out, "{}", describe(&self.map))?;
         print_load(out, &self.load, rows)?;
-        print_failures(out, &self.failures, rows)?;
+        print_failures(out, &self.failures, self.map.nodes, rows)?;
         let speed = &self.speed;
         let (one, all) = (speed.one_core / 1e6, speed.all_cores / 1e6);
         writeln!(
@@ -157,11 +157,15 @@ fn print_load(out: &mut dyn Write, load: &Load, rows: usize) -> io::Result<()> {
     print_cut(out, subclusters.len(), load.subclusters.len(), "furthest from their fair shares")
 }
 
-fn print_failures(out: &mut dyn Write, failures: &[Failure], rows: usize) -> io::Result<()> {
+fn print_failures(out: &mut dyn Write, failures: &[Failure], nodes: usize, rows: usize) -> io::Result<()> {
     if failures.is_empty() {
         return writeln!(out, "\nNo node can fail for good: there would be too few left to place on.");
     }
-    writeln!(out, "\nWhen a node fails and is marked out, and how the survivors share what it held:\n")?;
+    let tried = failures.len();
+    writeln!(
+        out,
+        "\nWhen a node fails and is marked out ({tried} of {nodes} tried), and how the survivors share what it held:\n"
+    )?;
     let head = [
         "node",
         "held",

@@ -115,10 +115,12 @@ impl<'a> Heat<'a> {
             root.draw_text(name, &below, (left + column as i32 * size + size / 2, top + down + 6))?;
         }
         let centre = text(Pos::new(HPos::Center, VPos::Bottom));
-        let foot = root.dim_in_pixel().1 as i32 - MARGIN as i32;
+        let foot = top + down + (text_room(&self.columns) + LINE + MARGIN) as i32;
         root.draw_text(self.columns_are, &centre, (left + across / 2, foot))?;
         let upright = text(Pos::new(HPos::Center, VPos::Top)).transform(FontTransform::Rotate270);
-        root.draw_text(self.rows_are, &upright, (MARGIN as i32, top + down / 2))?;
+        // Few rows are lower than their description is long.
+        let middle = (down / 2).max((self.rows_are.len() as u32 * CHARACTER / 2) as i32);
+        root.draw_text(self.rows_are, &upright, (MARGIN as i32, top + middle))?;
         self.draw_scale(root, layout, most)
     }
 
