@@ -88,8 +88,9 @@ impl Answer for AllAlgorithms {
         writeln!(
             out,
             "\nload spread, survivors: how far the nodes are from equal parts, of all copies and of the copies of a \
-             node that is out;\n  1 is what pure chance does. worst node: how far the node furthest from its part is \
-             from it.\nadd, drain, node out: copies that move, by the least that have to. ns: one lookup on one core."
+             node that is out;\n  1 is what pure chance does, give or take {:.2}. worst node: how far the node \
+             furthest from its part is from it.\nadd, drain, node out: copies that move, by the least that have to. ns: one lookup on one core.",
+            chance(fleet.nodes)
         )
     }
 
@@ -111,11 +112,12 @@ fn describe(map: &MapFacts) -> String {
 fn print_load(out: &mut dyn Write, load: &Load, rows: usize) -> io::Result<()> {
     writeln!(
         out,
-        "\nLoad of {} objects, {} copies: spread {} times what chance does; the fullest node holds {:.3}, the \
-         emptiest {:.3} of its fair share.\n",
+        "\nLoad of {} objects, {} copies: spread {} times what chance does (give or take {:.2}); the fullest node \
+         holds {:.3}, the emptiest {:.3} of its fair share.\n",
         load.objects,
         load.copies,
         times(load.spread),
+        chance(load.nodes.iter().filter(|node| node.fair_share > 0.0).count()),
         load.fullest,
         load.emptiest
     )?;
@@ -296,6 +298,12 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
 
 fn counted(count: usize, word: &str) -> String {
     format!("{count} {word}{}", if count == 1 { "" } else { "s" })
+}
+
+/// How far from 1 the spread over so many nodes is by chance, as a standard deviation: that of chi squared by its
+/// degrees of freedom is the root of 2 by these, that of the root of it about half as much.
+fn chance(nodes: usize) -> f64 {
+    1.0 / (2.0 * nodes.saturating_sub(1).max(1) as f64).sqrt()
 }
 
 fn percent(share: f64) -> String {
