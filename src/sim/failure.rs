@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fair::{ratio, spread};
+use super::fair::{ratio, spread, weight_in_service};
 use super::load::add;
 use super::movement::tallies;
 use super::tally::{Plan, Tally};
@@ -107,8 +107,7 @@ fn without(map: &ClusterMap, node: NodeIndex) -> Result<ClusterMap, FailureError
 }
 
 fn is_usable(map: &ClusterMap, node: NodeIndex) -> bool {
-    let node = map.node(node);
-    node.state() == NodeState::In && map.subclusters()[node.subcluster()].weight() > 0.0
+    weight_in_service(map, map.node(node)) > 0.0
 }
 
 /// For each of `nodes`, how many of its objects each node of the map holds.

@@ -1,6 +1,19 @@
 //! What each node should hold by its weight, and how far counts are from what should be. Arithmetic only.
 
-use crate::cluster::{ClusterMap, NodeState};
+use crate::cluster::{ClusterMap, Node, NodeState};
+
+/// The weight that `node` is placed by, in service or not.
+pub(super) fn weight(map: &ClusterMap, node: &Node) -> f64 {
+    map.subclusters()[node.subcluster()].weight()
+}
+
+/// The same, but 0 for a node that is out.
+pub(super) fn weight_in_service(map: &ClusterMap, node: &Node) -> f64 {
+    match node.state() {
+        NodeState::In => weight(map, node),
+        NodeState::Out => 0.0,
+    }
+}
 
 /// The copies of each object that fall on each node by its weight: shares of [`ClusterMap::replicas`], at most 1 for a
 /// node, because no node holds two copies of an object. Where weight asks for more, the others get what is left, by
@@ -8,11 +21,7 @@ use crate::cluster::{ClusterMap, NodeState};
 ///
 /// What an algorithm refuses besides, such as two copies in one rack, does not show here.
 pub(super) fn fair_copies(map: &ClusterMap) -> Vec<f64> {
-    let weight = |node: &crate::cluster::Node| match node.state() {
-        NodeState::In => map.subclusters()[node.subcluster()].weight(),
-        NodeState::Out => 0.0,
-    };
-    let weights: Vec<f64> = map.nodes().iter().map(weight).collect();
+    let weights: Vec<f64> = map.nodes().iter().map(|node| weight_in_service(map, node)).collect();
     share_out(&weights, map.replicas() as f64)
 }
 

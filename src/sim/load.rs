@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fair::{fair_copies, ratio, spread};
+use super::fair::{fair_copies, ratio, spread, weight};
 use super::{Objects, Progress};
 use crate::cluster::{ClusterMap, NodeName, NodeState, SubClusterName};
 use crate::placement::locate;
@@ -94,7 +94,7 @@ impl Load {
                 NodeLoad {
                     node: node.name().clone(),
                     subcluster: subcluster.name().clone(),
-                    weight: subcluster.weight(),
+                    weight: weight(map, node),
                     out: node.state() == NodeState::Out,
                     copies: *count,
                     share,
