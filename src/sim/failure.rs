@@ -22,7 +22,7 @@ pub struct Failure {
     pub held: u64,
     /// Copies that others must receive: its own, if the algorithm is right.
     pub moved: u64,
-    /// `moved` as a multiple of the copies it should have held by its weight, which is what has to move at least.
+    /// `moved` as a multiple of `held`, which has to move in any case; none where that is 0.
     pub against_optimum: Option<f64>,
     /// Copies that moved without need: not off it, or onto a node that may hold nothing.
     pub astray: u64,
@@ -90,9 +90,7 @@ pub fn failures(
     let co_held = co_held(map, nodes, objects, progress);
     let found = nodes.iter().zip(&co_held).zip(plans.iter().zip(&tallies));
     Ok(found
-        .map(|((node, co_held), (plan, tally))| {
-            failure(map, *node, objects, held[node.get()], co_held, plan, tally)
-        })
+        .map(|((node, co_held), (plan, tally))| failure(map, *node, held[node.get()], co_held, plan, tally))
         .collect())
 }
 
@@ -135,7 +133,6 @@ fn co_held(
 fn failure(
     map: &ClusterMap,
     failed: NodeIndex,
-    objects: Objects,
     held: u64,
     co_held: &[u64],
     plan: &Plan<'_>,
@@ -161,7 +158,7 @@ fn failure(
         node: map.node(failed).name().clone(),
         held,
         moved,
-        against_optimum: ratio(moved as f64, plan.optimum() * objects.count as f64),
+        against_optimum: ratio(moved as f64, held as f64),
         astray: tally.astray,
         spread: spread(&tally.arrived, &gains),
         most,
@@ -189,6 +186,7 @@ mod tests {
         let failures = failures(&map, &[NodeIndex::new(1)], OBJECTS, &()).unwrap();
         let failure = &failures[0];
         assert_eq!((failure.node.as_str(), failure.moved, failure.astray), ("n1", failure.held, 0));
+        assert_eq!(failure.against_optimum, Some(1.0));
         let [first, last] = &failure.survivors[..] else { panic!("{failure:?}") };
         // An object of two copies on n1 and n0 goes from n1 to n2, and the other way round.
         assert_eq!((first.took, last.took), (last.co_holds, first.co_holds));
