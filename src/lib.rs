@@ -24,7 +24,8 @@
 //!
 //! Data flows one way: bytes -> Request -> where is it -> deliver -> Response -> bytes. A module imports only from those
 //! before it; `tests/tidy.rs` says the order and holds the code to it. [`node`] builds everything and knows
-//! everyone. The only `unsafe` is in [`sys`].
+//! everyone. Beside all this, [`sim`] places made-up objects, to tell what a map will do. The only `unsafe` is in
+//! [`sys`].
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -52,6 +53,7 @@ pub mod resolve;
 pub mod response;
 pub mod semantics;
 pub mod service;
+pub mod sim;
 pub mod store;
 pub mod sys;
 pub mod version;

@@ -9,6 +9,7 @@ mod explain;
 mod locate;
 mod paths;
 mod serve;
+mod sim;
 
 use std::io;
 
@@ -22,6 +23,7 @@ pub use args::{AgentArgs, CheckArgs, ServeArgs};
 pub use demo::DemoArgs;
 pub use explain::{ExplainArgs, MapsError};
 pub use locate::LocateArgs;
+pub use sim::{SimArgs, SimError};
 
 /// webdfs: images and other static files on many machines, beside the web server you already run.
 #[derive(Debug, Parser)]
@@ -37,6 +39,7 @@ enum Command {
     Check(CheckArgs),
     Locate(LocateArgs),
     Explain(ExplainArgs),
+    Sim(SimArgs),
     Agent(AgentArgs),
     Demo(DemoArgs),
 }
@@ -66,6 +69,9 @@ pub enum CliError {
         /// How many there were.
         asked: usize,
     },
+    /// There is no simulation.
+    #[error(transparent)]
+    Sim(#[from] SimError),
     /// The node does not run.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -96,6 +102,7 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Locate(args) => locate::run(&args),
             Command::Explain(args) => explain::run(&args),
+            Command::Sim(args) => sim::run(&args),
             Command::Agent(args) => agent::run(args),
             Command::Demo(args) => Ok(demo::run(&args)?),
         }

@@ -40,6 +40,8 @@ pub struct ClusterMap {
     epoch: Epoch,
     replicas: usize,
     write_quorum: usize,
+    /// As it was asked for; `algorithm` is made from it.
+    placement: PlacementSpec,
     algorithm: Algorithm,
     subclusters: Vec<SubCluster>,
     /// All nodes, numbered through the sub-clusters in order.
@@ -90,6 +92,7 @@ impl ClusterMap {
             epoch,
             replicas: spec.replicas,
             write_quorum: spec.write_quorum,
+            placement: spec.placement,
             algorithm,
             any_out: nodes.iter().any(|node| node.state == NodeState::Out),
             subclusters,
@@ -120,6 +123,25 @@ impl ClusterMap {
     /// The name of the algorithm that places objects.
     pub fn placement(&self) -> PlacementKind {
         self.algorithm.kind()
+    }
+
+    /// What the map says, written down again, to derive another map from: [`ClusterMap::new`] makes an equal one of it.
+    pub fn to_spec(&self) -> MapSpec {
+        MapSpec {
+            epoch: self.epoch.get(),
+            replicas: self.replicas,
+            write_quorum: self.write_quorum,
+            placement: self.placement.clone(),
+            subclusters: self.subclusters.iter().map(|subcluster| self.subcluster_spec(subcluster)).collect(),
+        }
+    }
+
+    fn subcluster_spec(&self, subcluster: &SubCluster) -> SubClusterSpec {
+        SubClusterSpec {
+            name: subcluster.name.to_string(),
+            weight: subcluster.weight,
+            nodes: self.nodes_of(subcluster).iter().map(Node::to_spec).collect(),
+        }
     }
 
     /// The algorithm that places objects, prepared for lookups.
@@ -227,6 +249,15 @@ impl Node {
     /// Its sub-cluster: a position in [`ClusterMap::subclusters`].
     pub fn subcluster(&self) -> usize {
         self.subcluster
+    }
+
+    fn to_spec(&self) -> NodeSpec {
+        NodeSpec {
+            name: self.name.to_string(),
+            url: self.url.to_string(),
+            public_url: self.public_url.as_ref().map(ToString::to_string),
+            state: self.state,
+        }
     }
 }
 

@@ -16,7 +16,8 @@ pub const NAME_BYTES_MAX: usize = 64;
 pub struct NodeName(Arc<str>);
 
 /// The name of a sub-cluster; the same rule as for a [`NodeName`].
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
+#[serde(into = "String")]
 pub struct SubClusterName(Arc<str>);
 
 /// A text that cannot be a name.
@@ -124,6 +125,12 @@ impl From<NodeName> for String {
 }
 
 name_type!(SubClusterName);
+
+impl From<SubClusterName> for String {
+    fn from(name: SubClusterName) -> Self {
+        name.as_str().to_owned()
+    }
+}
 
 /// A node of one map: its number, counted through all sub-clusters in order from 0. It means something only
 /// together with that map, so it is never written down or sent; names are.

@@ -58,6 +58,16 @@ pub struct NodeSpec {
     pub state: NodeState,
 }
 
+impl MapSpec {
+    /// The node of that name, to change it; the first if there are several.
+    pub fn node_mut(&mut self, name: &str) -> Option<&mut NodeSpec> {
+        self.subclusters
+            .iter_mut()
+            .flat_map(|subcluster| &mut subcluster.nodes)
+            .find(|node| node.name == name)
+    }
+}
+
 /// Whether a node is in service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum NodeState {

@@ -214,3 +214,16 @@ fn the_original_places_nothing_on_a_drained_newest_sub_cluster() {
         }
     }
 }
+
+#[test]
+fn a_map_written_down_again_is_the_same_map() {
+    let mut asked = spec();
+    asked.subclusters[1].weight = 0.5;
+    let node = asked.node_mut("d").expect("there is one");
+    node.state = NodeState::Out;
+    node.public_url = Some("https://img.example.com".into());
+    assert!(asked.node_mut("z").is_none());
+    let map = ClusterMap::new(asked.clone()).unwrap();
+    assert_eq!(map.to_spec(), asked);
+    assert_eq!(ClusterMap::new(map.to_spec()).unwrap().fingerprint(), map.fingerprint());
+}
