@@ -18,6 +18,7 @@ fn map(node_count: usize, out: usize) -> ClusterMap {
         url: format!("http://n{number}"),
         public_url: None,
         state: if number < out { NodeState::Out } else { NodeState::In },
+        location: Default::default(),
     };
     let subcluster = |number: usize| SubClusterSpec {
         name: format!("s{number}"),

@@ -5,8 +5,11 @@
 //! a lookup fail. Pure: nothing here reads a file, a clock or a socket, and nothing here knows TOML.
 
 mod algorithm;
+pub mod crush;
+mod domains;
 mod error;
 mod fingerprint;
+mod location;
 mod name;
 mod slots;
 mod spec;
@@ -17,10 +20,16 @@ mod tests;
 
 use std::collections::HashMap;
 
+use domains::Members;
+
 pub use algorithm::Algorithm;
+pub use domains::{CrushSource, CrushTable, PLACES_MAX, Seat, UseError, UseFault};
 pub use error::{MapError, Place};
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use name::{Epoch, EpochError, NAME_BYTES_MAX, NameError, NodeIndex, NodeName, SubClusterName};
+pub use location::{FailureDomain, Level, Location, LocationError, UnknownDomain, UnknownLevel};
+pub use name::{
+    Epoch, EpochError, NAME_BYTES_MAX, NameError, NodeIndex, NodeName, PlaceName, SubClusterName,
+};
 pub use slots::{SlotGroup, SlotRow, SlotTable};
 pub use spec::{
     MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementKind, PlacementSpec, REPLICAS_MAX, SubClusterSpec,
@@ -61,6 +70,7 @@ pub struct Node {
     url: NodeUrl,
     public_url: Option<NodeUrl>,
     state: NodeState,
+    location: Location,
     subcluster: usize,
 }
 
@@ -82,7 +92,8 @@ impl ClusterMap {
             .collect();
         let slots = SlotTable::new(&groups, spec.replicas)
             .expect("checked above: weights in bounds, and at least as many weighted nodes as replicas");
-        let algorithm = Algorithm::new(&spec.placement, &groups, spec.replicas)?;
+        let members = Members { subclusters: &subclusters, nodes: &nodes };
+        let algorithm = Algorithm::new(&spec.placement, &groups, &members, spec.replicas)?;
         let mut map = Self {
             epoch,
             replicas: spec.replicas,
@@ -216,6 +227,11 @@ impl Node {
         self.state
     }
 
+    /// The places it is in, where the placement looks at them.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
     /// Its sub-cluster: a position in [`ClusterMap::subclusters`].
     pub fn subcluster(&self) -> usize {
         self.subcluster
@@ -297,7 +313,11 @@ fn build_node(subcluster: usize, node: usize, spec: &NodeSpec) -> Result<Node, M
         Ok(url) => url,
         Err(source) => return Err(MapError::Url { subcluster, node, name, field: "public_url", source }),
     };
-    Ok(Node { name, url, public_url, state: spec.state, subcluster })
+    let location = match Location::new(&spec.location) {
+        Ok(location) => location,
+        Err(source) => return Err(MapError::Location { subcluster, node, name, source }),
+    };
+    Ok(Node { name, url, public_url, state: spec.state, location, subcluster })
 }
 
 fn check_usable(subclusters: &[SubCluster], nodes: &[Node], replicas: usize) -> Result<(), MapError> {

@@ -1,8 +1,11 @@
 //! What a cluster map says, before it is checked: plain values, as a file or a message gave them, and the bounds
 //! the check holds them to. Nothing here parses or decides.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+
+use super::domains::CrushSource;
 
 /// The most replicas an object can have.
 pub const REPLICAS_MAX: usize = 16;
@@ -54,6 +57,8 @@ pub struct NodeSpec {
     pub public_url: Option<String>,
     /// In service or out.
     pub state: NodeState,
+    /// The places it is in, by their levels; see [`Location`](super::Location). Only for [`CrushSource::Locations`].
+    pub location: BTreeMap<String, String>,
 }
 
 /// Whether a node is in service.
@@ -73,6 +78,8 @@ pub enum PlacementSpec {
     /// RUSH_R (Honicky & Miller 2004): sub-clusters of any size.
     #[default]
     RushR,
+    /// CRUSH (Weil et al. 2006, as in Ceph): replicas are kept apart by racks or other failure domains.
+    Crush(CrushSource),
 }
 
 /// The name of a placement algorithm.
@@ -82,6 +89,8 @@ pub enum PlacementKind {
     /// [`PlacementSpec::RushR`].
     #[default]
     RushR,
+    /// [`PlacementSpec::Crush`].
+    Crush,
 }
 
 /// An algorithm this program does not have.
@@ -94,12 +103,13 @@ pub struct UnknownPlacement {
 
 impl PlacementKind {
     /// Every algorithm there is.
-    pub const ALL: &[Self] = &[Self::RushR];
+    pub const ALL: &[Self] = &[Self::RushR, Self::Crush];
 
     /// Its name in a map.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RushR => "rush_r",
+            Self::Crush => "crush",
         }
     }
 }

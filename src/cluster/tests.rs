@@ -3,7 +3,13 @@
 use super::*;
 
 fn node(name: &str) -> NodeSpec {
-    NodeSpec { name: name.into(), url: format!("http://{name}"), public_url: None, state: NodeState::In }
+    NodeSpec {
+        name: name.into(),
+        url: format!("http://{name}"),
+        public_url: None,
+        state: NodeState::In,
+        location: Default::default(),
+    }
 }
 
 fn subcluster(name: &str, weight: f64, nodes: &[&str]) -> SubClusterSpec {
@@ -168,5 +174,5 @@ fn placements_are_known_by_name() {
         assert_eq!(kind.to_string().parse(), Ok(*kind));
     }
     let error = "rush_x".parse::<PlacementKind>().unwrap_err().to_string();
-    assert_eq!(error, "unknown placement \"rush_x\"; known: rush_r");
+    assert_eq!(error, "unknown placement \"rush_x\"; known: rush_r, crush");
 }

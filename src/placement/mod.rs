@@ -37,6 +37,7 @@ pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -
     let mixer = Mixer::new(key);
     let mut owners = match map.algorithm() {
         Algorithm::RushR => rush_r::locate(map.slots(), &mixer, trace),
+        Algorithm::Crush(_) => unimplemented!(),
     };
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);

@@ -60,6 +60,7 @@ impl Layout {
                 url: format!("http://n{number}"),
                 public_url: None,
                 state: if self.out.contains(&number) { NodeState::Out } else { NodeState::In },
+                location: Default::default(),
             };
             number += 1;
             node
