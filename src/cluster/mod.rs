@@ -5,6 +5,7 @@
 //! a lookup fail. Pure: nothing here reads a file, a clock or a socket, and nothing here knows TOML.
 
 mod algorithm;
+pub mod crush;
 mod error;
 mod fingerprint;
 mod name;
