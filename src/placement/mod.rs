@@ -9,6 +9,7 @@
 //! `substitute.rs` replaces owners that are marked out. Further algorithms go beside `rush_r.rs`, each with a
 //! [`PlacementKind`] and a line in [`locate`].
 
+pub mod crush;
 mod key;
 mod mixer;
 pub mod rush_r;

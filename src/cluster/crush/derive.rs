@@ -85,7 +85,7 @@ mod tests {
 
     #[test]
     fn the_nodes_of_a_tree_weigh_what_is_below_them() {
-        assert_eq!(tree_nodes(&[]), []);
+        assert!(tree_nodes(&[]).is_empty());
         assert_eq!(tree_nodes(&[7]), [0, 7]);
         assert_eq!(tree_nodes(&[1, 2]), [0, 1, 3, 2]);
         assert_eq!(tree_nodes(&[1, 2, 4]), [0, 1, 3, 2, 7, 4, 4, 0]);

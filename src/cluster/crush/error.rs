@@ -2,8 +2,8 @@
 //! [`CrushPlace`] into a line of it.
 
 use super::spec::{
-    BUCKET_ID_MIN, DEPTH_MAX, DEVICE_ID_MAX, ITEMS_MAX, RULES_MAX, STEPS_MAX, TRIES_MAX, TRIES_PRODUCT_MAX,
-    TYPE_ID_MAX, VARY_R_MAX,
+    BUCKET_ID_MIN, COUNT_MAX, DEPTH_MAX, DEVICE_ID_MAX, ITEMS_MAX, RULES_MAX, STEPS_MAX, TRIES_MAX,
+    TRIES_PRODUCT_MAX, TYPE_ID_MAX, VARY_R_MAX,
 };
 
 /// Where in a [`CrushSpec`](super::CrushSpec) something is, by positions in its lists.
@@ -143,6 +143,9 @@ pub enum CrushFault {
         /// How many it has.
         count: usize,
     },
+    /// A step asks for too many items, or to leave away too many.
+    #[error("a step asks for {0} items; it must be from -{COUNT_MAX} to {COUNT_MAX}")]
+    Count(i32),
     /// A step takes what the map does not have.
     #[error("item {0} is taken, which is neither a device nor a bucket of the map")]
     UnknownTake(i32),

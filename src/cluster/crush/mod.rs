@@ -31,9 +31,9 @@ mod text;
 pub use error::{CrushError, CrushFault, CrushPlace};
 pub use rule::Rule;
 pub use spec::{
-    BUCKET_ID_MIN, BucketKind, BucketSpec, Choice, CrushSpec, DEPTH_MAX, DEVICE_ID_MAX, DEVICE_TYPE,
-    DeviceSpec, ITEMS_MAX, ItemSpec, Order, RULES_MAX, RuleSpec, STEPS_MAX, Step, StrawCalculation,
-    TRIES_MAX, TRIES_PRODUCT_MAX, TYPE_ID_MAX, Tunables, TypeSpec, VARY_R_MAX, WEIGHT_ONE,
+    BUCKET_ID_MIN, BucketKind, BucketSpec, COUNT_MAX, Choice, CrushSpec, DEPTH_MAX, DEVICE_ID_MAX,
+    DEVICE_TYPE, DeviceSpec, ITEMS_MAX, ItemSpec, Order, RULES_MAX, RuleSpec, STEPS_MAX, Step,
+    StrawCalculation, TRIES_MAX, TRIES_PRODUCT_MAX, TYPE_ID_MAX, Tunables, TypeSpec, VARY_R_MAX, WEIGHT_ONE,
 };
 pub use text::{TextError, TextFault, TextMap, parse_text};
 

@@ -2,7 +2,8 @@
 
 use super::error::CrushFault;
 use super::spec::{
-    CrushSpec, DEVICE_TYPE, RuleSpec, STEPS_MAX, Step, TRIES_MAX, TRIES_PRODUCT_MAX, Tunables, VARY_R_MAX,
+    COUNT_MAX, CrushSpec, DEVICE_TYPE, RuleSpec, STEPS_MAX, Step, TRIES_MAX, TRIES_PRODUCT_MAX, Tunables,
+    VARY_R_MAX,
 };
 
 /// A rule of a map: what a lookup does, step by step.
@@ -46,6 +47,9 @@ impl Rule {
                     }
                     if !has_type(choice.type_id) {
                         return refuse(CrushFault::UnknownType(choice.type_id));
+                    }
+                    if !(-COUNT_MAX..=COUNT_MAX).contains(&choice.count) {
+                        return refuse(CrushFault::Count(choice.count));
                     }
                     attempts.check_product(choice.leaf).map_err(|fault| (Some(at), fault))?;
                     held = Some(if choice.leaf { DEVICE_TYPE } else { choice.type_id });

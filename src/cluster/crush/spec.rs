@@ -37,6 +37,9 @@ pub const TRIES_MAX: u32 = 1_000;
 /// lookup in a map where all devices are out.
 pub const TRIES_PRODUCT_MAX: u32 = 1 << 18;
 
+/// The most items that a step can ask for under one bucket, and the most that it can ask to leave away.
+pub const COUNT_MAX: i32 = 64;
+
 /// The largest `chooseleaf_vary_r`: it shifts a number of 32 bits by one less.
 pub const VARY_R_MAX: u32 = 32;
 
@@ -242,7 +245,8 @@ pub struct Choice {
     pub leaf: bool,
     /// How items are counted.
     pub order: Order,
-    /// How many under each bucket of the list; 0 or less is added to the replicas asked for.
+    /// How many under each bucket of the list; 0 or less is added to the replicas asked for. Up to [`COUNT_MAX`], and
+    /// as far below 0.
     pub count: i32,
     /// Of which type.
     pub type_id: u32,

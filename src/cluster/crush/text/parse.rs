@@ -7,9 +7,9 @@ use super::shadow::{ShadowIds, Take};
 use super::tokens::Tokens;
 use super::{Lines, TextError, TextFault, TextMap};
 use crate::cluster::crush::spec::{
-    BUCKET_ID_MIN, BucketKind, BucketSpec, Choice, CrushSpec, DEVICE_ID_MAX, DeviceSpec, ITEMS_MAX, ItemSpec,
-    Order, RuleSpec, Step, StrawCalculation, TRIES_MAX, TYPE_ID_MAX, Tunables, TypeSpec, VARY_R_MAX,
-    WEIGHT_ONE,
+    BUCKET_ID_MIN, BucketKind, BucketSpec, COUNT_MAX, Choice, CrushSpec, DEVICE_ID_MAX, DeviceSpec,
+    ITEMS_MAX, ItemSpec, Order, RuleSpec, Step, StrawCalculation, TRIES_MAX, TYPE_ID_MAX, Tunables, TypeSpec,
+    VARY_R_MAX, WEIGHT_ONE,
 };
 
 /// Reads a text map.
@@ -317,8 +317,7 @@ impl<'a> Parser<'a> {
                     self.tokens.expect("indep").map_err(|_| self.tokens.unexpected("firstn or indep"))?;
                     Order::Indep
                 };
-                // More than a lookup can ever find, in either direction.
-                let most = i64::from(u16::MAX);
+                let most = i64::from(COUNT_MAX);
                 let count = self.tokens.number("number of items", -most, most)? as i32;
                 self.tokens.expect("type")?;
                 Step::Choose(Choice { leaf, order, count, type_id: self.type_id()? })
