@@ -6,9 +6,12 @@
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
-//! `substitute.rs` replaces owners that are marked out. Further algorithms go beside `rush_r.rs`, each with a
+//! `crush_owners.rs` makes nodes of what
+//! `crush/` finds; `substitute.rs` replaces owners that are marked out. Further algorithms go beside `rush_r.rs`, each with a
 //! [`PlacementKind`] and a line in [`locate`].
 
+pub mod crush;
+mod crush_owners;
 mod key;
 mod mixer;
 pub mod rush_r;
@@ -25,7 +28,7 @@ pub use mixer::{Mixer, Purpose};
 pub use trace::{Event, Trace};
 
 /// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight above
-/// 0.
+/// 0; under CRUSH all in different failure domains, unless a rule of the user's own finds two in one.
 #[inline]
 pub fn locate(map: &ClusterMap, key: ObjectKey) -> Replicas {
     locate_traced(map, key, &mut ())
@@ -37,7 +40,7 @@ pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -
     let mixer = Mixer::new(key);
     let mut owners = match map.algorithm() {
         Algorithm::RushR => rush_r::locate(map.slots(), &mixer, trace),
-        Algorithm::Crush(_) => unimplemented!(),
+        Algorithm::Crush(table) => return crush_owners::locate(map, table, key, trace),
     };
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);

@@ -70,7 +70,46 @@ pub enum Event {
         out: Option<NodeIndex>,
         /// Who takes its place.
         node: NodeIndex,
-        /// How many candidates were passed over: out themselves, or owners already.
+        /// How many candidates did not fit: out themselves, or in a failure domain that holds an owner.
         passed_over: u32,
+    },
+    /// A CRUSH rule goes on from a device or bucket.
+    CrushTake {
+        /// Its id.
+        item: i32,
+    },
+    /// A CRUSH bucket chooses one of its items.
+    CrushChoose {
+        /// The bucket's id.
+        bucket: i32,
+        /// The number that it chose by: another one may give another item.
+        attempt: u32,
+        /// The id of the item.
+        item: i32,
+    },
+    /// A CRUSH bucket has nothing to choose from.
+    CrushEmpty {
+        /// The bucket's id.
+        bucket: i32,
+    },
+    /// The item chosen last was found before.
+    CrushCollision {
+        /// Its id.
+        item: i32,
+    },
+    /// The device chosen last is out.
+    CrushOut {
+        /// Its id.
+        device: i32,
+    },
+    /// No device could be found below a CRUSH bucket that was chosen.
+    CrushNoDevice {
+        /// The bucket's id.
+        bucket: i32,
+    },
+    /// All attempts for an item failed.
+    CrushGaveUp {
+        /// Which of the items that the step looks for under one bucket, from 0.
+        rank: u32,
     },
 }

@@ -17,7 +17,7 @@ use reach::{Reach, Reached, device_place, name_of};
 use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 
-use super::crush::{CrushMap, CrushSpec, Rule};
+use super::crush::{CrushMap, CrushSpec, Rule, WEIGHT_ONE};
 use super::error::MapError;
 use super::location::FailureDomain;
 use super::name::NodeIndex;
@@ -47,8 +47,10 @@ pub struct CrushTable {
     map: CrushMap,
     rule: Rule,
     replicas: usize,
-    /// What the rule takes.
-    roots: Vec<i32>,
+    /// What the rule takes, with its weight.
+    roots: Vec<(i32, u32)>,
+    /// That every device is in, by its id: nodes that are out are replaced after the search.
+    reweight: Vec<u32>,
     /// The nodes that can hold a replica, by rising number.
     seats: Vec<Seat>,
     /// The failure domain of each node, [`NONE`] for those that cannot hold a replica.
@@ -117,13 +119,15 @@ impl CrushTable {
             Some(_) => (0..).zip((0..members.nodes.len() as u32).map(NodeIndex::new)).collect(),
             None => nodes_by_name(&map, members)?,
         };
+        let device_ids = map.devices().last().map_or(0, |last| last.id() as usize + 1);
         let mut table = Self {
             made_from,
             replicas,
-            roots: reach.roots,
+            roots: reach.roots.iter().map(|root| (*root, weight_of(&map, *root))).collect(),
+            reweight: vec![WEIGHT_ONE; device_ids],
             seats: Vec::with_capacity(reach.devices.len()),
             domains: vec![NONE; members.nodes.len()],
-            nodes: vec![NONE; map.devices().last().map_or(0, |last| last.id() as usize + 1)],
+            nodes: vec![NONE; device_ids],
             domain_count: 0,
             domain_type: reach.domain_type,
             map,
@@ -192,9 +196,14 @@ impl CrushTable {
         self.replicas
     }
 
-    /// What the rule takes, each once: where candidates for a substitute are looked for.
-    pub fn roots(&self) -> &[i32] {
+    /// What the rule takes, each once, with its weight: where candidates for a substitute are looked for.
+    pub fn roots(&self) -> &[(i32, u32)] {
         &self.roots
+    }
+
+    /// The reweights of all devices, by their ids, for a lookup: none is out.
+    pub fn reweight(&self) -> &[u32] {
+        &self.reweight
     }
 
     /// The nodes that can hold a replica, in order. At least as many as replicas.
@@ -225,6 +234,12 @@ impl CrushTable {
     pub fn domain_type(&self) -> &str {
         &self.domain_type
     }
+}
+
+/// The weight of a bucket: that of its items together, which the map has checked.
+fn weight_of(map: &CrushMap, bucket: i32) -> u32 {
+    map.bucket(bucket)
+        .map_or(0, |bucket| bucket.weights().iter().fold(0, |sum, weight| sum.saturating_add(*weight)))
 }
 
 /// With a map of its own, CRUSH does not look at what would make one.

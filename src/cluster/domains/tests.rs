@@ -71,7 +71,7 @@ fn locations_become_a_tree_of_places() {
     let map = made.map();
     let bucket = |name: &str| map.bucket(map.item_named(name).unwrap()).unwrap();
     let root = bucket("root");
-    assert_eq!(made.roots(), [root.id()]);
+    assert_eq!(made.roots(), [(root.id(), 0x8_8000)]);
     let names: Vec<_> = root.items().iter().map(|item| map.item_name(*item).unwrap()).collect();
     assert_eq!(names, ["rack.r1", "rack.r2", "rack.r3"]);
     assert_eq!(root.weights(), [0x4_8000, 0x2_0000, 0x2_0000]);
@@ -89,7 +89,7 @@ fn locations_become_a_tree_of_places() {
 fn without_locations_the_sub_clusters_are_the_tree() {
     let source = || CrushSource::Locations(FailureDomain::default());
     let made = table(spec(source(), 2, &[(1.0, &["a", "b"]), (0.0, &["c"]), (3.0, &["d"])])).unwrap();
-    let root = made.map().bucket(made.roots()[0]).unwrap();
+    let root = made.map().bucket(made.roots()[0].0).unwrap();
     assert_eq!(root.weights(), [0x2_0000, 0, 0x3_0000]);
     assert_eq!((made.domain_count(), made.domain_type()), (3, "node"));
     assert_eq!((made.domain_of(NodeIndex::new(2)), made.node_of(2)), (None, None));

@@ -1,0 +1,1 @@
+//! Text maps that are read, and those that are refused.
