@@ -1,7 +1,8 @@
 //! What a rule of a CRUSH map can choose for the replicas of an object: which devices, and in which failure domains.
 //!
 //! A rule is read in parts, each from a take to its emit. A part's replicas are kept apart by the items of its last
-//! step that chooses several: below each of those, all later steps choose one.
+//! step that chooses several: below each of those, all later steps choose one. A part that chooses one device in all
+//! keeps nothing apart, and goes by what the other parts do.
 
 use std::collections::BTreeMap;
 
@@ -114,10 +115,9 @@ pub(super) struct Reach {
 struct Part {
     take: i32,
     choices: Vec<Choice>,
-    /// Which of them finds the failure domains.
-    domain_at: usize,
     /// The position of the emit in the rule.
     emit: usize,
+    replicas: usize,
 }
 
 impl Reach {
@@ -132,11 +132,13 @@ impl Reach {
             UseError { place, fault }
         };
         let parts = usable_parts(map, rule, replicas).map_err(refuse)?;
-        let domain_type = common_domain_type(map, rule, &parts).map_err(refuse)?;
+        let type_id = common_domain_type(map, rule, &parts).map_err(refuse)?;
         let mut found: BTreeMap<i32, Reached> = BTreeMap::new();
         let mut conflict = None;
         for part in &parts {
-            walk(map, part, part.take, (0, None), &mut |reached| {
+            let domain_at = part.choices.iter().rposition(|choice| choice.type_id == type_id);
+            let walk = Walk { map, part, type_id, domain_at };
+            walk.below(part.take, (0, None), &mut |reached| {
                 let known = *found.entry(reached.device).or_insert(reached);
                 if known.domain != reached.domain {
                     conflict.get_or_insert((reached.device, known.domain, reached.domain));
@@ -154,7 +156,7 @@ impl Reach {
                 roots.push(part.take);
             }
         }
-        Ok(Self { devices: found.into_values().collect(), roots, domain_type })
+        Ok(Self { devices: found.into_values().collect(), roots, domain_type: type_name(map, type_id) })
     }
 }
 
@@ -191,35 +193,27 @@ fn usable_parts(
             let type_name = type_name(map, last.type_id);
             return Err((Some(part.emit), UseFault::NotDevices { rule: name(), type_name }));
         }
-        chosen = chosen.saturating_add(part.count(replicas));
+        chosen = chosen.saturating_add(part.count());
     }
     if chosen < replicas {
         return Err((None, UseFault::TooFewChosen { rule: name(), chosen, replicas }));
     }
-    parts.retain(|part| part.count(replicas) > 0);
+    parts.retain(|part| part.count() > 0);
     Ok(parts)
 }
 
-/// The name of the type that all parts keep their replicas apart by.
-fn common_domain_type(
-    map: &CrushMap,
-    rule: &Rule,
-    parts: &[Part],
-) -> Result<String, (Option<usize>, UseFault)> {
-    let domain_type = |part: &Part| part.choices[part.domain_at].type_id;
-    let first = parts.first().map_or(DEVICE_TYPE, domain_type);
-    if let Some(other) = parts.iter().find(|part| domain_type(part) != first) {
-        let [first, second] = [first, domain_type(other)].map(|type_id| type_name(map, type_id));
-        let fault = UseFault::MixedDomains { rule: rule.name().to_owned(), first, second };
-        return Err((Some(other.emit), fault));
-    }
-    Ok(type_name(map, first))
-}
-
-impl Part {
-    /// How many devices it chooses at most for so many replicas.
-    fn count(&self, replicas: usize) -> usize {
-        self.choices.iter().map(|choice| count_of(choice, replicas)).fold(1, usize::saturating_mul)
+/// The type that all parts which choose several keep their replicas apart by.
+fn common_domain_type(map: &CrushMap, rule: &Rule, parts: &[Part]) -> Result<u32, (Option<usize>, UseFault)> {
+    let several = |part: &&Part| part.choices.iter().any(|choice| !chooses_one(choice));
+    let any_several = parts.iter().any(|part| several(&part));
+    let mut asked = parts.iter().filter(|part| !any_several || several(part));
+    let first = asked.next().map_or(DEVICE_TYPE, Part::domain_type);
+    match asked.find(|part| part.domain_type() != first) {
+        None => Ok(first),
+        Some(other) => {
+            let [first, second] = [first, other.domain_type()].map(|type_id| type_name(map, type_id));
+            Err((Some(other.emit), UseFault::MixedDomains { rule: rule.name().to_owned(), first, second }))
+        }
     }
 }
 
@@ -235,10 +229,8 @@ fn parts_of(rule: &Rule, replicas: usize) -> Vec<Part> {
             }
             Step::Choose(choice) => choices.push(choice),
             Step::Emit => {
-                let several = choices.iter().rposition(|choice| !chooses_one(choice, replicas));
-                let domain_at = several.unwrap_or(choices.len().saturating_sub(1));
                 let choices = std::mem::take(&mut choices);
-                parts.extend(take.take().map(|take| Part { take, choices, domain_at, emit: at }));
+                parts.extend(take.take().map(|take| Part { take, choices, emit: at, replicas }));
             }
             _ => (),
         }
@@ -246,40 +238,65 @@ fn parts_of(rule: &Rule, replicas: usize) -> Vec<Part> {
     parts
 }
 
-/// How many items a step chooses under each item for so many replicas.
-fn count_of(choice: &Choice, replicas: usize) -> usize {
-    match usize::try_from(choice.count) {
-        Ok(0) => replicas,
-        Ok(count) => count,
-        Err(_) => replicas.saturating_sub(choice.count.unsigned_abs() as usize),
+impl Part {
+    /// How many devices it chooses at most.
+    fn count(&self) -> usize {
+        self.choices.iter().map(|choice| self.count_of(choice)).fold(1, usize::saturating_mul)
+    }
+
+    /// How many items a step chooses under each item.
+    fn count_of(&self, choice: &Choice) -> usize {
+        match usize::try_from(choice.count) {
+            Ok(0) => self.replicas,
+            Ok(count) => count,
+            Err(_) => self.replicas.saturating_sub(choice.count.unsigned_abs() as usize),
+        }
+    }
+
+    /// The type that its last step which chooses several looks for, or its last step.
+    fn domain_type(&self) -> u32 {
+        let several = self.choices.iter().rev().find(|choice| !chooses_one(choice));
+        several.or(self.choices.last()).map_or(DEVICE_TYPE, |choice| choice.type_id)
     }
 }
 
-/// Whether a step always chooses one. A step for as many as there are replicas is not meant to, even for one replica.
-fn chooses_one(choice: &Choice, replicas: usize) -> bool {
-    choice.count != 0 && count_of(choice, replicas) == 1
+/// Whether a step chooses one for any number of replicas.
+fn chooses_one(choice: &Choice) -> bool {
+    choice.count == 1
 }
 
-/// Calls `see` for every device below `item` that the steps of `part` can come to and that no weight of 0 cuts off.
-/// `at` is how many of the steps are behind, and the domain found by then. Recursion ends: the map has no cycle, and
-/// its depth is bounded.
-fn walk(map: &CrushMap, part: &Part, item: i32, at: (usize, Option<i32>), see: &mut impl FnMut(Reached)) {
-    let Some(bucket) = map.bucket(item) else { return };
-    for (&item, &weight) in bucket.items().iter().zip(bucket.weights()) {
-        let (mut behind, mut domain) = at;
-        if weight == 0 {
-            continue;
-        }
-        if part.choices.get(behind).is_some_and(|choice| map.type_of(item) == Some(choice.type_id)) {
-            if behind == part.domain_at {
-                domain = Some(original(map, item));
+/// The devices that a part can come to.
+struct Walk<'a> {
+    map: &'a CrushMap,
+    part: &'a Part,
+    /// The type of the failure domains, and which step of the part finds them, if one does.
+    type_id: u32,
+    domain_at: Option<usize>,
+}
+
+impl Walk<'_> {
+    /// Calls `see` for every device below `item` that the steps can come to and that no weight of 0 cuts off. `at` is
+    /// how many of the steps are behind, and the domain found by then. Recursion ends: the map has no cycle, and its
+    /// depth is bounded.
+    fn below(&self, item: i32, at: (usize, Option<i32>), see: &mut impl FnMut(Reached)) {
+        let Some(bucket) = self.map.bucket(item) else { return };
+        let weighty = bucket.items().iter().zip(bucket.weights()).filter(|(_, weight)| **weight > 0);
+        for (&item, &weight) in weighty {
+            let (mut behind, mut domain) = at;
+            let next = self.part.choices.get(behind);
+            if next.is_some_and(|choice| self.map.type_of(item) == Some(choice.type_id)) {
+                if self.domain_at == Some(behind) {
+                    domain = Some(original(self.map, item));
+                }
+                behind += 1;
             }
-            behind += 1;
-        }
-        if item < 0 {
-            walk(map, part, item, (behind, domain), see);
-        } else if let (true, Some(domain)) = (behind == part.choices.len(), domain) {
-            see(Reached { device: item, weight, domain });
+            if item < 0 {
+                self.below(item, (behind, domain), see);
+            } else if behind == self.part.choices.len() {
+                // What no step looks for may stand above what is taken; where there is none, a device is its own.
+                let above = || self.map.ancestor_of_type(item, self.type_id).unwrap_or(item);
+                see(Reached { device: item, weight, domain: domain.unwrap_or_else(above) });
+            }
         }
     }
 }

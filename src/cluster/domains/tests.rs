@@ -198,7 +198,14 @@ fn by_rule(steps: &str, replicas: usize) -> MapSpec {
 
 #[test]
 fn failure_domains_are_those_of_the_last_step_that_chooses_several() {
-    let cases: [(&str, usize, &str, usize); 10] = [
+    let cases: [(&str, usize, &str, usize); 12] = [
+        (
+            "take r0; chooseleaf firstn 1 type host; emit; take top; chooseleaf firstn -1 type rack; emit",
+            2,
+            "rack",
+            2,
+        ),
+        ("take h0; chooseleaf firstn 1 type osd; emit; take h1; choose firstn 1 type osd; emit", 2, "osd", 4),
         ("take top; chooseleaf firstn 0 type rack; emit", 2, "rack", 2),
         ("take top; chooseleaf firstn 0 type host; emit", 3, "host", 4),
         ("take top; choose firstn 0 type osd; emit", 3, "osd", 7),
@@ -210,7 +217,7 @@ fn failure_domains_are_those_of_the_last_step_that_chooses_several() {
             "rack",
             2,
         ),
-        ("take top; choose firstn 0 type rack; chooseleaf firstn -1 type host; emit", 2, "rack", 2),
+        ("take top; choose firstn 0 type rack; chooseleaf firstn -1 type host; emit", 2, "host", 4),
         (
             "take r0; chooseleaf firstn 1 type host; emit; take r1; chooseleaf firstn -1 type host; emit",
             3,
