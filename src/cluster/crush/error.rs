@@ -146,6 +146,9 @@ pub enum CrushFault {
     /// A step asks for too many items, or to leave away too many.
     #[error("a step asks for {0} items; it must be from -{COUNT_MAX} to {COUNT_MAX}")]
     Count(i32),
+    /// A step asks for the devices below devices. CRUSH would answer with devices that are out, and with repeats.
+    #[error("chooseleaf indep cannot look for devices below devices; write choose indep")]
+    LeafOfDevice,
     /// A step takes what the map does not have.
     #[error("item {0} is taken, which is neither a device nor a bucket of the map")]
     UnknownTake(i32),

@@ -2,8 +2,8 @@
 
 use super::error::CrushFault;
 use super::spec::{
-    COUNT_MAX, CrushSpec, DEVICE_TYPE, RuleSpec, STEPS_MAX, Step, TRIES_MAX, TRIES_PRODUCT_MAX, Tunables,
-    VARY_R_MAX,
+    COUNT_MAX, CrushSpec, DEVICE_TYPE, Order, RuleSpec, STEPS_MAX, Step, TRIES_MAX, TRIES_PRODUCT_MAX,
+    Tunables, VARY_R_MAX,
 };
 
 /// A rule of a map: what a lookup does, step by step.
@@ -50,6 +50,9 @@ impl Rule {
                     }
                     if !(-COUNT_MAX..=COUNT_MAX).contains(&choice.count) {
                         return refuse(CrushFault::Count(choice.count));
+                    }
+                    if choice.leaf && choice.order == Order::Indep && choice.type_id == DEVICE_TYPE {
+                        return refuse(CrushFault::LeafOfDevice);
                     }
                     attempts.check_product(choice.leaf).map_err(|fault| (Some(at), fault))?;
                     held = Some(if choice.leaf { DEVICE_TYPE } else { choice.type_id });

@@ -209,7 +209,7 @@ fn failure_domains_are_those_of_the_last_step_that_chooses_several() {
         ("take top; chooseleaf firstn 0 type rack; emit", 2, "rack", 2),
         ("take top; chooseleaf firstn 0 type host; emit", 3, "host", 4),
         ("take top; choose firstn 0 type osd; emit", 3, "osd", 7),
-        ("take top; chooseleaf indep 0 type osd; emit", 3, "osd", 7),
+        ("take top; choose indep 0 type osd; emit", 3, "osd", 7),
         ("take top; choose firstn 2 type rack; chooseleaf firstn 2 type host; emit", 4, "host", 4),
         (
             "take top; choose firstn 0 type rack; choose firstn 1 type host; choose firstn 1 type osd; emit",

@@ -8,6 +8,9 @@ use crate::cluster::crush::{Bucket, BucketKind, LANES};
 /// The item that `bucket` chooses; none if it is empty, and none from a tree whose items all have weight 0.
 #[inline]
 pub(in crate::placement) fn choose(bucket: Bucket<'_>, x: u32, r: u32) -> Option<i32> {
+    if let &[only] = bucket.items() {
+        return Some(only); // whatever its weight, as all kinds would find
+    }
     match bucket.kind() {
         BucketKind::Straw2 => straw2::choose(bucket, x, r),
         BucketKind::Straw => straw(bucket, x, r),

@@ -60,7 +60,7 @@ pub fn log2(u: u32) -> u64 {
     (u64::from(15 - shift) << 44) + ((high + low) >> 4)
 }
 
-/// How far the logarithm of a draw is from that of 2^16: what straw2 divides by the weight. At least 2^28.
+/// How far the logarithm of a draw is from that of 2^16: what straw2 divides by the weight. Above 0.
 #[inline]
 pub(super) fn distance(u: u32) -> u64 {
     TOP - log2(u)
