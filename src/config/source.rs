@@ -9,10 +9,11 @@ use toml::Spanned;
 use super::error::{ConfigError, Reason, Refusal};
 
 /// What serde calls the types of the settings, and what an operator writes for them.
-const TYPES: [(&str, &str); 5] = [
+const TYPES: [(&str, &str); 6] = [
     ("a string", "a text in quotes"),
     ("a boolean", "true or false, without quotes"),
     ("a sequence", "a list in brackets: [\"...\", \"...\"]"),
+    ("a map", "a table: { rack = \"r2\", host = \"h7\" }"),
     ("i64", "a whole number, without quotes"),
     ("f64", "a number, without quotes"),
 ];
