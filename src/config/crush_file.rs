@@ -29,21 +29,19 @@ impl CrushText {
     }
 }
 
-/// The settings that CRUSH alone has.
-const SETTINGS: [(&str, fn(&MapFile) -> Option<&Spanned<String>>); 3] = [
-    ("failure_domain", |file| file.failure_domain.as_ref()),
-    ("crush_map", |file| file.crush_map.as_ref()),
-    ("crush_rule", |file| file.crush_rule.as_ref()),
-];
-
 /// Refuses the settings of CRUSH beside another placement.
 pub(super) fn check_unused(
     source: &Source<'_>,
     file: &MapFile,
     placement: PlacementKind,
 ) -> Result<(), ConfigError> {
-    for (setting, value_in) in SETTINGS {
-        if let Some(value) = value_in(file) {
+    let settings = [
+        ("failure_domain", &file.failure_domain),
+        ("crush_map", &file.crush_map),
+        ("crush_rule", &file.crush_rule),
+    ];
+    for (setting, value) in settings {
+        if let Some(value) = value {
             return Err(source.refuse(setting, value, Reason::CrushOnly(placement)));
         }
     }
