@@ -338,10 +338,8 @@ fn a_secret_that_others_may_read_is_refused_and_never_shown() {
         "{error}"
     );
     assert!(!error.contains(SECRET));
-    assert!(
-        load_naming(&folder.path().join("node.toml")).is_ok(),
-        "it is not needed to tell where a file is"
-    );
+    let naming = load_naming(&folder.path().join("node.toml")).expect("no secret tells where a file is");
+    assert!(naming.root.is_some_and(|root| root.is_absolute()), "nor where the root is");
 }
 
 /// A map that is right, for [`MAP_REFUSED`] to spoil.

@@ -51,6 +51,7 @@ const PURE: &[&str] = &[
     "store/layout.rs",
     "store/attribute.rs",
     "agent/plan.rs",
+    "cli/explain/verdict.rs",
     "front/fastcgi/record.rs",
     "front/fastcgi/pairs.rs",
     "front/fastcgi/conn.rs",

@@ -5,7 +5,9 @@ mod agent;
 mod args;
 mod check;
 pub mod demo;
+mod explain;
 mod locate;
+mod paths;
 mod serve;
 
 use std::io;
@@ -18,6 +20,7 @@ use crate::node::NodeError;
 pub use crate::chain::chain;
 pub use args::{AgentArgs, CheckArgs, ServeArgs};
 pub use demo::DemoArgs;
+pub use explain::{ExplainArgs, MapsError};
 pub use locate::LocateArgs;
 
 /// webdfs: images and other static files on many machines, beside the web server you already run.
@@ -33,6 +36,7 @@ enum Command {
     Serve(ServeArgs),
     Check(CheckArgs),
     Locate(LocateArgs),
+    Explain(ExplainArgs),
     Agent(AgentArgs),
     Demo(DemoArgs),
 }
@@ -48,6 +52,17 @@ pub enum CliError {
     PathsRefused {
         /// How many of them.
         refused: usize,
+        /// How many there were.
+        asked: usize,
+    },
+    /// The older maps do not go with the current one.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
+    /// The nodes were asked, and do not hold what they should; the verdicts were printed.
+    #[error("{wrong} of {asked} files not as they should be")]
+    NotAsItShouldBe {
+        /// How many of them.
+        wrong: usize,
         /// How many there were.
         asked: usize,
     },
@@ -80,6 +95,7 @@ impl Cli {
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
             Command::Locate(args) => locate::run(&args),
+            Command::Explain(args) => explain::run(&args),
             Command::Agent(args) => agent::run(args),
             Command::Demo(args) => Ok(demo::run(&args)?),
         }

@@ -51,7 +51,7 @@ pub(super) fn decide(source: &Source<'_>, file: NodeFile, path: PathBuf) -> Resu
         .map_err(|error| source.refuse("name", name, Reason::Name(error)))?;
     let root = decide_root(source, file.root.as_ref(), base)?;
     let front = choose(source, "front", file.front.as_ref(), FrontKind::Nginx, &FRONTS)?;
-    let Naming { map, prefix, index } = decide_naming(source, &file, &path)?;
+    let Naming { map, prefix, index, root: _ } = decide_naming(source, &file, &path)?;
     let (exclude, exclude_patterns) = decide_exclude(source, file.exclude.as_ref())?;
     check_index_is_served(source, &file, index.as_deref(), &exclude)?;
     let secret_file = decide_secret_file(source, file.secret_file.as_ref(), base, &root)?;
@@ -94,6 +94,7 @@ pub(super) fn decide_naming(
         map: decide_path(source, "map", file.map.as_ref(), "cluster.toml", base)?,
         prefix: decide_prefix(source, file.prefix.as_ref())?,
         index: decide_index(source, file.index.as_ref())?,
+        root: file.root.as_ref().map(|root| decide_root(source, Some(root), base)).transpose()?,
     })
 }
 

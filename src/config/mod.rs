@@ -149,12 +149,15 @@ pub struct Naming {
     pub prefix: Prefix,
     /// As [`Settings::index`].
     pub index: Option<String>,
+    /// As [`Settings::root`]; none where no node.toml says it. It names nothing: what is remembered there may
+    /// tell more about where a file belonged.
+    pub root: Option<PathBuf>,
 }
 
 impl Naming {
     /// That of a node.toml which says nothing about it, with the map at `map`.
     pub fn with_defaults(map: PathBuf) -> Self {
-        Self { map, prefix: Prefix::default(), index: Some(decide::INDEX.to_owned()) }
+        Self { map, prefix: Prefix::default(), index: Some(decide::INDEX.to_owned()), root: None }
     }
 }
 

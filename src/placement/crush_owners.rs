@@ -12,7 +12,7 @@
 
 use super::crush::{self, choose, hash3, log2};
 use super::substitute::{self, Candidates};
-use super::{ObjectKey, Replicas, Trace};
+use super::{Event, ObjectKey, Replicas, Trace};
 use crate::cluster::{ClusterMap, CrushTable, NodeIndex, REPLICAS_MAX};
 
 /// The attempt number of the first candidate; each has one of its own.
@@ -36,7 +36,9 @@ pub(super) fn locate(
     let mut ranks = [None; REPLICAS_MAX];
     let ranks = &mut ranks[..table.replicas()];
     for (rank, device) in found.iter().enumerate().take(ranks.len()) {
-        ranks[rank] = table.node_of(*device).filter(|node| !ranks.contains(&Some(*node)));
+        let node = table.node_of(*device).filter(|node| !ranks.contains(&Some(*node)));
+        trace.note(|| Event::CrushOwner { rank, device: *device, node });
+        ranks[rank] = node;
     }
     let mut owners = Replicas::new();
     if !map.any_out() && ranks.iter().all(Option::is_some) {

@@ -107,6 +107,16 @@ pub enum Event {
         /// The bucket's id.
         bucket: i32,
     },
+    /// What a CRUSH rule found for an owner.
+    CrushOwner {
+        /// Its rank, from 0.
+        rank: usize,
+        /// The id of the device, or [`HOLE`](super::crush::HOLE).
+        device: i32,
+        /// The node that the device is; none for a hole, for one that was found before, and for one that must not
+        /// hold a replica.
+        node: Option<NodeIndex>,
+    },
     /// All attempts for an item failed.
     CrushGaveUp {
         /// Which of the items that the step looks for under one bucket, from 0.

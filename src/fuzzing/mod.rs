@@ -4,6 +4,8 @@
 //! `fuzz/fuzz_targets/NAME.rs` and `tests/fuzz_smoke.rs` both run them. A new target needs its function, a line in
 //! [`TARGETS`], a file and an entry in `fuzz/`, and seeds in `fuzz/seeds/NAME/`.
 
+mod map;
+
 use http::header::{IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -12,6 +14,7 @@ pub use crate::front::fastcgi::pairs::fuzz_pairs;
 use crate::name::{Exclude, NAME_BYTES_MAX, NameError, ObjectName, Prefix, Target, query};
 use crate::semantics::{FrontKind, Multipart, RANGES_MAX, Selection, Validators, content_type, select};
 use crate::version::Version;
+pub use map::{fuzz_map, fuzz_map_spec};
 
 /// A function that panics when some bytes break an invariant.
 pub type FuzzTarget = fn(&[u8]);
@@ -22,6 +25,8 @@ pub const TARGETS: &[(&str, FuzzTarget)] = &[
     ("range_header", fuzz_range_header),
     ("records", fuzz_records),
     ("pairs", fuzz_pairs),
+    ("map", fuzz_map),
+    ("map_spec", fuzz_map_spec),
 ];
 
 /// The target of a request line, read below several prefixes.

@@ -1,0 +1,198 @@
+//! The maps that a file is explained under: the current one, and older ones that were named or that the storage root
+//! remembers.
+
+use std::path::{Path, PathBuf};
+
+use crate::chain::chain;
+use crate::cluster::{ClusterMap, Epoch, Fingerprint};
+use crate::config::{ConfigError, Naming, load_map};
+use crate::store;
+
+/// A map, and the file it was read from.
+#[derive(Debug)]
+pub(super) struct FromFile {
+    pub(super) file: PathBuf,
+    pub(super) map: ClusterMap,
+}
+
+/// Why the maps that were named do not go together.
+#[derive(Debug, thiserror::Error)]
+pub enum MapsError {
+    /// One of them is refused.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// What was given as an older map is not older.
+    #[error("{}: epoch {epoch} is not older than epoch {current} of {}", file.display(), current_file.display())]
+    NotOlder {
+        /// The map.
+        file: PathBuf,
+        /// Its epoch.
+        epoch: Epoch,
+        /// The epoch of the current map.
+        current: Epoch,
+        /// The current map.
+        current_file: PathBuf,
+    },
+    /// Two different maps have one epoch.
+    #[error("{} and {} are different maps of epoch {epoch} ({fingerprint}, {other_fingerprint})", file.display(), other.display())]
+    SameEpoch {
+        /// One of them.
+        file: PathBuf,
+        /// Its fingerprint.
+        fingerprint: Fingerprint,
+        /// The other.
+        other: PathBuf,
+        /// The fingerprint of the other.
+        other_fingerprint: Fingerprint,
+        /// The epoch of both.
+        epoch: Epoch,
+    },
+}
+
+/// The current map first, then the older ones, newest first; and what there is to say about maps that the root
+/// remembers and that are left out.
+///
+/// # Errors
+/// When a map that was named is refused, or is not older than the current one. What is wrong with a remembered one is
+/// only noted.
+pub(super) fn gather(naming: &Naming, older: &[PathBuf]) -> Result<(Vec<FromFile>, Vec<String>), MapsError> {
+    let mut maps = vec![FromFile { file: naming.map.clone(), map: load_map(&naming.map)? }];
+    for file in older {
+        add(&mut maps, file)?;
+    }
+    let mut notes = Vec::new();
+    for file in naming.root.iter().flat_map(|root| remembered(root, &mut notes)).collect::<Vec<_>>() {
+        let added = match add(&mut maps, &file) {
+            // The current one lies there as well.
+            Err(MapsError::NotOlder { epoch, current, .. }) if epoch == current => {
+                same_as_current(&maps, &file)
+            }
+            added => added,
+        };
+        notes.extend(added.err().map(|error| format!("left out: {}", chain(&error))));
+    }
+    if let Some(older) = maps.get_mut(1..) {
+        older.sort_by_key(|older| std::cmp::Reverse(older.map.epoch()));
+    }
+    Ok((maps, notes))
+}
+
+/// The files of the maps that the root remembers, or a note why that is not known.
+fn remembered(root: &Path, notes: &mut Vec<String>) -> Vec<PathBuf> {
+    let listed = store::remembered_maps(root);
+    let mut files = listed.unwrap_or_else(|error| {
+        notes.push(format!("the maps that {} remembers cannot be read: {error}", root.display()));
+        Vec::new()
+    });
+    files.sort();
+    files
+}
+
+/// Adds an older map, unless it is there already.
+fn add(maps: &mut Vec<FromFile>, file: &Path) -> Result<(), MapsError> {
+    let map = load_map(file)?;
+    let (epoch, file) = (map.epoch(), file.to_owned());
+    let current = &maps[0];
+    if epoch >= current.map.epoch() {
+        let (current, current_file) = (current.map.epoch(), current.file.clone());
+        return Err(MapsError::NotOlder { file, epoch, current, current_file });
+    }
+    match maps.iter().find(|other| other.map.epoch() == epoch) {
+        Some(other) if other.map.fingerprint() == map.fingerprint() => Ok(()),
+        Some(other) => Err(different(other, &map, file)),
+        None => {
+            maps.push(FromFile { file, map });
+            Ok(())
+        }
+    }
+}
+
+/// Whether a map of the current epoch is the current one.
+fn same_as_current(maps: &[FromFile], file: &Path) -> Result<(), MapsError> {
+    let (current, map) = (&maps[0], load_map(file)?);
+    if current.map.fingerprint() == map.fingerprint() {
+        return Ok(());
+    }
+    Err(different(current, &map, file.to_owned()))
+}
+
+fn different(other: &FromFile, map: &ClusterMap, file: PathBuf) -> MapsError {
+    MapsError::SameEpoch {
+        file,
+        fingerprint: map.fingerprint(),
+        other: other.file.clone(),
+        other_fingerprint: other.map.fingerprint(),
+        epoch: map.epoch(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    /// A folder with maps of these names, epochs and numbers of nodes, and a root that remembers `remembered`.
+    fn folder(maps: &[(&str, u64, usize)], remembered: &[(&str, u64, usize)]) -> (tempfile::TempDir, Naming) {
+        let folder = tempfile::tempdir().unwrap();
+        let below = folder.path().join("root/.webdfs/maps");
+        fs::create_dir_all(&below).unwrap();
+        let write = |folder: &Path, &(name, epoch, nodes): &(&str, u64, usize)| {
+            let nodes = (1..=nodes).map(|n| format!("{{ name = \"n{n}\", url = \"http://n{n}/_webdfs\" }},"));
+            let nodes: String = nodes.collect();
+            let text = format!(
+                "epoch = {epoch}\nreplicas = 1\nwrite_quorum = 1\n[[subcluster]]\nname = \"s\"\nnode = [{nodes}]"
+            );
+            fs::write(folder.join(name), text).unwrap();
+        };
+        maps.iter().for_each(|map| write(folder.path(), map));
+        remembered.iter().for_each(|map| write(&below, map));
+        let root = Some(folder.path().join("root"));
+        let naming = Naming { root, ..Naming::with_defaults(folder.path().join("cluster.toml")) };
+        (folder, naming)
+    }
+
+    fn epochs(maps: &[FromFile]) -> Vec<u64> {
+        maps.iter().map(|from| from.map.epoch().get()).collect()
+    }
+
+    #[test]
+    fn named_and_remembered_maps_follow_the_current_one_newest_first() {
+        let remembered = [("3.toml", 3, 3), ("5.toml", 5, 5), ("4.toml", 4, 4), ("9.toml", 9, 9)];
+        let (folder, naming) =
+            folder(&[("cluster.toml", 5, 5), ("a.toml", 2, 2), ("b.toml", 4, 4)], &remembered);
+        let named = [folder.path().join("a.toml"), folder.path().join("b.toml")];
+        let (maps, notes) = gather(&naming, &named).unwrap();
+        assert_eq!(epochs(&maps), [5, 4, 3, 2]);
+        assert_eq!(maps[1].file, named[1], "each map once");
+        assert_eq!(notes.len(), 1, "{notes:?}");
+        assert!(notes[0].contains("9.toml: epoch 9 is not older than epoch 5 of"), "{notes:?}");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_named_map_is_an_error_and_with_a_remembered_one_a_note() {
+        let maps = [("cluster.toml", 5, 5), ("same.toml", 5, 5), ("a.toml", 4, 4), ("b.toml", 4, 3)];
+        let (folder, naming) = folder(&maps, &[("4.toml", 4, 2), ("5.toml", 5, 2)]);
+        fs::write(folder.path().join("root/.webdfs/maps/1.toml"), "epoch = 0").unwrap();
+        let named = |names: &[&str]| names.iter().map(|name| folder.path().join(name)).collect::<Vec<_>>();
+        let error = gather(&naming, &named(&["same.toml"])).unwrap_err();
+        assert!(matches!(error, MapsError::NotOlder { .. }), "{error}");
+        let error = gather(&naming, &named(&["a.toml", "b.toml"])).unwrap_err();
+        assert!(matches!(error, MapsError::SameEpoch { .. }), "{error}");
+        let error = gather(&naming, &named(&["none.toml"])).unwrap_err();
+        assert!(matches!(error, MapsError::Config(_)), "{error}");
+        let (maps, notes) = gather(&naming, &named(&["a.toml"])).unwrap();
+        assert_eq!(epochs(&maps), [5, 4]);
+        let about: Vec<_> = ["1.toml", "4.toml", "5.toml"].into_iter().zip(&notes).collect();
+        assert!(about.iter().all(|(file, note)| note.contains(file)) && notes.len() == 3, "{notes:?}");
+    }
+
+    #[test]
+    fn a_root_that_cannot_be_read_is_a_note() {
+        let (folder, naming) = folder(&[("cluster.toml", 1, 1)], &[]);
+        let naming = Naming { root: Some(folder.path().join("cluster.toml")), ..naming };
+        let (maps, notes) = gather(&naming, &[]).unwrap();
+        assert_eq!((maps.len(), notes.len()), (1, 1), "{notes:?}");
+        assert!(notes[0].contains("cannot be read"), "{notes:?}");
+    }
+}

@@ -1,0 +1,224 @@
+//! Asking every node what it really holds of a file, as nodes ask each other.
+
+use futures_util::{StreamExt, stream};
+use serde::Serialize;
+
+use super::maps::FromFile;
+use super::verdict::{Answer, Role, Verdict, judge};
+use crate::cluster::{ClusterMap, NodeIndex, NodeName, NodeState};
+use crate::held::Held;
+use crate::name::ObjectName;
+use crate::peer::client::{PeerClient, PeerError};
+use crate::peer::message::HeldAnswer;
+use crate::placement::{self, ObjectKey};
+
+/// Nodes that are asked at the same time. Each has a deadline; a large cluster of which many nodes are down is still
+/// asked within minutes.
+const AT_ONCE: usize = 64;
+
+/// What all nodes said, and what follows from it.
+#[derive(Debug, Serialize)]
+pub(super) struct Probe {
+    #[serde(flatten)]
+    pub(super) verdict: Verdict,
+    /// The owners in rank order, then the others.
+    pub(super) nodes: Vec<Told>,
+}
+
+/// What one node said, as it is shown.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Told {
+    pub(super) node: String,
+    /// What the node has to do with the file, in words.
+    pub(super) role: String,
+    /// Its rank, from 1, if it is an owner.
+    pub(super) owner: Option<usize>,
+    /// Why it could not be asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) error: Option<String>,
+    #[serde(flatten)]
+    pub(super) holds: Option<Holds>,
+    /// Whether it has nothing to do with the file, and holds nothing of it.
+    #[serde(skip)]
+    pub(super) is_idle: bool,
+}
+
+/// What a node holds.
+#[derive(Debug, PartialEq, Serialize)]
+pub(super) struct Holds {
+    #[serde(flatten)]
+    pub(super) held: Shown,
+    /// Whether its root is complete: only then does "nothing" count.
+    pub(super) complete: bool,
+}
+
+/// A copy, a tombstone or nothing, with its version as a number and as a time.
+#[derive(Debug, PartialEq, Serialize)]
+#[serde(tag = "holds", rename_all = "snake_case")]
+pub(super) enum Shown {
+    Nothing,
+    File { version: u64, time: String, size: u64, crc32: Option<String> },
+    Tombstone { version: u64, time: String },
+}
+
+/// Asks all nodes of all maps.
+pub(super) async fn probe(peers: &PeerClient, maps: &[FromFile], name: &ObjectName) -> Probe {
+    let mut nodes = nodes(maps, ObjectKey::of(name.as_bytes()));
+    nodes.sort_by_key(|(_, _, role)| match role {
+        Role::Owner(rank) => (0, *rank),
+        Role::Former(_) => (1, 0),
+        Role::Out => (2, 0),
+        Role::Stranger => (3, 0),
+    });
+    let asked = nodes.into_iter().map(|(map, index, role)| async move {
+        let said = peers.ask(map, index, name).await.map_err(|error| reason(&error));
+        Answer { node: map.node(index).name().clone(), role, said }
+    });
+    let answers: Vec<Answer> = stream::iter(asked).buffered(AT_ONCE).collect().await;
+    Probe { verdict: judge(&answers), nodes: answers.iter().map(Told::of).collect() }
+}
+
+/// Each node of the maps once, with the newest map that lists it, since that is the one it may work by.
+fn nodes(maps: &[FromFile], key: ObjectKey) -> Vec<(&ClusterMap, NodeIndex, Role)> {
+    let mut nodes: Vec<(&ClusterMap, NodeIndex, Role)> = Vec::new();
+    for (at, FromFile { map, .. }) in maps.iter().enumerate() {
+        let listed = |name: &NodeName| maps[..at].iter().any(|newer| newer.map.index_of(name).is_some());
+        let new = map.indexed().filter(|(_, node)| !listed(node.name()));
+        nodes.extend(new.map(|(index, node)| (map, index, role(maps, key, node.name()))));
+    }
+    nodes
+}
+
+/// What a node has to do with the file of that key. The current map comes first in `maps`.
+fn role(maps: &[FromFile], key: ObjectKey, node: &NodeName) -> Role {
+    let rank = |map: &ClusterMap| placement::locate(map, key).rank_of(map.index_of(node)?);
+    let current = maps.first().map(|current| &current.map);
+    if let Some(rank) = current.and_then(rank) {
+        return Role::Owner(rank + 1);
+    }
+    let former = maps.iter().skip(1).find(|older| rank(&older.map).is_some());
+    if let Some(former) = former {
+        return Role::Former(former.map.epoch());
+    }
+    let is_out = |map: &ClusterMap| Some(map.node(map.index_of(node)?).state() == NodeState::Out);
+    if current.and_then(is_out) == Some(true) { Role::Out } else { Role::Stranger }
+}
+
+/// What happened, to go behind the node's name.
+fn reason(error: &PeerError) -> String {
+    match error {
+        PeerError::Unreachable { problem, .. } => format!("does not answer: {problem}"),
+        PeerError::Stranger { url, status, .. } => {
+            format!("is not what answers at {url}, or has another secret (status {})", status.as_u16())
+        }
+        PeerError::Refused { status, reason, .. } => format!("refuses ({}): {reason}", status.as_u16()),
+    }
+}
+
+impl Told {
+    fn of(answer: &Answer) -> Self {
+        let owner = match answer.role {
+            Role::Owner(rank) => Some(rank),
+            Role::Former(_) | Role::Out | Role::Stranger => None,
+        };
+        let (holds, error) = match &answer.said {
+            Ok(HeldAnswer { held, complete }) => {
+                (Some(Holds { held: Shown::of(held), complete: *complete }), None)
+            }
+            Err(reason) => (None, Some(reason.clone())),
+        };
+        let is_nothing = |said: &HeldAnswer| said.held == Held::Nothing && said.complete;
+        let is_idle =
+            matches!(answer.role, Role::Out | Role::Stranger) && answer.said.as_ref().is_ok_and(is_nothing);
+        let (node, role) = (answer.node.to_string(), answer.role.to_string());
+        Self { node, role, owner, error, holds, is_idle }
+    }
+}
+
+impl Shown {
+    fn of(held: &Held) -> Self {
+        let time = |version: crate::version::Version| httpdate::fmt_http_date(version.time());
+        match held {
+            Held::Nothing => Shown::Nothing,
+            Held::Copy(copy) => Shown::File {
+                version: copy.version.nanos(),
+                time: time(copy.version),
+                size: copy.size,
+                crc32: copy.crc32.map(|crc32| format!("{crc32:08x}")),
+            },
+            Held::Tombstone { version } => {
+                Shown::Tombstone { version: version.nanos(), time: time(*version) }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+    use crate::config::parse_map;
+    use crate::held::CopyInfo;
+    use crate::version::Version;
+
+    /// A map of these nodes; an exclamation mark says that one is out.
+    fn map(epoch: u64, replicas: usize, nodes: &str) -> FromFile {
+        let node = |name: &str| {
+            let (name, state) = name.strip_suffix('!').map_or((name, "in"), |name| (name, "out"));
+            format!("{{ name = \"{name}\", url = \"http://{name}/_webdfs\", state = \"{state}\" }},")
+        };
+        let nodes: String = nodes.split(' ').map(node).collect();
+        let text = format!(
+            "epoch = {epoch}\nreplicas = {replicas}\nwrite_quorum = 1\n[[subcluster]]\nname = \"s\"\nnode = [{nodes}]"
+        );
+        FromFile { file: "a.toml".into(), map: parse_map(&text, Path::new("a.toml")).unwrap() }
+    }
+
+    #[test]
+    fn every_node_of_every_map_is_asked_once_under_the_newest_map_that_lists_it() {
+        let maps = [map(3, 2, "a b! c"), map(2, 2, "a b c d"), map(1, 1, "e a")];
+        let key = ObjectKey::of(b"cat.jpg");
+        let found = nodes(&maps, key);
+        let listed: Vec<_> = found
+            .iter()
+            .map(|(map, index, _)| (map.node(*index).name().as_str(), map.epoch().get()))
+            .collect();
+        assert_eq!(listed, [("a", 3), ("b", 3), ("c", 3), ("d", 2), ("e", 1)]);
+        for (map, index, role) in found {
+            let node = map.node(index).name();
+            let rank = |at: usize| {
+                let map: &FromFile = &maps[at];
+                placement::locate(&map.map, key).rank_of(map.map.index_of(node)?)
+            };
+            let expected = match (rank(0), rank(1), rank(2)) {
+                (Some(rank), ..) => Role::Owner(rank + 1),
+                (_, Some(_), _) => Role::Former(maps[1].map.epoch()),
+                (_, _, Some(_)) => Role::Former(maps[2].map.epoch()),
+                _ if node.as_str() == "b" => Role::Out,
+                _ => Role::Stranger,
+            };
+            assert_eq!(role, expected, "{node}");
+        }
+    }
+
+    #[test]
+    fn what_a_node_holds_is_json_in_one_level() {
+        let copy =
+            CopyInfo { version: Version::from_nanos(784_111_777_000_000_001), size: 5, crc32: Some(10) };
+        let answer = |said| Answer { node: "a".parse().unwrap(), role: Role::Owner(2), said };
+        let json = |said| serde_json::to_string(&Told::of(&answer(said))).unwrap();
+        let start = r#"{"node":"a","role":"owner 2","owner":2,"#;
+        assert_eq!(
+            json(Ok(HeldAnswer { held: Held::Copy(copy), complete: true })),
+            format!(
+                r#"{start}"holds":"file","version":784111777000000001,"time":"Sun, 06 Nov 1994 08:49:37 GMT","size":5,"crc32":"0000000a","complete":true}}"#
+            )
+        );
+        assert_eq!(
+            json(Ok(HeldAnswer { held: Held::Nothing, complete: false })),
+            format!(r#"{start}"holds":"nothing","complete":false}}"#)
+        );
+        assert_eq!(json(Err("is ill".to_owned())), format!(r#"{start}"error":"is ill"}}"#));
+    }
+}

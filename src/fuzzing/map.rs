@@ -1,0 +1,105 @@
+//! The map reader and the lookup together: whatever map is accepted must place every object on R distinct nodes.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use crate::cluster::{
+    ClusterMap, MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementSpec, SubClusterSpec, WEIGHT_MAX,
+    WEIGHT_MIN,
+};
+use crate::config::parse_map;
+use crate::placement::{ObjectKey, locate};
+
+/// Objects that are looked up in each accepted map.
+const OBJECTS: u32 = 24;
+
+/// The most servers of one sub-cluster of a made-up map.
+const SERVERS_MAX: u8 = 40;
+
+/// Weights that bounds are made of, good and bad.
+const WEIGHTS: [f64; 16] = [
+    1.0,
+    1.0,
+    1.0,
+    1.0,
+    2.0,
+    0.5,
+    4.25,
+    0.0,
+    -0.0,
+    WEIGHT_MIN,
+    WEIGHT_MAX,
+    WEIGHT_MIN / 2.0,
+    WEIGHT_MAX * 2.0,
+    -1.0,
+    f64::NAN,
+    f64::INFINITY,
+];
+
+/// The text of a cluster.toml.
+pub fn fuzz_map(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    match parse_map(text, Path::new("cluster.toml")) {
+        Ok(map) => check_lookups(&map),
+        Err(error) => assert!(error.to_string().starts_with("cluster.toml"), "{error}: names the file"),
+    }
+}
+
+/// A recipe for a map, a byte for each choice, so that chance meets more good maps than it would among texts.
+pub fn fuzz_map_spec(data: &[u8]) {
+    match ClusterMap::new(map_spec(&mut data.iter().copied())) {
+        Ok(map) => check_lookups(&map),
+        Err(error) => assert!(!error.to_string().is_empty(), "{error:?} says what is wrong"),
+    }
+}
+
+/// Every object has R distinct owners that may hold it, and the same ones when asked again.
+fn check_lookups(map: &ClusterMap) {
+    assert!((1..=NODES_MAX).contains(&map.nodes().len()), "a map has nodes");
+    for number in 0..OBJECTS {
+        // The ends of the range of keys, and some between.
+        let key = ObjectKey::from_number(match number {
+            0 => 0,
+            1 => u32::MAX,
+            number => number.wrapping_mul(0x9e37_79b9),
+        });
+        let owners = locate(map, key);
+        let distinct: BTreeSet<usize> = owners.iter().map(|owner| owner.get()).collect();
+        assert_eq!(distinct.len(), map.replicas(), "key {key}: {owners:?} are distinct nodes, one a replica");
+        for owner in &owners {
+            let node = map.node(*owner);
+            assert_eq!(node.state(), NodeState::In, "key {key}: node {} is in service", node.name());
+        }
+        assert_eq!(locate(map, key), owners, "key {key}: the same answer twice");
+    }
+}
+
+/// Reads a specification from choices; where they end, all further ones are 0.
+fn map_spec(choices: &mut impl Iterator<Item = u8>) -> MapSpec {
+    let mut next = || choices.next().unwrap_or(0);
+    let placement = PlacementSpec::default();
+    let replicas = usize::from(next() % 20);
+    let write_quorum = usize::from(next() % 20).min(replicas);
+    let subclusters = next() % 24;
+    let mut number = 0;
+    let subclusters = (0..subclusters).map(|subcluster| {
+        let (servers, weight, out) = (next() % SERVERS_MAX, next(), next());
+        let nodes = (0..servers).map(|server| {
+            number += 1;
+            let is_out = out > 0 && server % out == 0;
+            NodeSpec {
+                name: format!("n{number}"),
+                url: format!("http://n{number}"),
+                public_url: None,
+                state: if is_out { NodeState::Out } else { NodeState::In },
+                location: Default::default(),
+            }
+        });
+        SubClusterSpec {
+            name: format!("s{subcluster}"),
+            weight: WEIGHTS[usize::from(weight) % WEIGHTS.len()],
+            nodes: nodes.collect(),
+        }
+    });
+    MapSpec { epoch: 1, replicas, write_quorum, placement, subclusters: subclusters.collect() }
+}
