@@ -28,6 +28,9 @@ mod rule;
 mod spec;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{CrushError, CrushFault, CrushPlace};
 pub use rule::Rule;
 pub use spec::{
