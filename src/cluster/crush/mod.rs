@@ -24,6 +24,7 @@
 mod build;
 mod derive;
 mod error;
+mod fixed;
 mod rule;
 mod spec;
 mod text;
@@ -32,6 +33,7 @@ mod text;
 mod tests;
 
 pub use error::{CrushError, CrushFault, CrushPlace};
+pub(crate) use fixed::log2_bits;
 pub use rule::Rule;
 pub use spec::{
     BUCKET_ID_MIN, BucketKind, BucketSpec, COUNT_MAX, Choice, CrushSpec, DEPTH_MAX, DEVICE_ID_MAX,
