@@ -98,6 +98,105 @@ fn every_map_of_the_vectors_is_read_and_places_as_ceph_does() {
     report(&cases_path, cases.len());
 }
 
+/// The anchors were made from a million inputs; these are fewer, and held to what chance allows for so many.
+const ANCHOR_INPUTS: u32 = 10_000;
+
+#[test]
+fn loads_and_movement_are_those_of_the_anchor_vectors() {
+    let (path, text) = read("anchors.csv");
+    let rows = csv_rows(&path, &text, "configuration,kind,figures");
+    let compare = |row: &Vec<&str>| {
+        let figure = |name: &str| -> f64 {
+            let found = row[2].split(' ').find_map(|figure| figure.strip_prefix(name)?.strip_prefix('='));
+            number(found.unwrap_or_else(|| panic!("{row:?}: no {name}")))
+        };
+        let (kind, change) = row[0].split_once(' ').unwrap_or_else(|| panic!("{row:?}: no change"));
+        let kind = BucketKind::ALL.into_iter().find(|known| known.as_str() == kind);
+        let kind = kind.unwrap_or_else(|| panic!("{row:?}: unknown kind"));
+        match row[1] {
+            "load" => {
+                let ratio = load_variation(kind) / multinomial_variation();
+                let expected = figure("cv") / figure("multinomial_cv");
+                assert!((ratio - expected).abs() < 0.35, "{row:?}: {ratio}");
+            }
+            "moved" => {
+                let (found, expected) = (moved(kind, change), figure("moved"));
+                let deviation = (expected * (1.0 - expected) / f64::from(3 * ANCHOR_INPUTS)).sqrt();
+                assert!((found - expected).abs() < 5.0 * deviation, "{row:?}: {found} moved");
+            }
+            other => panic!("{row:?}: unknown kind of figures {other}"),
+        }
+    };
+    std::thread::scope(|scope| {
+        let (some, others) = rows.split_at(rows.len() / 2);
+        let some = scope.spawn(move || some.iter().for_each(compare));
+        others.iter().for_each(compare);
+        some.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    });
+    report(&path, rows.len());
+}
+
+/// The coefficient of variation of the loads of the hundred devices.
+fn load_variation(kind: BucketKind) -> f64 {
+    let (map, reweight) = anchor_map(kind, "10x10");
+    let mut loads = [0f64; 100];
+    for x in 0..ANCHOR_INPUTS {
+        run(&map, &map.rules()[0], x, 3, &reweight, &mut ())
+            .iter()
+            .for_each(|device| loads[*device as usize] += 1.0);
+    }
+    let mean = loads.iter().sum::<f64>() / 100.0;
+    (loads.iter().map(|load| (load - mean).powi(2)).sum::<f64>() / 100.0).sqrt() / mean
+}
+
+/// That of so many replicas thrown at random.
+fn multinomial_variation() -> f64 {
+    (0.99 / (f64::from(3 * ANCHOR_INPUTS) * 0.01)).sqrt()
+}
+
+/// The share of the replicas whose device leaves the set when the map changes so.
+fn moved(kind: BucketKind, change: &str) -> f64 {
+    let ((before, in_before), (after, in_after)) = (anchor_map(kind, "10x10"), anchor_map(kind, change));
+    let gone = (0..ANCHOR_INPUTS).map(|x| {
+        let old = run(&before, &before.rules()[0], x, 3, &in_before, &mut ());
+        let new = run(&after, &after.rules()[0], x, 3, &in_after, &mut ());
+        assert_eq!((old.len(), new.len()), (3, 3), "{kind:?} {change} input {x}");
+        old.iter().filter(|device| !new.contains(device)).count()
+    });
+    gone.sum::<usize>() as f64 / f64::from(3 * ANCHOR_INPUTS)
+}
+
+/// Ten hosts of ten devices under one root, after `change`, with the reweights.
+fn anchor_map(kind: BucketKind, change: &str) -> (CrushMap, Vec<u32>) {
+    let hosts = if change == "10x10 -> 11x10" { 11 } else { 10 };
+    let at = |before: &str, after: &str| {
+        change.strip_prefix(before).and_then(|rest| rest.strip_suffix(after)).map(number::<usize>)
+    };
+    let (empty, out) = (at("host ", " weight 0"), at("osd ", " out"));
+    assert!(change.starts_with("10x10") || empty.is_some() || out.is_some(), "unknown change {change:?}");
+    let mut spec = flat_map(kind, &[], Tunables::JEWEL);
+    let bucket = |id, name, type_id, items| BucketSpec { id, name, type_id, kind, items, shadow_class: None };
+    spec.types.push(TypeSpec { id: 2, name: "host".to_owned() });
+    for host in 0..hosts {
+        let devices = (10 * host..).take(10);
+        spec.devices.extend(devices.clone().map(|id| DeviceSpec {
+            id,
+            name: format!("osd.{id}"),
+            class: None,
+        }));
+        let items = devices.map(|id| ItemSpec { id, weight: WEIGHT_ONE }).collect();
+        spec.buckets.push(bucket(-2 - host, format!("host{host}"), 2, items));
+        let weight = if empty == Some(host as usize) { 0 } else { 10 * WEIGHT_ONE };
+        spec.buckets[0].items.push(ItemSpec { id: -2 - host, weight });
+    }
+    spec.rules[0].steps[1] = Step::Choose(Choice { leaf: true, order: Order::Firstn, count: 0, type_id: 2 });
+    let mut reweight = vec![WEIGHT_ONE; spec.devices.len()];
+    if let Some(device) = out {
+        reweight[device] = 0;
+    }
+    (CrushMap::new(spec).unwrap_or_else(|error| panic!("{kind:?} {change}: {error}")), reweight)
+}
+
 /// One line of `cases.csv`.
 struct Case {
     name: String,

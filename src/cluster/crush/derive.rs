@@ -1,6 +1,7 @@
 //! What a bucket's lookups need besides its weights, computed from them once: the sums of a list, the nodes of a
 //! tree, the lengths of straws. Arithmetic alone; `tests/vectors/crush/README.md` states each formula.
 
+use super::fixed::power;
 use super::spec::StrawCalculation;
 
 /// The sum of each weight and all before it; `None` if one does not fit.
@@ -67,7 +68,7 @@ pub(super) fn straw_lengths(weights: &[u32], calculation: StrawCalculation) -> O
         };
         // The original counts this in 32 bits and lets it wrap.
         let next = f64::from(left.wrapping_mul(following - weight));
-        straw *= (1.0 / (below / (below + next))).powf(1.0 / f64::from(left));
+        straw *= power(1.0 / (below / (below + next)), 1.0 / f64::from(left));
         last = f64::from(weight);
     }
     Some(lengths)

@@ -24,11 +24,16 @@
 mod build;
 mod derive;
 mod error;
+mod fixed;
 mod rule;
 mod spec;
 mod text;
 
+#[cfg(test)]
+mod tests;
+
 pub use error::{CrushError, CrushFault, CrushPlace};
+pub(crate) use fixed::log2_bits;
 pub use rule::Rule;
 pub use spec::{
     BUCKET_ID_MIN, BucketKind, BucketSpec, COUNT_MAX, Choice, CrushSpec, DEPTH_MAX, DEVICE_ID_MAX,

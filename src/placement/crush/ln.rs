@@ -1,6 +1,8 @@
 //! The logarithm of straw2 buckets: fixed-point arithmetic with two tables, which are computed here, when the
 //! program is compiled, from what `tests/vectors/crush/README.md` says of each entry. FROZEN, with its mistakes.
 
+use crate::cluster::crush::log2_bits;
+
 /// [`log2`] is in units of one divided by this.
 #[cfg(test)]
 pub(super) const UNIT: u64 = 1 << 44;
@@ -70,7 +72,7 @@ const fn high_table() -> [(u64, u64); 129] {
     let mut table = [(0, 0); 129];
     let mut k = 0;
     while k < 128 {
-        table[k] = ((1u64 << 55).div_ceil(128 + k as u64), log2_floor((128 + k as u128) << 120));
+        table[k] = ((1u64 << 55).div_ceil(128 + k as u64), log2_bits((128 + k as u128) << 120, 48) as u64);
         k += 1;
     }
     // Not 2^48, so that no logarithm reaches the top.
@@ -100,30 +102,5 @@ const fn low_table() -> [u64; 256] {
 }
 
 const fn exact_low(i: usize) -> u64 {
-    log2_floor((0x8000 + i as u128) << 112)
-}
-
-/// 2^48 times the logarithm to base 2 of `x` / 2^127, which is from 1 to below 2, rounded down. Squaring x doubles its
-/// logarithm, whose whole part is the next bit. Each step loses less than 2^-126, so that the sum stays exact to some
-/// 70 bits behind the 48 taken.
-const fn log2_floor(mut x: u128) -> u64 {
-    let mut log = 0;
-    let mut bit = 0;
-    while bit < 48 {
-        let square = square_high(x);
-        // The square of x, halved, in the same unit.
-        log = log << 1 | (square >> 127) as u64;
-        x = if square >> 127 == 1 { square } else { square << 1 };
-        bit += 1;
-    }
-    log
-}
-
-/// The upper half of the square of `x`.
-const fn square_high(x: u128) -> u128 {
-    let (high, low) = (x >> 64, x & u64::MAX as u128);
-    let middle = high * low;
-    // 2^128 high^2 + 2^65 middle + low^2, where the middle part does not fit once doubled.
-    let carry = ((low * low) >> 64) + ((middle & (u64::MAX >> 1) as u128) << 1);
-    high * high + (middle >> 63) + (carry >> 64)
+    log2_bits((0x8000 + i as u128) << 112, 48) as u64
 }
