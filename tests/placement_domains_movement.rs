@@ -103,6 +103,23 @@ fn a_new_rack_moves_little_more_than_its_share() {
 }
 
 #[test]
+fn a_new_rack_leaves_most_substitutes_where_they_are() {
+    let mut ratios = Vec::new();
+    for mut places in equal() {
+        places.out = (0..places.nodes.len()).step_by(7).collect();
+        let mut grown = places.clone();
+        let per_rack = places.nodes.len() / places.weights.len();
+        grown.add_rack(per_rack as u32, 1, 1.0);
+        let share = per_rack as f64 / (grown.nodes.len() - grown.out.len()) as f64;
+        ratios.push(
+            moved(&placed(&places), &placed(&grown)) as f64 / (share * (KEYS * places.replicas) as f64),
+        );
+    }
+    let mean = mean("moved against the optimum, every seventh node out", &ratios);
+    assert!(mean < 1.2, "{mean}");
+}
+
+#[test]
 fn a_node_that_is_out_moves_its_objects_only_and_the_others_take_them_evenly() {
     let mut spreads = Vec::new();
     for places in equal() {

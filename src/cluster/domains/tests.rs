@@ -246,6 +246,32 @@ fn nodes_are_devices_by_name() {
 }
 
 #[test]
+fn devices_of_two_classes_in_one_host_share_its_failure_domain() {
+    let mut text = "device 0 n0 class ssd\ndevice 1 n1 class hdd\n".to_owned();
+    text += "device 2 n2 class ssd\ndevice 3 n3 class hdd\ntype 0 osd\ntype 1 host\ntype 2 root\n";
+    for host in 0..2 {
+        text += &format!(
+            "host h{host} {{\nid -{}\nid -{} class ssd\nid -{} class hdd\n",
+            host + 2,
+            host + 12,
+            host + 22
+        );
+        let (ssd, hdd) = (2 * host, 2 * host + 1);
+        text += &format!("alg straw2\nhash 0\nitem n{ssd} weight 1.000\nitem n{hdd} weight 1.000\n}}\n");
+    }
+    text += "root top {\nid -1\nid -11 class ssd\nid -21 class hdd\nalg straw2\nhash 0\n";
+    text += "item h0 weight 2.000\nitem h1 weight 2.000\n}\n";
+    text += "rule one {\nid 0\ntype replicated\nstep take top class ssd\nstep chooseleaf firstn 1 type host\nstep emit\n";
+    text += "step take top class hdd\nstep chooseleaf firstn -1 type host\nstep emit\n}\n";
+    let made = table(spec(given(&text, None), 2, &[(1.0, &["n0", "n1", "n2", "n3"])])).unwrap();
+    let domains: Vec<_> = (0..4).map(|node| made.domain_of(NodeIndex::new(node)).unwrap()).collect();
+    assert_eq!((domains, made.domain_count()), (vec![0, 0, 1, 1], 2));
+    assert_eq!(made.roots().len(), 2);
+    let many = spec(given(&text, None), 3, &[(1.0, &["n0", "n1", "n2", "n3"])]);
+    check(many, Place::Field("replicas"), "only 2 failure domains of type host");
+}
+
+#[test]
 fn rules_that_cannot_place_the_replicas_are_refused() {
     let refused: [(&str, usize, CrushPlace, &str); 6] = [
         (
