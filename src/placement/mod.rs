@@ -8,7 +8,7 @@
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
 //! `crush_owners.rs` makes nodes of what `crush/` finds; `substitute.rs` replaces owners that are marked out;
 //! `narrate` tells in words what `trace.rs` noted. Further algorithms go beside `rush_r.rs`, each with a
-//! [`PlacementKind`] and a line in [`locate`].
+//! [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate`].
 
 pub mod crush;
 mod crush_owners;
