@@ -22,15 +22,16 @@ impl CrushMap {
     pub fn new(spec: CrushSpec) -> Result<Self, CrushError> {
         check_tunables(&spec).map_err(|(name, fault)| refusal(CrushPlace::Tunable(name), fault))?;
         check_types(&spec.types)?;
-        let mut names = Names { by_name: HashMap::new(), by_id: HashMap::new() };
+        let types = spec.types.iter().map(|one| one.id).collect();
+        let mut names = Names { types, by_name: HashMap::new(), by_id: HashMap::new() };
         for (at, device) in spec.devices.iter().enumerate() {
             names.add_device(device).map_err(|fault| refusal(CrushPlace::Device(at), fault))?;
         }
         for (at, bucket) in spec.buckets.iter().enumerate() {
-            names.add_bucket(bucket, &spec.types).map_err(|fault| refusal(CrushPlace::Bucket(at), fault))?;
+            names.add_bucket(bucket).map_err(|fault| refusal(CrushPlace::Bucket(at), fault))?;
         }
         let parents = check_hierarchy(&spec, &names)?;
-        let rules = build_rules(spec.rules, &spec.tunables, &spec.types, &names)?;
+        let rules = build_rules(spec.rules, &spec.tunables, &names)?;
 
         let (buckets, items) = build_buckets(&spec.buckets, &spec.tunables)?;
         let mut bucket_index = Vec::new();
@@ -74,8 +75,10 @@ struct Known {
     class: Option<String>,
 }
 
-/// The devices and buckets so far, which share names.
+/// The types, and the devices and buckets so far, which share names.
 struct Names {
+    /// The ids of the types.
+    types: HashSet<u32>,
     by_name: HashMap<String, i32>,
     by_id: HashMap<i32, Known>,
 }
@@ -89,12 +92,12 @@ impl Names {
         self.add(device.id, &device.name, DEVICE_TYPE, &device.class)
     }
 
-    fn add_bucket(&mut self, bucket: &BucketSpec, types: &[TypeSpec]) -> Result<(), CrushFault> {
+    fn add_bucket(&mut self, bucket: &BucketSpec) -> Result<(), CrushFault> {
         if !(BUCKET_ID_MIN..=-1).contains(&bucket.id) {
             return Err(CrushFault::BucketId(bucket.id));
         }
         check_name(&bucket.name, bucket.shadow_class.is_some())?;
-        if bucket.type_id == DEVICE_TYPE || !types.iter().any(|one| one.id == bucket.type_id) {
+        if bucket.type_id == DEVICE_TYPE || !self.types.contains(&bucket.type_id) {
             return Err(CrushFault::BucketType(bucket.type_id));
         }
         if bucket.items.len() > ITEMS_MAX {
@@ -197,12 +200,7 @@ fn check_depth(spec: &CrushSpec, parents: &HashMap<i32, i32>) -> Result<(), Crus
     Ok(())
 }
 
-fn build_rules(
-    specs: Vec<RuleSpec>,
-    tunables: &Tunables,
-    types: &[TypeSpec],
-    names: &Names,
-) -> Result<Vec<Rule>, CrushError> {
+fn build_rules(specs: Vec<RuleSpec>, tunables: &Tunables, names: &Names) -> Result<Vec<Rule>, CrushError> {
     if specs.len() > RULES_MAX {
         return Err(refusal(CrushPlace::Map, CrushFault::TooManyRules(specs.len())));
     }
@@ -217,7 +215,7 @@ fn build_rules(
             return Err(in_rule(CrushFault::DuplicateName(spec.name)));
         }
         let item_type = |item: i32| names.by_id.get(&item).map(|known| known.type_id);
-        let has_type = |id: u32| id == DEVICE_TYPE || types.iter().any(|one| one.id == id);
+        let has_type = |id: u32| id == DEVICE_TYPE || names.types.contains(&id);
         let rule = Rule::new(spec, tunables, item_type, has_type).map_err(|(step, fault)| match step {
             Some(step) => refusal(CrushPlace::Step(at, step), fault),
             None => in_rule(fault),

@@ -317,7 +317,9 @@ impl CrushMap {
     }
 
     /// The devices that `rule` can choose, by rising id: they lie below what it takes (or are taken themselves), and
-    /// neither their weight nor that of a bucket on the way is 0.
+    /// neither their weight nor that of a bucket on the way is 0. (A uniform bucket does not look at weights, and one
+    /// of other kinds whose items all have weight 0 may choose its first; such devices are no place for replicas and
+    /// are left out here.)
     pub fn reachable(&self, rule: &Rule) -> Vec<i32> {
         let mut found: Vec<i32> = rule.takes().flat_map(|item| self.devices_below(item)).collect();
         found.sort_unstable();

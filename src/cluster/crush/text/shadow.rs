@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::{Lines, TextError, TextFault};
 use crate::cluster::crush::error::CrushFault;
-use crate::cluster::crush::spec::{BucketSpec, CrushSpec, DEPTH_MAX, DeviceSpec, ItemSpec};
+use crate::cluster::crush::spec::{BucketSpec, CrushSpec, DEPTH_MAX, ItemSpec};
 
 /// The ids of the copies, and those copies that were built.
 #[derive(Default)]
@@ -19,6 +19,12 @@ pub(super) struct ShadowIds {
     used: HashSet<i32>,
     /// By the bucket's id and class: its copy, with its weight.
     built: HashMap<(i32, String), ItemSpec>,
+    /// The positions of the buckets in the map by id, for so many of them.
+    positions: HashMap<i32, usize>,
+    positions_seen: usize,
+    /// The classes of the devices by id, for so many of them.
+    classes: HashMap<i32, String>,
+    classes_seen: usize,
 }
 
 /// What a rule takes.
@@ -33,10 +39,6 @@ pub(super) struct Take<'a> {
 struct Target<'a> {
     spec: &'a mut CrushSpec,
     lines: &'a mut Lines,
-    /// The positions of the buckets in `spec` by id.
-    positions: HashMap<i32, usize>,
-    /// The ids of the devices of the class.
-    devices: HashSet<i32>,
 }
 
 impl ShadowIds {
@@ -66,11 +68,23 @@ impl ShadowIds {
         if let Some(built) = self.built.get(&(take.item, take.class.to_owned())) {
             return Ok(built.id);
         }
-        let positions = spec.buckets.iter().enumerate().map(|(at, bucket)| (bucket.id, at)).collect();
-        let of_class = |device: &&DeviceSpec| device.class.as_deref() == Some(take.class);
-        let devices = spec.devices.iter().filter(of_class).map(|device| device.id).collect();
-        let mut target = Target { spec, lines, positions, devices };
+        self.look_at(spec);
+        let mut target = Target { spec, lines };
         Ok(self.copy(take.item, &take, &mut target, DEPTH_MAX)?.id)
+    }
+
+    /// Notes the buckets and devices that were added since the last time.
+    fn look_at(&mut self, spec: &CrushSpec) {
+        for (at, bucket) in spec.buckets.iter().enumerate().skip(self.positions_seen) {
+            self.positions.insert(bucket.id, at);
+        }
+        self.positions_seen = spec.buckets.len();
+        for device in &spec.devices[self.classes_seen..] {
+            if let Some(class) = &device.class {
+                self.classes.insert(device.id, class.clone());
+            }
+        }
+        self.classes_seen = spec.devices.len();
     }
 
     /// The copy of a bucket, as an item, with at most `depth` levels.
@@ -85,7 +99,7 @@ impl ShadowIds {
         if let Some(built) = self.built.get(&key) {
             return Ok(*built);
         }
-        let at = *target.positions.get(&id).expect("an item's name is declared with its id");
+        let at = *self.positions.get(&id).expect("an item's name is declared with its id");
         let (bucket, item_lines) = (target.spec.buckets[at].clone(), target.lines.buckets[at].1.clone());
         let refuse = |fault| TextError { line: target.lines.buckets[at].0, fault };
         // No more than an accepted map has, so that this ends and the stack is large enough.
@@ -97,7 +111,7 @@ impl ShadowIds {
         let (mut items, mut lines, mut weight) = (Vec::new(), Vec::new(), 0u32);
         for (item, line) in bucket.items.iter().zip(item_lines) {
             let item = match item.id {
-                0.. if !target.devices.contains(&item.id) => continue,
+                0.. if self.classes.get(&item.id).map(String::as_str) != Some(take.class) => continue,
                 0.. => *item,
                 _ => self.copy(item.id, take, target, depth)?,
             };
