@@ -377,6 +377,20 @@ const MAP_REFUSED: &[(&str, &str, usize, &str)] = &[
     ("replicas = 2", "replicas = 0", 2, "replicas"),
     ("write_quorum = 2", "write_quorum = 3", 3, "write_quorum"),
     ("rush_r", "rush_x", 4, "known: rush_r"),
+    (
+        "placement = \"rush_r\"",
+        "placement = \"rush_p\"\n[[subcluster]]\nname = \"small\"\n[[subcluster.node]]\n\
+         name = \"img0\"\nurl = \"http://10.0.0.9\"",
+        5,
+        "sub-cluster small has 1 of the 2 nodes that rush_p needs in each of weight above 0",
+    ),
+    (
+        "placement = \"rush_r\"",
+        "placement = \"rush_t\"\n[[subcluster]]\nname = \"small\"\n[[subcluster.node]]\n\
+         name = \"img0\"\nurl = \"http://10.0.0.9\"",
+        5,
+        "sub-cluster small has 1 of the 2 nodes that rush_t needs in each of weight above 0",
+    ),
     ("[[subcluster]]", "[[subclusters]]", 8, "[[subcluster.node]]: there may be several of these"),
     (
         "state = \"in\"",

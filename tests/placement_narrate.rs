@@ -49,7 +49,7 @@ fn owners_told(sections: &[Section]) -> Vec<String> {
                 );
                 owners[owner - 1] = node.clone();
             }
-            Values::Draw { .. } | Values::Take { .. } => {}
+            Values::Draw { .. } | Values::Take { .. } | Values::Wait { .. } => {}
             other => panic!("{other:?} is no step of RUSH"),
         }
     }
@@ -96,7 +96,7 @@ proptest! {
                     }
                     Values::Take { count, .. } => received += count,
                     Values::Pick { .. } => picked += 1,
-                    Values::Substitute { .. } => {}
+                    Values::Wait { .. } | Values::Substitute { .. } => {}
                     other => panic!("{other:?} is no step of RUSH"),
                 }
             }

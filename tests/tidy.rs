@@ -139,6 +139,28 @@ fn pure_modules_use_no_runtime_files_clock_or_chance() {
     assert!(wrong.is_empty(), "pure modules that are not:\n{}", wrong.join("\n"));
 }
 
+/// Ceph's C code is LGPL: only a benchmark may use it. See `benches/crush_c/Cargo.toml`.
+#[test]
+fn the_c_code_of_crush_is_no_dependency_of_the_program() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table = fs::read_to_string(root.join("Cargo.toml")).unwrap().parse().unwrap();
+    let names = |table: &str| -> Vec<String> {
+        let table = manifest.get(table).and_then(toml::Value::as_table);
+        table.into_iter().flatten().map(|(name, _)| name.clone()).collect()
+    };
+    assert!(names("dev-dependencies").contains(&"webdfs-crush-c".to_owned()), "correct this test");
+    assert!(names("dependencies").len() > 20);
+    for name in [names("dependencies"), names("build-dependencies")].concat() {
+        assert!(!name.contains("crush"), "{name} would be part of the program");
+    }
+    for file in sources() {
+        for (line, text) in code_of(&file) {
+            let used = ["crush_sys", "webdfs_crush_c"].iter().any(|name| text.contains(name));
+            assert!(!used, "{}:{line}: {text}", file.display());
+        }
+    }
+}
+
 /// Every source file under `src/`.
 fn sources() -> Vec<PathBuf> {
     let mut files = Vec::new();

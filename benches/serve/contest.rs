@@ -3,6 +3,7 @@
 use std::str::FromStr;
 
 use crate::Result;
+use crate::ratio::{Ratio, median, verdict};
 
 /// Seconds of each turn, unless the environment says otherwise.
 const SECONDS: u64 = 2;
@@ -99,17 +100,14 @@ pub fn print_heading(plan: &Plan) {
 
 fn print_line(row: &str, ours: (&str, &[f64]), reference: (&str, &[f64]), limit: Option<f64>) {
     let (own, other) = (median(ours.1), median(reference.1));
-    let ratios: Vec<_> = ours.1.iter().zip(reference.1).map(|(own, other)| own / other).collect();
-    let ratio = median(&ratios);
-    let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
-    let most = ratios.iter().copied().fold(0.0, f64::max);
+    let ratio = Ratio::of(ours.1, reference.1);
     println!(
         "{row:<3} {:<34} {own:>7.0}  {:<36} {other:>7.0}  {:>5.2} {:<14} {}",
         ours.0,
         reference.0,
-        ratio,
-        format!("({least:.2}..{most:.2})"),
-        verdict(limit.map(|limit| (limit, ratio >= limit)))
+        ratio.median,
+        ratio.range(),
+        verdict(limit.map(|limit| (limit, ratio.median >= limit)))
     );
 }
 
@@ -117,19 +115,4 @@ fn print_line(row: &str, ours: (&str, &[f64]), reference: (&str, &[f64]), limit:
 pub fn print_quantity(row: &str, what: &str, text: &str, limit: &str, kept: bool) {
     let verdict = if kept { "ok" } else { "MISSED" };
     println!("{row:<3} {what:<34} {text}, limit {limit}: {verdict}");
-}
-
-fn verdict(limit: Option<(f64, bool)>) -> String {
-    match limit {
-        Some((limit, true)) => format!("{limit:.2} ok"),
-        Some((limit, false)) => format!("{limit:.2} MISSED"),
-        None => "-".to_owned(),
-    }
-}
-
-fn median(rates: &[f64]) -> f64 {
-    let mut sorted = rates.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.len() / 2;
-    if sorted.len() % 2 == 1 { sorted[middle] } else { (sorted[middle - 1] + sorted[middle]) / 2.0 }
 }

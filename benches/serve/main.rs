@@ -18,6 +18,8 @@ mod fastcgi_crate;
 mod nginx;
 mod objects;
 mod processes;
+#[path = "../common/ratio.rs"]
+mod ratio;
 mod rows;
 mod wrk;
 

@@ -5,7 +5,7 @@ use super::crush::CrushPlace;
 use super::domains::{PLACES_MAX, UseError};
 use super::location::{Level, LocationError};
 use super::name::{NameError, NodeName, SubClusterName};
-use super::spec::{NODES_MAX, REPLICAS_MAX, WEIGHT_MAX, WEIGHT_MIN};
+use super::spec::{NODES_MAX, PlacementKind, REPLICAS_MAX, WEIGHT_MAX, WEIGHT_MIN};
 use super::url::{NodeUrl, UrlError};
 
 /// Where in a [`MapSpec`](super::MapSpec) something is.
@@ -151,6 +151,23 @@ pub enum MapError {
         out: usize,
         /// Nodes of weight 0.
         weightless: usize,
+    },
+    /// A sub-cluster that could not hold all replicas of an object, under an algorithm that may place them there.
+    #[error(
+        "sub-cluster {name} has {nodes} of the {replicas} nodes that {placement} needs in each of weight above 0: \
+         as many as replicas; placement \"rush_r\" takes sub-clusters of any size"
+    )]
+    SubClusterTooSmall {
+        /// Its position, from 0.
+        subcluster: usize,
+        /// Its name.
+        name: SubClusterName,
+        /// How many nodes it has.
+        nodes: usize,
+        /// The replicas.
+        replicas: usize,
+        /// The algorithm.
+        placement: PlacementKind,
     },
     /// A location that is none.
     #[error("node {name}: {source}")]
@@ -316,7 +333,8 @@ impl MapError {
             | Self::DuplicateSubCluster { subcluster, .. }
             | Self::EmptySubCluster { subcluster, .. }
             | Self::Weight { subcluster, .. }
-            | Self::WeightBesideCrushMap { subcluster, .. } => Place::SubCluster(subcluster),
+            | Self::WeightBesideCrushMap { subcluster, .. }
+            | Self::SubClusterTooSmall { subcluster, .. } => Place::SubCluster(subcluster),
             Self::NodeName { subcluster, node, .. }
             | Self::DuplicateNode { subcluster, node, .. }
             | Self::DuplicateUrl { subcluster, node, .. }

@@ -11,8 +11,10 @@ mod error;
 mod fingerprint;
 mod location;
 mod name;
+mod shares;
 mod slots;
 mod spec;
+mod tree;
 mod url;
 
 #[cfg(test)]
@@ -30,11 +32,13 @@ pub use location::{FailureDomain, Level, Location, LocationError, UnknownDomain,
 pub use name::{
     Epoch, EpochError, NAME_BYTES_MAX, NameError, NodeIndex, NodeName, PlaceName, SubClusterName,
 };
+pub use shares::{Share, ShareTable};
 pub use slots::{SlotGroup, SlotRow, SlotTable};
 pub use spec::{
     MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementKind, PlacementSpec, REPLICAS_MAX, SubClusterSpec,
     UnknownPlacement, WEIGHT_MAX, WEIGHT_MIN,
 };
+pub use tree::{Branch, Extent, FANOUT, LEVELS, SubClusterTree, TreeNode};
 pub use url::{NodeUrl, Scheme, UrlError};
 
 /// An accepted cluster map: unique names, at least as many usable nodes as replicas, weights within bounds.
@@ -93,7 +97,7 @@ impl ClusterMap {
         let slots = SlotTable::new(&groups, spec.replicas)
             .expect("checked above: weights in bounds, and at least as many weighted nodes as replicas");
         let members = Members { subclusters: &subclusters, nodes: &nodes };
-        let algorithm = Algorithm::new(&spec.placement, &groups, &members, spec.replicas)?;
+        let algorithm = Algorithm::new(&spec.placement, &members, &slots)?;
         let mut map = Self {
             epoch,
             replicas: spec.replicas,

@@ -78,6 +78,11 @@ pub enum PlacementSpec {
     /// RUSH_R (Honicky & Miller 2004): sub-clusters of any size.
     #[default]
     RushR,
+    /// RUSH_P (Honicky & Miller 2003): each sub-cluster of weight above 0 has at least as many nodes as replicas.
+    RushP,
+    /// RUSH_T (Honicky & Miller 2004), for very many sub-clusters: each of weight above 0 has at least as many
+    /// nodes as replicas.
+    RushT,
     /// CRUSH (Weil et al. 2006, as in Ceph): replicas are kept apart by racks or other failure domains.
     Crush(CrushSource),
 }
@@ -89,6 +94,10 @@ pub enum PlacementKind {
     /// [`PlacementSpec::RushR`].
     #[default]
     RushR,
+    /// [`PlacementSpec::RushP`].
+    RushP,
+    /// [`PlacementSpec::RushT`].
+    RushT,
     /// [`PlacementSpec::Crush`].
     Crush,
 }
@@ -103,12 +112,14 @@ pub struct UnknownPlacement {
 
 impl PlacementKind {
     /// Every algorithm there is.
-    pub const ALL: &[Self] = &[Self::RushR, Self::Crush];
+    pub const ALL: &[Self] = &[Self::RushR, Self::RushP, Self::RushT, Self::Crush];
 
     /// Its name in a map.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::RushR => "rush_r",
+            Self::RushP => "rush_p",
+            Self::RushT => "rush_t",
             Self::Crush => "crush",
         }
     }

@@ -174,5 +174,5 @@ fn placements_are_known_by_name() {
         assert_eq!(kind.to_string().parse(), Ok(*kind));
     }
     let error = "rush_x".parse::<PlacementKind>().unwrap_err().to_string();
-    assert_eq!(error, "unknown placement \"rush_x\"; known: rush_r, crush");
+    assert_eq!(error, "unknown placement \"rush_x\"; known: rush_r, rush_p, rush_t, crush");
 }

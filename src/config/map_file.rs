@@ -81,6 +81,8 @@ fn decide(
     let mut crush_text = None;
     let placement = match kind {
         PlacementKind::RushR => PlacementSpec::RushR,
+        PlacementKind::RushP => PlacementSpec::RushP,
+        PlacementKind::RushT => PlacementSpec::RushT,
         PlacementKind::Crush => {
             let (crush, text) = crush_file::decide(source, file, read)?;
             crush_text = text;

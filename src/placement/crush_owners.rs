@@ -24,13 +24,15 @@ const FINAL_ATTEMPT: u32 = CANDIDATE_ATTEMPT - 1;
 /// The attempt number by which one of several roots is drawn.
 const ROOT_ATTEMPT: u32 = 1 << 31;
 
-/// The owners of the object of that key under a map placed by CRUSH.
-pub(super) fn locate(
+/// Adds the owners of the object of that key under a map placed by CRUSH to `owners`, which is empty.
+#[inline(never)]
+pub(super) fn locate_into(
     map: &ClusterMap,
     table: &CrushTable,
     key: ObjectKey,
+    owners: &mut Replicas,
     trace: &mut impl Trace,
-) -> Replicas {
+) {
     let x = key.number();
     let found = crush::run(table.map(), table.rule(), x, table.replicas(), table.reweight(), trace);
     let mut ranks = [None; REPLICAS_MAX];
@@ -40,12 +42,11 @@ pub(super) fn locate(
         trace.note(|| Event::CrushOwner { rank, device: *device, node });
         ranks[rank] = node;
     }
-    let mut owners = Replicas::new();
     if !map.any_out() && ranks.iter().all(Option::is_some) {
-        ranks.iter().flatten().for_each(|node| owners.push(*node));
-        return owners;
+        ranks.iter().flatten().for_each(|node| owners.extend(&[*node]));
+        return;
     }
-    substitute::fill(map, ranks, &TreeCandidates { table, x }, trace)
+    substitute::fill(map, ranks, &TreeCandidates { table, x }, owners, trace);
 }
 
 /// The candidates among the devices of a hierarchy.

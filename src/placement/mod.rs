@@ -5,17 +5,22 @@
 //! arithmetic on an accepted map: it cannot fail, wait or allocate, and it gives the same answer in every process
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
-//! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs` is the algorithm;
-//! `crush_owners.rs` makes nodes of what `crush/` finds; `substitute.rs` replaces owners that are marked out;
-//! `narrate` tells in words what `trace.rs` noted. Further algorithms go beside `rush_r.rs`, each with a
-//! [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate`].
+//! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs`, `rush_p.rs` and `rush_t.rs` are
+//! the algorithms, and `server.rs` is what two of them share; `substitute.rs` replaces owners that are marked out;
+//! `crush_owners.rs` makes nodes of what `crush/` finds;
+//! `batch.rs` looks up many keys on all cores; `narrate` tells in words what `trace.rs` noted. Further algorithms go
+//! beside them, each with a [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
 
+mod batch;
 pub mod crush;
 mod crush_owners;
 mod key;
 mod mixer;
 pub mod narrate;
+mod rush_p;
 pub mod rush_r;
+mod rush_t;
+mod server;
 mod substitute;
 mod trace;
 
@@ -24,33 +29,43 @@ use std::ops::Deref;
 
 use crate::cluster::{Algorithm, ClusterMap, NodeIndex, REPLICAS_MAX};
 
+pub use batch::{fold_batch, locate_batch};
 pub use key::ObjectKey;
 pub use mixer::{Mixer, Purpose};
 pub use trace::{Event, Trace};
 
 /// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight above
 /// 0; under CRUSH all in different failure domains, unless a rule of the user's own finds two in one.
-#[inline]
+#[inline(always)]
 pub fn locate(map: &ClusterMap, key: ObjectKey) -> Replicas {
     locate_traced(map, key, &mut ())
 }
 
 /// As [`locate`], telling `trace` each step.
-#[inline]
+// Inlined, so that the owners are written where the caller wants them: returned from a call of its own they would be
+// copied, and reading back what was written just now, in larger pieces, takes the processor longer than a small
+// lookup. The algorithms are not, so that none of them takes registers from another.
+#[inline(always)]
 pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -> Replicas {
     let mixer = Mixer::new(key);
-    let mut owners = match map.algorithm() {
-        Algorithm::RushR => rush_r::locate(map.slots(), &mixer, trace),
-        Algorithm::Crush(table) => return crush_owners::locate(map, table, key, trace),
-    };
+    let mut owners = Replicas::new();
+    match map.algorithm() {
+        Algorithm::RushR => rush_r::locate_into(map.slots(), &mixer, &mut owners, trace),
+        Algorithm::RushP(shares) => rush_p::locate_into(map.slots(), shares, mixer, &mut owners, trace),
+        Algorithm::RushT(tree) => rush_t::locate_into(map.slots(), tree, mixer, &mut owners, trace),
+        Algorithm::Crush(table) => {
+            crush_owners::locate_into(map, table, key, &mut owners, trace);
+            return owners; // with its own substitutes
+        }
+    }
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);
     }
     owners
 }
 
-/// The nodes that hold an object's replicas, in rank order, without a repeat. A slice of [`NodeIndex`] that needs no
-/// allocation.
+/// The nodes that hold an object's replicas, in rank order, without a repeat. A slice of [`NodeIndex`] that needs
+/// no allocation.
 #[derive(Clone, Copy)]
 pub struct Replicas {
     /// Those from `count` on mean nothing.
@@ -66,9 +81,9 @@ impl Replicas {
     }
 
     #[inline]
-    fn push(&mut self, node: NodeIndex) {
-        self.nodes[self.count] = node;
-        self.count += 1;
+    fn extend(&mut self, nodes: &[NodeIndex]) {
+        self.nodes[self.count..][..nodes.len()].copy_from_slice(nodes);
+        self.count += nodes.len();
     }
 
     /// The rank of `node`, from 0, if it is an owner.

@@ -16,6 +16,9 @@ use super::mixer::{Mixer, Purpose, below, unit};
 use super::{Event, Replicas, Trace};
 use crate::cluster::{NodeIndex, REPLICAS_MAX, SlotRow, SlotTable};
 
+/// Up to so many replicas a lookup is compiled on its own.
+const USUAL_REPLICAS_MAX: usize = 3;
+
 /// What draws are for, as a random source is asked for them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -42,32 +45,68 @@ pub trait RandomStream {
 }
 
 /// The servers of one object, in the order they are found: newest sub-cluster first.
-#[inline]
 pub fn locate<S: RandomSource, T: Trace>(table: &SlotTable, source: &S, trace: &mut T) -> Replicas {
     let mut found = Replicas::new();
+    locate_into(table, source, &mut found, trace);
+    found
+}
+
+/// As [`locate`], into a `found` that is empty.
+#[inline(never)]
+pub(super) fn locate_into<S: RandomSource, T: Trace>(
+    table: &SlotTable,
+    source: &S,
+    found: &mut Replicas,
+    trace: &mut T,
+) {
+    if table.replicas() <= USUAL_REPLICAS_MAX {
+        fill::<USUAL_REPLICAS_MAX, S, T>(table, source, found, trace);
+    } else {
+        fill_with_many(table, source, found, trace);
+    }
+}
+
+/// Apart, because this code, in the same function, would take the registers from the usual one.
+#[inline(never)]
+fn fill_with_many<S: RandomSource, T: Trace>(
+    table: &SlotTable,
+    source: &S,
+    found: &mut Replicas,
+    trace: &mut T,
+) {
+    fill::<REPLICAS_MAX, S, T>(table, source, found, trace);
+}
+
+/// `MOST` is as much as the replicas can be: [`USUAL_REPLICAS_MAX`] or [`REPLICAS_MAX`].
+#[inline]
+fn fill<const MOST: usize, S: RandomSource, T: Trace>(
+    table: &SlotTable,
+    source: &S,
+    found: &mut Replicas,
+    trace: &mut T,
+) {
     let mut left = table.replicas();
     let mut rows = table.rows().len();
     while left > 0 {
-        // The usual counts are compiled on their own, so that the processor works on several draws at once.
-        let taken = match left {
+        // Small counts are compiled on their own, so that the processor works on several draws at once.
+        let (row, take) = match left {
             1 => next_take::<1, S, T>(table, rows, left, source, trace),
             2 => next_take::<2, S, T>(table, rows, left, source, trace),
             3 => next_take::<3, S, T>(table, rows, left, source, trace),
-            4 => next_take::<4, S, T>(table, rows, left, source, trace),
-            _ => next_take::<REPLICAS_MAX, S, T>(table, rows, left, source, trace),
+            4 if MOST > 3 => next_take::<4, S, T>(table, rows, left, source, trace),
+            _ => next_take::<MOST, S, T>(table, rows, left, source, trace),
         };
-        let (row, take) = taken.expect("a table has at least as many servers as replicas");
         let picked = &table.rows()[row];
         match take {
-            1 => pick::<1, S>(picked, take, source, &mut found, trace),
-            2 => pick::<2, S>(picked, take, source, &mut found, trace),
-            3 => pick::<3, S>(picked, take, source, &mut found, trace),
-            _ => pick::<REPLICAS_MAX, S>(picked, take, source, &mut found, trace),
+            1 => pick::<1, S>(picked, take, source, found, trace),
+            2 => pick::<2, S>(picked, take, source, found, trace),
+            3 => pick::<3, S>(picked, take, source, found, trace),
+            4 if MOST > 3 => pick::<4, S>(picked, take, source, found, trace),
+            _ => pick::<MOST, S>(picked, take, source, found, trace),
         }
         rows = row;
         left -= take;
     }
-    found
 }
 
 /// The newest of the oldest `rows` rows that receives some of `left` replicas, and how many.
@@ -80,7 +119,7 @@ fn next_take<const COUNT: usize, S: RandomSource, T: Trace>(
     left: usize,
     source: &S,
     trace: &mut T,
-) -> Option<(usize, usize)> {
+) -> (usize, usize) {
     let count = if COUNT < REPLICAS_MAX { COUNT } else { left };
     for (number, bound) in table.quiet()[..rows].iter().enumerate().rev() {
         if number == 0 {
@@ -105,12 +144,11 @@ fn next_take<const COUNT: usize, S: RandomSource, T: Trace>(
         let take = must.max(hits);
         if take > 0 {
             note_take(row, take, take - hits, trace);
-            return Some((number, take));
+            return (number, take);
         }
     }
-    let oldest = table.rows()[..rows].first()?;
-    note_take(oldest, left, left, trace);
-    Some((0, left))
+    note_take(&table.rows()[0], left, left, trace);
+    (0, left)
 }
 
 fn note_take(row: &SlotRow, count: usize, forced: usize, trace: &mut impl Trace) {
@@ -155,6 +193,7 @@ fn pick<const COUNT: usize, S: RandomSource>(
     let mut stream = source.stream(row.subcluster, Step::Pick);
     // (place, the server that lies there now); later entries override earlier ones.
     let mut moved = [(0u32, 0u32); COUNT];
+    let mut picks = [NodeIndex::new(0); COUNT];
     for made in 0..take {
         let remaining = row.servers - made as u32;
         let at = |place: u32| {
@@ -162,10 +201,11 @@ fn pick<const COUNT: usize, S: RandomSource>(
         };
         let place = below(stream.next_bits(), remaining);
         let node = NodeIndex::new(row.first + at(place));
-        found.push(node);
         trace.note(|| Event::Pick { subcluster: row.subcluster, node });
+        picks[made] = node;
         moved[made] = (place, at(remaining - 1));
     }
+    found.extend(&picks[..take]);
 }
 
 /// The draws of one step at one sub-cluster.

@@ -42,11 +42,12 @@ pub(super) fn replace_out(map: &ClusterMap, mixer: Mixer, owners: &mut Replicas,
     let mut ranks = [None; REPLICAS_MAX];
     ranks.iter_mut().zip(owners.iter()).for_each(|(rank, owner)| *rank = Some(*owner));
     let candidates = SlotCandidates { table: map.slots(), mixer };
-    *owners = fill(map, &ranks[..owners.len()], &candidates, trace);
+    let ranks = &ranks[..owners.len()];
+    fill(map, ranks, &candidates, owners, trace);
 }
 
-/// The owners found in each rank, with substitutes for those that are out and in the ranks that have none. No node
-/// may be found twice, and all must be of weight above 0.
+/// Makes `owners` those found in each rank, with substitutes for those that are out and in the ranks that have none. No
+/// node may be found twice, and all must be of weight above 0.
 ///
 /// # Panics
 /// If there are fewer failure domains with a node in service of weight above 0 than ranks: a map is not accepted then.
@@ -54,18 +55,19 @@ pub(super) fn fill(
     map: &ClusterMap,
     found: &[Option<NodeIndex>],
     candidates: &impl Candidates,
+    owners: &mut Replicas,
     trace: &mut impl Trace,
-) -> Replicas {
+) {
     let mut ranks = [None; REPLICAS_MAX];
     let ranks = &mut ranks[..found.len()];
     for (rank, owner) in ranks.iter_mut().zip(found) {
         *rank = owner.filter(|owner| in_service(map, *owner));
     }
-    let mut owners = Replicas::new();
+    *owners = Replicas::new();
     let mut position = 0;
     for rank in 0..ranks.len() {
         if let Some(owner) = ranks[rank] {
-            owners.push(owner);
+            owners.extend(&[owner]);
             continue;
         }
         let mut passed_over = 0;
@@ -84,10 +86,9 @@ pub(super) fn fill(
             .or_else(|| candidates.first_fit(fits))
             .expect("a map has at least as many usable failure domains as replicas");
         ranks[rank] = Some(node);
-        owners.push(node);
+        owners.extend(&[node]);
         trace.note(|| Event::Substitute { rank, out: found[rank], node, passed_over });
     }
-    owners
 }
 
 fn in_service(map: &ClusterMap, node: NodeIndex) -> bool {

@@ -55,6 +55,23 @@ pub enum Event {
         /// How many of them because the older sub-clusters cannot hold them.
         forced: u32,
     },
+    /// A subtree of sub-clusters waits, against the others of its node, to receive a replica.
+    Wait {
+        /// Which replica.
+        replica: u32,
+        /// The label of the subtree.
+        label: u32,
+        /// The position of its oldest sub-cluster of weight above 0 in the map.
+        oldest: u32,
+        /// That of its newest.
+        newest: u32,
+        /// The weight of all its nodes.
+        weight: f64,
+        /// How long it waits, in no unit: half-lives divided by the weight.
+        wait: f64,
+        /// Whether that is the shortest, and so the replica goes there.
+        shortest: bool,
+    },
     /// A server of a sub-cluster is chosen.
     Pick {
         /// The position of the sub-cluster in the map.

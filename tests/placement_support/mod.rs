@@ -6,23 +6,27 @@
 
 pub mod crush;
 pub mod naive;
+pub mod naive_family;
 pub mod reference;
 
 use std::path::{Path, PathBuf};
 
-use webdfs::cluster::{ClusterMap, MapSpec, NodeSpec, NodeState, PlacementSpec, SlotGroup, SubClusterSpec};
+use webdfs::cluster::{
+    ClusterMap, MapError, MapSpec, NodeSpec, NodeState, PlacementSpec, SlotGroup, SubClusterSpec,
+};
 
-/// Sub-clusters as servers and weight of each, oldest first, the replicas, and the nodes marked out.
+/// Sub-clusters as servers and weight of each, oldest first, the replicas, the nodes marked out, and the algorithm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Layout {
     pub groups: Vec<(u32, f64)>,
     pub replicas: usize,
     pub out: Vec<usize>,
+    pub placement: PlacementSpec,
 }
 
 impl Layout {
     pub fn new(groups: &[(u32, f64)], replicas: usize) -> Self {
-        Self { groups: groups.to_vec(), replicas, out: Vec::new() }
+        Self { groups: groups.to_vec(), replicas, out: Vec::new(), placement: PlacementSpec::RushR }
     }
 
     /// `count` sub-clusters of `servers` servers of weight 1.
@@ -32,6 +36,11 @@ impl Layout {
 
     pub fn with_out(mut self, out: &[usize]) -> Self {
         self.out = out.to_vec();
+        self
+    }
+
+    pub fn placed_by(mut self, placement: &PlacementSpec) -> Self {
+        self.placement = placement.clone();
         self
     }
 
@@ -54,6 +63,10 @@ impl Layout {
     }
 
     pub fn map(&self) -> ClusterMap {
+        self.try_map().unwrap_or_else(|error| panic!("{self:?}: {error}"))
+    }
+
+    pub fn try_map(&self) -> Result<ClusterMap, MapError> {
         let mut number = 0;
         let mut node = || {
             let node = NodeSpec {
@@ -80,10 +93,10 @@ impl Layout {
             epoch: 1,
             replicas: self.replicas,
             write_quorum: 1,
-            placement: PlacementSpec::RushR,
+            placement: self.placement.clone(),
             subclusters,
         };
-        ClusterMap::new(spec).unwrap_or_else(|error| panic!("{self:?}: {error}"))
+        ClusterMap::new(spec)
     }
 }
 

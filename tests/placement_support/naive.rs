@@ -1,7 +1,10 @@
-//! RUSH_R and the substitution of nodes that are out, slow and obvious, from the descriptions alone: lists are
-//! built, searched and thrown away, nothing is precomputed, and no code of the real one is used.
+//! RUSH_R (the others of the family are in `naive_family.rs`) and the substitution of nodes that are out, slow and
+//! obvious, from the descriptions alone: lists are built, searched and thrown away, nothing is precomputed, and no
+//! code of the real one is used.
 
-use super::Layout;
+use webdfs::cluster::PlacementSpec;
+
+use super::{Layout, naive_family};
 
 /// Starts the reals for sub-cluster j and a step, 0 for draws and 1 for picks.
 pub type Seed<'a> = dyn Fn(u32, u64) -> Box<dyn FnMut() -> f64> + 'a;
@@ -85,7 +88,7 @@ pub fn repaired_steps(groups: &[(u32, f64)], replicas: usize, seed: &Seed) -> Ve
 }
 
 /// The frozen random number for key, purpose, sub-cluster and position.
-pub fn mixed_real(key: u32, purpose: u64, j: u32, position: u64) -> f64 {
+pub fn mixed_bits(key: u32, purpose: u64, j: u32, position: u64) -> u64 {
     let mix = |z: u128| {
         let modulus = 1u128 << 64;
         let z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9 % modulus;
@@ -94,8 +97,12 @@ pub fn mixed_real(key: u32, purpose: u64, j: u32, position: u64) -> f64 {
     };
     let start = mix(u128::from(u64::from_be_bytes(*b"webdfs 1")) ^ u128::from(key));
     let counter = u128::from(purpose * (1 << 56) + u64::from(j) * (1 << 24) + position);
-    let bits = mix((start + counter * 0x9e3779b97f4a7c15) % (1u128 << 64));
-    (bits / (1 << 11)) as f64 / 2f64.powi(53)
+    mix((start + counter * 0x9e3779b97f4a7c15) % (1u128 << 64)) as u64
+}
+
+/// The same as a real.
+pub fn mixed_real(key: u32, purpose: u64, j: u32, position: u64) -> f64 {
+    (mixed_bits(key, purpose, j, position) / (1 << 11)) as f64 / 2f64.powi(53)
 }
 
 /// What `locate` must answer for a map of that layout.
@@ -107,7 +114,12 @@ pub fn owners(layout: &Layout, key: u32) -> Vec<usize> {
             mixed_real(key, step, j, position - 1)
         })
     };
-    let mut owners = repaired_steps(&layout.groups, layout.replicas, &seed);
+    let mut owners = match &layout.placement {
+        PlacementSpec::RushR => repaired_steps(&layout.groups, layout.replicas, &seed),
+        PlacementSpec::RushP => naive_family::rush_p(&layout.groups, layout.replicas, key),
+        PlacementSpec::RushT => naive_family::rush_t(&layout.groups, layout.replicas, key),
+        other => panic!("{other:?} has no naive version here"),
+    };
     let mut candidates = None;
     for rank in 0..owners.len() {
         if layout.out.contains(&owners[rank]) {

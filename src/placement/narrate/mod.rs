@@ -16,7 +16,7 @@ use super::Event;
 use crate::cluster::{ClusterMap, PlacementKind};
 
 pub use words::count;
-use words::{draws, picks, substitutes, takes, weight};
+use words::{draws, picks, substitutes, takes, waits, weight};
 
 /// The steps of a lookup that belong together.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +43,8 @@ impl Section {
 pub enum About {
     /// The sub-cluster at this position in the map.
     SubCluster(u32),
+    /// The way of that replica, from 0, down a tree.
+    Replica(u32),
     /// A hierarchy of buckets, as CRUSH has it.
     Hierarchy,
     /// Owners that are replaced.
@@ -87,6 +89,23 @@ pub enum Values {
         count: u32,
         /// How many of them because the older sub-clusters cannot hold them.
         forced: u32,
+    },
+    /// [`Event::Wait`].
+    Wait {
+        /// As in the event, from 0.
+        replica: u32,
+        /// The label of the subtree.
+        label: u32,
+        /// The name of its oldest sub-cluster of weight above 0.
+        oldest: String,
+        /// The name of its newest.
+        newest: String,
+        /// The weight of all its nodes.
+        weight: f64,
+        /// How long it waits.
+        wait: f64,
+        /// Whether that is the shortest.
+        shortest: bool,
     },
     /// [`Event::Pick`].
     Pick {
@@ -152,6 +171,17 @@ pub fn rules(kind: PlacementKind) -> &'static str {
              own compared with that of itself and all older ones, gives it a replica; each draw uses up a node, so the \
              share changes a little from draw to draw. The oldest takes what is left."
         }
+        PlacementKind::RushP => {
+            "The sub-clusters are asked from the newest to the oldest, until every replica has its node. Each makes one \
+             draw, which is turned into another number from 0 to 1 for every replica. Where that is below its share of \
+             the weight, its own compared with that of itself and all older ones, it receives the replica. The oldest \
+             takes what is left."
+        }
+        PlacementKind::RushT => {
+            "The sub-clusters are the leaves of a tree. Each replica goes down from the top: at every branching each \
+             subtree waits for a time that is drawn, the shorter the more its sub-clusters weigh, and the replica goes \
+             where the wait is shortest."
+        }
         PlacementKind::Crush => {
             "From the top of a hierarchy, such as racks, hosts and nodes, every level chooses one of its parts by a draw \
              for each that grows with its weight, down to a node. What was found before, or is in a failure domain \
@@ -178,6 +208,9 @@ pub fn narrate(map: &ClusterMap, events: &[Event]) -> Vec<Section> {
                 draws(map, steps, (subcluster, replica), (draw, chance, hit))
             }
             Event::Take { subcluster, count, forced } => takes(map, steps, subcluster, (count, forced)),
+            Event::Wait { replica, label, oldest, newest, weight, wait, shortest } => {
+                waits(map, (replica, label), (oldest, newest), (weight, wait, shortest))
+            }
             Event::Pick { subcluster, node } => picks(map, subcluster, node),
             Event::Substitute { rank, out, node, passed_over } => {
                 substitutes(map, rank, (out, node), passed_over)
@@ -215,6 +248,7 @@ fn about(event: &Event) -> About {
         Event::Draw { subcluster, .. } | Event::Take { subcluster, .. } | Event::Pick { subcluster, .. } => {
             About::SubCluster(subcluster)
         }
+        Event::Wait { replica, .. } => About::Replica(replica),
         Event::Substitute { .. } => About::Substitutes,
         Event::CrushTake { .. }
         | Event::CrushChoose { .. }
@@ -245,6 +279,10 @@ fn heading(map: &ClusterMap, about: About) -> (String, String) {
                 Err(_) => own,
             };
             (subcluster.name().to_string(), heading)
+        }
+        About::Replica(replica) => {
+            let name = format!("replica {}", replica + 1);
+            (name.clone(), format!("{name}: the way down the tree"))
         }
         About::Hierarchy => ("hierarchy".to_owned(), crush::heading(map).unwrap_or_default()),
         About::Substitutes if map.placement() == PlacementKind::Crush => {

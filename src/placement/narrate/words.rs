@@ -45,6 +45,21 @@ pub(super) fn takes(map: &ClusterMap, before: &[Step], subcluster: u32, (taken, 
     Step { values, words, is_quiet: false }
 }
 
+/// A subtree waits to receive a replica.
+pub(super) fn waits(
+    map: &ClusterMap,
+    (replica, label): (u32, u32),
+    (oldest, newest): (u32, u32),
+    (sum, wait, shortest): (f64, f64, bool),
+) -> Step {
+    let (oldest, newest) = (subcluster_name(map, oldest), subcluster_name(map, newest));
+    let subtree = if oldest == newest { oldest.clone() } else { format!("{oldest} to {newest}") };
+    let outcome = if shortest { ", the shortest: the replica goes there" } else { "" };
+    let words = format!("{subtree}, of weight {}, waits {wait:.6}{outcome}", weight(sum));
+    let values = Values::Wait { replica, label, oldest, newest, weight: sum, wait, shortest };
+    Step { values, words, is_quiet: !shortest }
+}
+
 /// A node of a sub-cluster is chosen.
 pub(super) fn picks(map: &ClusterMap, subcluster: u32, node: NodeIndex) -> Step {
     let owner = &map.subclusters()[subcluster as usize];
