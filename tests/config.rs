@@ -56,11 +56,12 @@ fn every_shipped_file_loads() {
         seen += 1;
         match path.file_name().and_then(|name| name.to_str()).unwrap() {
             "cluster.toml" => assert_eq!(load_map(&path).unwrap().nodes().len(), 3),
+            "cluster-crush.toml" => assert_eq!(load_map(&path).unwrap().nodes().len(), 6),
             "node.toml" => drop(load_text(&fs::read_to_string(&path).unwrap()).unwrap()),
             other => panic!("conf/{other} is loaded by no test"),
         }
     }
-    assert_eq!(seen, 2);
+    assert_eq!(seen, 3);
 }
 
 #[test]
@@ -387,7 +388,7 @@ const MAP_REFUSED: &[(&str, &str, usize, &str)] = &[
     ("replicas = 2", "replicas = 3", 2, "replicas"),
     ("replicas = 2", "replicas = 0", 2, "replicas"),
     ("write_quorum = 2", "write_quorum = 3", 3, "write_quorum"),
-    ("rush_r", "crush", 4, "rush_r"),
+    ("rush_r", "rush_x", 4, "known: rush_r"),
     (
         "placement = \"rush_r\"",
         "placement = \"rush_p\"\n[[subcluster]]\nname = \"small\"\n[[subcluster.node]]\n\

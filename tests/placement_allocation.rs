@@ -8,7 +8,7 @@ use std::alloc::{GlobalAlloc, Layout as MemoryLayout, System};
 use std::cell::Cell;
 
 use placement_support::{Layout, image_keys};
-use webdfs::cluster::{PlacementKind, PlacementSpec};
+use webdfs::cluster::{CrushSource, FailureDomain, Level, PlacementKind, PlacementSpec};
 use webdfs::php::PhpVersion;
 use webdfs::placement::{ObjectKey, locate};
 
@@ -57,6 +57,20 @@ fn layouts(kind: PlacementKind) -> Vec<Layout> {
         PlacementKind::RushT => large_enough(PlacementSpec::RushT),
         PlacementKind::WebdfsRushR => original(PlacementSpec::WebdfsRushR(PhpVersion::V5_2)),
         PlacementKind::WebdfsRushP => original(PlacementSpec::WebdfsRushP(PhpVersion::V7_1)),
+        PlacementKind::Crush => [FailureDomain::Node, FailureDomain::Level(Level::Rack)]
+            .into_iter()
+            .flat_map(|domain| {
+                let placement = PlacementSpec::Crush(CrushSource::Locations(domain));
+                let layouts = [
+                    Layout::equal(10, 10, 3),
+                    Layout::equal(1_000, 10, 3),
+                    Layout::equal(20, 5, 16),
+                    Layout::new(&[(1, 1.0), (2, 0.0), (1, 0.001), (3, 7.5)], 3),
+                    Layout::equal(30, 10, 3).with_out(&(0..277).collect::<Vec<_>>()),
+                ];
+                layouts.map(|layout| layout.placed_by(&placement))
+            })
+            .collect(),
         other => panic!("{other} has no maps here"),
     }
 }

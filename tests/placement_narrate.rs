@@ -50,6 +50,7 @@ fn owners_told(sections: &[Section]) -> Vec<String> {
                 owners[owner - 1] = node.clone();
             }
             Values::Seed { .. } | Values::Draw { .. } | Values::Take { .. } | Values::Wait { .. } => {}
+            other => panic!("{other:?} is no step of RUSH"),
         }
     }
     owners
@@ -96,6 +97,7 @@ proptest! {
                     Values::Take { count, .. } => received += count,
                     Values::Pick { .. } => picked += 1,
                     Values::Seed { .. } | Values::Wait { .. } | Values::Substitute { .. } => {}
+            other => panic!("{other:?} is no step of RUSH"),
                 }
             }
             let is_quiet = section.is_quiet();

@@ -82,11 +82,10 @@ fn sides(nodes: usize) -> Vec<Side<'static>> {
     sides
 }
 
-/// CRUSH on hosts of one node each, in about as many racks as a rack has hosts; every replica in a rack of its own.
+/// CRUSH on the same hierarchy as ours, every replica in a rack of its own.
 #[cfg(feature = "crush-c")]
 fn in_c(nodes: usize) -> Side<'static> {
-    let fits = |racks: &usize| nodes.is_multiple_of(*racks) && racks * racks >= nodes;
-    let racks = (1..).find(fits).expect("as many racks as nodes fit");
+    let racks = maps::racks(nodes);
     let hosts = nodes / racks;
     let mut crush = webdfs_crush_c::Hierarchy::new(racks, hosts, REPLICAS);
     let mut found = [0; REPLICAS];

@@ -1,7 +1,10 @@
 //! The clusters that lookups are measured on.
 
+use std::collections::BTreeMap;
+
 use webdfs::cluster::{
-    ClusterMap, MapSpec, NodeSpec, NodeState, PlacementKind, PlacementSpec, SubClusterSpec,
+    ClusterMap, CrushSource, FailureDomain, Level, MapSpec, NodeSpec, NodeState, PlacementKind,
+    PlacementSpec, SubClusterSpec,
 };
 use webdfs::php::PhpVersion;
 
@@ -17,6 +20,7 @@ pub fn map(kind: PlacementKind, node_count: usize, out: usize) -> ClusterMap {
         url: format!("http://n{number}"),
         public_url: None,
         state: if number < out { NodeState::Out } else { NodeState::In },
+        location: if kind == PlacementKind::Crush { location(number, node_count) } else { BTreeMap::new() },
     };
     let subcluster = |number: usize| SubClusterSpec {
         name: format!("s{number}"),
@@ -41,6 +45,21 @@ fn placement(kind: PlacementKind) -> PlacementSpec {
         PlacementKind::RushT => PlacementSpec::RushT,
         PlacementKind::WebdfsRushR => PlacementSpec::WebdfsRushR(PhpVersion::V5_2),
         PlacementKind::WebdfsRushP => PlacementSpec::WebdfsRushP(PhpVersion::V5_2),
+        PlacementKind::Crush => {
+            PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(Level::Rack)))
+        }
         other => panic!("{other} has no line here"),
     }
+}
+
+/// How many racks a CRUSH hierarchy of `nodes` hosts of one node each has: about as many as a rack has hosts.
+pub fn racks(nodes: usize) -> usize {
+    let fits = |racks: &usize| nodes.is_multiple_of(*racks) && racks * racks >= nodes;
+    (1..).find(fits).expect("as many racks as nodes fit")
+}
+
+fn location(node: usize, nodes: usize) -> BTreeMap<String, String> {
+    let rack = node / (nodes / racks(nodes));
+    let place = |level: Level, name: String| (level.to_string(), name);
+    [place(Level::Rack, format!("r{rack}")), place(Level::Host, format!("h{node}"))].into()
 }

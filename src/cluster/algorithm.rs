@@ -2,6 +2,7 @@
 //! that no lookup can fail.
 
 use super::SubCluster;
+use super::domains::{self, CrushTable, Members};
 use super::error::MapError;
 use super::shares::ShareTable;
 use super::slots::{SlotGroup, SlotTable};
@@ -20,33 +21,42 @@ pub enum Algorithm {
     RushP(ShareTable),
     /// RUSH_T, with the tree over the sub-clusters. Each of weight above 0 has at least as many nodes as replicas.
     RushT(SubClusterTree),
+    /// CRUSH, with its map and the node that each device is.
+    Crush(Box<CrushTable>),
     /// The original webDFS's RUSHr or RUSHp.
     Webdfs(WebdfsTable),
 }
 
 impl Algorithm {
-    /// Prepares what `spec` asks for, over these sub-clusters, oldest first, whose table is `slots`.
+    /// Prepares what `spec` asks for, over these sub-clusters, oldest first, and the nodes in them; `slots` is
+    /// their table.
     ///
     /// # Errors
-    /// When the algorithm cannot place as many replicas as the table is for on such sub-clusters.
+    /// When the algorithm cannot place as many replicas as the table is for on such sub-clusters and nodes.
     pub(super) fn new(
         spec: &PlacementSpec,
-        subclusters: &[SubCluster],
+        members: &Members<'_>,
         slots: &SlotTable,
     ) -> Result<Self, MapError> {
+        if !matches!(spec, PlacementSpec::Crush(_)) {
+            domains::check_no_locations(members)?;
+        }
         let webdfs = |kind, php| {
-            let groups: Vec<SlotGroup> = subclusters.iter().map(SubCluster::slots).collect();
+            let groups: Vec<SlotGroup> = members.subclusters.iter().map(SubCluster::slots).collect();
             WebdfsTable::new(kind, php, &groups, slots.replicas()).map(Self::Webdfs)
         };
         match spec {
             PlacementSpec::RushR => Ok(Self::RushR),
             PlacementSpec::RushP => {
-                check_sizes(PlacementKind::RushP, subclusters, slots.replicas())?;
+                check_sizes(PlacementKind::RushP, members.subclusters, slots.replicas())?;
                 Ok(Self::RushP(ShareTable::new(slots)))
             }
             PlacementSpec::RushT => {
-                check_sizes(PlacementKind::RushT, subclusters, slots.replicas())?;
+                check_sizes(PlacementKind::RushT, members.subclusters, slots.replicas())?;
                 Ok(Self::RushT(SubClusterTree::new(slots)))
+            }
+            PlacementSpec::Crush(source) => {
+                Ok(Self::Crush(Box::new(CrushTable::new(source, members, slots.replicas())?)))
             }
             PlacementSpec::WebdfsRushR(php) => webdfs(Kind::RushR, *php),
             PlacementSpec::WebdfsRushP(php) => webdfs(Kind::RushP, *php),
@@ -59,6 +69,7 @@ impl Algorithm {
             Self::RushR => PlacementKind::RushR,
             Self::RushP(_) => PlacementKind::RushP,
             Self::RushT(_) => PlacementKind::RushT,
+            Self::Crush(_) => PlacementKind::Crush,
             Self::Webdfs(table) => table.kind(),
         }
     }

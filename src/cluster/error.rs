@@ -1,6 +1,9 @@
 //! Why a map is refused, and where in it the reason lies. Whoever read the map from a file turns a [`Place`] into a
 //! line of that file.
 
+use super::crush::CrushPlace;
+use super::domains::{PLACES_MAX, UseError};
+use super::location::{Level, LocationError};
 use super::name::{NameError, NodeName, SubClusterName};
 use super::spec::{NODES_MAX, PlacementKind, REPLICAS_MAX, WEIGHT_MAX, WEIGHT_MIN};
 use super::url::{NodeUrl, UrlError};
@@ -18,6 +21,8 @@ pub enum Place {
     SubCluster(usize),
     /// A node: the position of its sub-cluster, and its own within that.
     Node(usize, usize),
+    /// Something in the CRUSH map of [`CrushSource::Map`](super::CrushSource::Map).
+    CrushMap(CrushPlace),
 }
 
 /// Why a map was refused. The specification is at fault, not the program; correct it and build the map again.
@@ -192,15 +197,165 @@ pub enum MapError {
         /// How many there are.
         count: usize,
     },
+    /// A location that is none.
+    #[error("node {name}: {source}")]
+    Location {
+        /// The position of the sub-cluster, from 0.
+        subcluster: usize,
+        /// The position of the node in it, from 0.
+        node: usize,
+        /// The node.
+        name: NodeName,
+        /// What is wrong with it.
+        source: LocationError,
+    },
+    /// A location that nothing looks at.
+    #[error("node {name}: location is of no use here: {why}; leave it out")]
+    UnusedLocation {
+        /// The position of the sub-cluster, from 0.
+        subcluster: usize,
+        /// The position of the node in it, from 0.
+        node: usize,
+        /// The node.
+        name: NodeName,
+        /// Why nothing looks at it.
+        why: &'static str,
+    },
+    /// The locations of two nodes differ in their levels.
+    #[error(
+        "node {name}: the levels of its location are {levels}, but those of node {other} are {other_levels}; all nodes name the same"
+    )]
+    LevelsDiffer {
+        /// The position of the sub-cluster, from 0.
+        subcluster: usize,
+        /// The position of the node in it, from 0.
+        node: usize,
+        /// The node.
+        name: NodeName,
+        /// Its levels.
+        levels: String,
+        /// The first node.
+        other: NodeName,
+        /// The levels of that.
+        other_levels: String,
+    },
+    /// A place is in two others.
+    #[error(
+        "node {name}: {place} is in {parent} here, but in {other_parent} at node {other}; different places have different names"
+    )]
+    PlaceInTwo {
+        /// The position of the sub-cluster, from 0.
+        subcluster: usize,
+        /// The position of the node in it, from 0.
+        node: usize,
+        /// The node.
+        name: NodeName,
+        /// The place, with its level.
+        place: String,
+        /// What it is in here.
+        parent: String,
+        /// The other node.
+        other: NodeName,
+        /// What it is in there.
+        other_parent: String,
+    },
+    /// More than [`PLACES_MAX`] places.
+    #[error("the locations name {count} places; at most {PLACES_MAX} are allowed")]
+    TooManyPlaces {
+        /// How many there are.
+        count: usize,
+    },
+    /// No location has a place that could be the failure domain.
+    #[error("failure_domain is {level}, but the locations of the nodes do not name a {level}")]
+    DomainNotNamed {
+        /// The failure domain.
+        level: Level,
+    },
+    /// CRUSH cannot count such weights.
+    #[error(
+        "the weights of all nodes add up to {total}; under placement = \"crush\" they must stay below 65536: divide them all by one number"
+    )]
+    WeightsTooLarge {
+        /// Their sum.
+        total: f64,
+    },
+    /// Too few failure domains can hold a replica.
+    #[error(
+        "replicas is {replicas}, but only {usable} failure domains of type {domain} have a node in service of weight above 0 ({} with those out)",
+        .count
+    )]
+    TooFewDomains {
+        /// What failure domains are: a type of the CRUSH map.
+        domain: String,
+        /// Those with a node in service of weight above 0.
+        usable: usize,
+        /// Those with a node of weight above 0, in service or out.
+        count: usize,
+        /// The replicas.
+        replicas: usize,
+    },
+    /// The CRUSH map is wrong, or its rule cannot place these replicas on these nodes.
+    #[error(transparent)]
+    CrushMap(UseError),
+    /// A weight besides those of the CRUSH map.
+    #[error(
+        "sub-cluster {name}: weight is {given}, but with crush_map the weights are those of that map; leave it out"
+    )]
+    WeightBesideCrushMap {
+        /// Its position, from 0.
+        subcluster: usize,
+        /// Its name.
+        name: SubClusterName,
+        /// What was given.
+        given: f64,
+    },
+    /// A node is no device of the CRUSH map.
+    #[error("node {name}: the crush_map has no device of this name; each node is a device there")]
+    NoCrushDevice {
+        /// The position of the sub-cluster, from 0.
+        subcluster: usize,
+        /// The position of the node in it, from 0.
+        node: usize,
+        /// The node.
+        name: NodeName,
+    },
+    /// The CRUSH map has no rule.
+    #[error("the crush_map has no rule; it needs one to place replicas by")]
+    NoCrushRule,
+    /// The CRUSH map has several rules.
+    #[error("the crush_map has {count} rules: {known}; name the one to follow in crush_rule")]
+    SeveralCrushRules {
+        /// How many.
+        count: usize,
+        /// Their names.
+        known: String,
+    },
+    /// The CRUSH map has no rule of that name.
+    #[error("the crush_map has no rule {given:?}; known: {known}")]
+    UnknownCrushRule {
+        /// What was asked for.
+        given: String,
+        /// The names of its rules.
+        known: String,
+    },
 }
 
 impl MapError {
     /// Where the fault is.
     pub fn place(&self) -> Place {
         match *self {
-            Self::NoSubClusters | Self::TooManyNodes { .. } => Place::Map,
+            Self::NoSubClusters
+            | Self::TooManyNodes { .. }
+            | Self::TooManyPlaces { .. }
+            | Self::WeightsTooLarge { .. } => Place::Map,
             Self::Epoch => Place::Field("epoch"),
-            Self::Replicas { .. } | Self::TooFewUsable { .. } => Place::Field("replicas"),
+            Self::Replicas { .. } | Self::TooFewUsable { .. } | Self::TooFewDomains { .. } => {
+                Place::Field("replicas")
+            }
+            Self::DomainNotNamed { .. } => Place::Field("failure_domain"),
+            Self::NoCrushRule | Self::SeveralCrushRules { .. } => Place::Field("crush_map"),
+            Self::UnknownCrushRule { .. } => Place::Field("crush_rule"),
+            Self::CrushMap(ref error) => Place::CrushMap(error.place),
             Self::WriteQuorum { .. } => Place::Field("write_quorum"),
             Self::WebdfsSubClusters { .. } => Place::Field("placement"),
             Self::WebdfsPlacement { fault, .. } => match fault {
@@ -212,11 +367,17 @@ impl MapError {
             | Self::DuplicateSubCluster { subcluster, .. }
             | Self::EmptySubCluster { subcluster, .. }
             | Self::Weight { subcluster, .. }
+            | Self::WeightBesideCrushMap { subcluster, .. }
             | Self::SubClusterTooSmall { subcluster, .. } => Place::SubCluster(subcluster),
             Self::NodeName { subcluster, node, .. }
             | Self::DuplicateNode { subcluster, node, .. }
             | Self::DuplicateUrl { subcluster, node, .. }
-            | Self::Url { subcluster, node, .. } => Place::Node(subcluster, node),
+            | Self::Url { subcluster, node, .. }
+            | Self::Location { subcluster, node, .. }
+            | Self::UnusedLocation { subcluster, node, .. }
+            | Self::LevelsDiffer { subcluster, node, .. }
+            | Self::PlaceInTwo { subcluster, node, .. }
+            | Self::NoCrushDevice { subcluster, node, .. } => Place::Node(subcluster, node),
         }
     }
 }

@@ -9,7 +9,8 @@ use std::str::FromStr;
 
 use sha2::{Digest, Sha256};
 
-use super::{Algorithm, ClusterMap, NodeState};
+use super::crush::{Order, Step, StrawCalculation};
+use super::{Algorithm, ClusterMap, CrushTable, NodeState};
 
 /// Bytes of a fingerprint.
 const FINGERPRINT_BYTES: usize = 16;
@@ -51,8 +52,10 @@ impl Fingerprint {
                 });
             }
         }
-        if let Algorithm::Webdfs(table) = map.algorithm() {
-            values.bytes(table.php().as_str().as_bytes());
+        match map.algorithm() {
+            Algorithm::Crush(table) => values.crush(map, table),
+            Algorithm::Webdfs(table) => values.bytes(table.php().as_str().as_bytes()),
+            Algorithm::RushP(_) | Algorithm::RushR | Algorithm::RushT(_) => {}
         }
         let digest = values.0.finalize();
         let mut fingerprint = Self::default();
@@ -78,6 +81,97 @@ impl Encoder {
     fn bytes(&mut self, value: &[u8]) {
         self.number(value.len() as u64);
         self.0.update(value);
+    }
+
+    fn signed(&mut self, value: i32) {
+        self.number(i64::from(value) as u64);
+    }
+
+    /// What CRUSH goes by: the nodes' locations and the failure domain, or the map and the rule.
+    fn crush(&mut self, map: &ClusterMap, table: &CrushTable) {
+        let Some(domain) = table.made_from() else {
+            self.number(1);
+            return self.crush_map(table);
+        };
+        self.number(0);
+        self.bytes(domain.as_str().as_bytes());
+        for node in map.nodes() {
+            let places = node.location().places();
+            self.number(places.len() as u64);
+            for (level, name) in places {
+                self.bytes(level.as_str().as_bytes());
+                self.bytes(name.as_str().as_bytes());
+            }
+        }
+    }
+
+    /// All but what no lookup looks at: the other rules, and the kinds of buckets that may be created.
+    fn crush_map(&mut self, table: &CrushTable) {
+        let map = table.map();
+        let tunables = map.tunables();
+        self.number(tunables.choose_local_tries.into());
+        self.number(tunables.choose_local_fallback_tries.into());
+        self.number(tunables.choose_total_tries.into());
+        self.number(tunables.chooseleaf_descend_once.into());
+        self.number(tunables.chooseleaf_vary_r.into());
+        self.number(tunables.chooseleaf_stable.into());
+        self.number(match tunables.straw_calc_version {
+            StrawCalculation::Original => 0,
+            StrawCalculation::Corrected => 1,
+        });
+        self.number(map.types().len() as u64);
+        for one in map.types() {
+            self.number(one.id.into());
+            self.bytes(one.name.as_bytes());
+        }
+        self.number(map.devices().len() as u64);
+        for device in map.devices() {
+            self.signed(device.id());
+            self.bytes(device.name().as_bytes());
+            self.bytes(device.class().unwrap_or_default().as_bytes());
+        }
+        let mut buckets: Vec<_> = map.buckets().collect();
+        buckets.sort_unstable_by_key(|bucket| bucket.id());
+        self.number(buckets.len() as u64);
+        for bucket in buckets {
+            self.signed(bucket.id());
+            self.bytes(bucket.name().as_bytes());
+            self.number(bucket.type_id().into());
+            self.bytes(bucket.kind().as_str().as_bytes());
+            self.bytes(bucket.shadow_class().unwrap_or_default().as_bytes());
+            self.number(bucket.size().into());
+            for (item, weight) in bucket.items().iter().zip(bucket.weights()) {
+                self.signed(*item);
+                self.number((*weight).into());
+            }
+        }
+        self.bytes(table.rule().name().as_bytes());
+        self.number(table.rule().steps().len() as u64);
+        table.rule().steps().iter().for_each(|step| self.step(*step));
+    }
+
+    fn step(&mut self, step: Step) {
+        let (kind, value) = match step {
+            Step::Take(item) => (0, i64::from(item)),
+            Step::Choose(choice) => (1, i64::from(choice.count)),
+            Step::Emit => (2, 0),
+            Step::SetChooseTries(value) => (3, value.into()),
+            Step::SetChooseleafTries(value) => (4, value.into()),
+            Step::SetChooseLocalTries(value) => (5, value.into()),
+            Step::SetChooseLocalFallbackTries(value) => (6, value.into()),
+            Step::SetChooseleafVaryR(value) => (7, value.into()),
+            Step::SetChooseleafStable(value) => (8, value.into()),
+        };
+        self.number(kind);
+        self.number(value as u64);
+        if let Step::Choose(choice) = step {
+            self.number(choice.leaf.into());
+            self.number(match choice.order {
+                Order::Firstn => 0,
+                Order::Indep => 1,
+            });
+            self.number(choice.type_id.into());
+        }
     }
 }
 

@@ -5,8 +5,11 @@
 //! a lookup fail. Pure: nothing here reads a file, a clock or a socket, and nothing here knows TOML.
 
 mod algorithm;
+pub mod crush;
+mod domains;
 mod error;
 mod fingerprint;
+mod location;
 mod name;
 mod shares;
 mod slots;
@@ -20,10 +23,16 @@ mod tests;
 
 use std::collections::HashMap;
 
+use domains::Members;
+
 pub use algorithm::Algorithm;
+pub use domains::{CrushSource, CrushTable, PLACES_MAX, Seat, UseError, UseFault};
 pub use error::{MapError, Place};
 pub use fingerprint::{Fingerprint, FingerprintError};
-pub use name::{Epoch, EpochError, NAME_BYTES_MAX, NameError, NodeIndex, NodeName, SubClusterName};
+pub use location::{FailureDomain, Level, Location, LocationError, UnknownDomain, UnknownLevel};
+pub use name::{
+    Epoch, EpochError, NAME_BYTES_MAX, NameError, NodeIndex, NodeName, PlaceName, SubClusterName,
+};
 pub use shares::{Share, ShareTable};
 pub use slots::{SlotGroup, SlotRow, SlotTable};
 pub use spec::{
@@ -69,6 +78,7 @@ pub struct Node {
     url: NodeUrl,
     public_url: Option<NodeUrl>,
     state: NodeState,
+    location: Location,
     subcluster: usize,
 }
 
@@ -87,7 +97,8 @@ impl ClusterMap {
         let groups: Vec<SlotGroup> = subclusters.iter().map(SubCluster::slots).collect();
         let slots = SlotTable::new(&groups, spec.replicas)
             .expect("checked above: weights in bounds, and at least as many weighted nodes as replicas");
-        let algorithm = Algorithm::new(&spec.placement, &subclusters, &slots)?;
+        let members = Members { subclusters: &subclusters, nodes: &nodes };
+        let algorithm = Algorithm::new(&spec.placement, &members, &slots)?;
         let mut map = Self {
             epoch,
             replicas: spec.replicas,
@@ -187,6 +198,20 @@ impl ClusterMap {
         self.index.get(name).copied()
     }
 
+    /// The weight that one node is placed by, in service or not: that of its sub-cluster, or with a CRUSH map of its
+    /// own that of its device; 0 if no replica can fall on it.
+    ///
+    /// # Panics
+    /// If `index` is from another, larger map.
+    pub fn weight_of(&self, index: NodeIndex) -> f64 {
+        match &self.algorithm {
+            Algorithm::Crush(table) => {
+                table.seat_of(index).map_or(0.0, |seat| f64::from(seat.weight) / f64::from(crush::WEIGHT_ONE))
+            }
+            _ => self.subclusters[self.node(index).subcluster].weight,
+        }
+    }
+
     /// What the lookup needs of the sub-clusters, computed once.
     pub fn slots(&self) -> &SlotTable {
         &self.slots
@@ -246,6 +271,11 @@ impl Node {
         self.state
     }
 
+    /// The places it is in, where the placement looks at them.
+    pub fn location(&self) -> &Location {
+        &self.location
+    }
+
     /// Its sub-cluster: a position in [`ClusterMap::subclusters`].
     pub fn subcluster(&self) -> usize {
         self.subcluster
@@ -257,6 +287,7 @@ impl Node {
             url: self.url.to_string(),
             public_url: self.public_url.as_ref().map(ToString::to_string),
             state: self.state,
+            location: self.location.to_spec(),
         }
     }
 }
@@ -336,7 +367,11 @@ fn build_node(subcluster: usize, node: usize, spec: &NodeSpec) -> Result<Node, M
         Ok(url) => url,
         Err(source) => return Err(MapError::Url { subcluster, node, name, field: "public_url", source }),
     };
-    Ok(Node { name, url, public_url, state: spec.state, subcluster })
+    let location = match Location::new(&spec.location) {
+        Ok(location) => location,
+        Err(source) => return Err(MapError::Location { subcluster, node, name, source }),
+    };
+    Ok(Node { name, url, public_url, state: spec.state, location, subcluster })
 }
 
 fn check_usable(subclusters: &[SubCluster], nodes: &[Node], replicas: usize) -> Result<(), MapError> {

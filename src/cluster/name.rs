@@ -1,4 +1,4 @@
-//! The names and numbers of a map: node and sub-cluster names, node indices, epochs. Parsing only; uniqueness is
+//! The names and numbers of a map: names of nodes, sub-clusters and places, node indices, epochs. Parsing only; uniqueness is
 //! the map's business.
 
 use std::fmt;
@@ -6,7 +6,7 @@ use std::num::NonZeroU64;
 use std::str::FromStr;
 use std::sync::Arc;
 
-/// The longest name of a node or sub-cluster, in bytes.
+/// The longest name of a node, sub-cluster or place, in bytes.
 pub const NAME_BYTES_MAX: usize = 64;
 
 /// The name of a node, which it bears for ever: 1 to [`NAME_BYTES_MAX`] of the characters `A-Z a-z 0-9 . _ -`, not
@@ -19,6 +19,10 @@ pub struct NodeName(Arc<str>);
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize)]
 #[serde(into = "String")]
 pub struct SubClusterName(Arc<str>);
+
+/// The name of a place that nodes share, such as a rack; the same rule as for a [`NodeName`].
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct PlaceName(Arc<str>);
 
 /// A text that cannot be a name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -131,6 +135,7 @@ impl From<SubClusterName> for String {
         name.as_str().to_owned()
     }
 }
+name_type!(PlaceName);
 
 /// A node of one map: its number, counted through all sub-clusters in order from 0. It means something only
 /// together with that map, so it is never written down or sent; names are.

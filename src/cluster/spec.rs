@@ -1,9 +1,11 @@
 //! What a cluster map says, before it is checked: plain values, as a file or a message gave them, and the bounds
 //! the check holds them to. Nothing here parses or decides.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
+use super::domains::CrushSource;
 use crate::php::PhpVersion;
 
 /// The most replicas an object can have.
@@ -56,6 +58,8 @@ pub struct NodeSpec {
     pub public_url: Option<String>,
     /// In service or out.
     pub state: NodeState,
+    /// The places it is in, by their levels; see [`Location`](super::Location). Only for [`CrushSource::Locations`].
+    pub location: BTreeMap<String, String>,
 }
 
 impl MapSpec {
@@ -90,6 +94,8 @@ pub enum PlacementSpec {
     /// RUSH_T (Honicky & Miller 2004), for very many sub-clusters: each of weight above 0 has at least as many
     /// nodes as replicas.
     RushT,
+    /// CRUSH (Weil et al. 2006, as in Ceph): replicas are kept apart by racks or other failure domains.
+    Crush(CrushSource),
     /// RUSHr as the original webDFS has it, on that PHP.
     WebdfsRushR(PhpVersion),
     /// RUSHp as the original webDFS has it, on that PHP.
@@ -107,6 +113,8 @@ pub enum PlacementKind {
     RushP,
     /// [`PlacementSpec::RushT`].
     RushT,
+    /// [`PlacementSpec::Crush`].
+    Crush,
     /// [`PlacementSpec::WebdfsRushR`].
     WebdfsRushR,
     /// [`PlacementSpec::WebdfsRushP`].
@@ -123,7 +131,8 @@ pub struct UnknownPlacement {
 
 impl PlacementKind {
     /// Every algorithm there is.
-    pub const ALL: &[Self] = &[Self::RushR, Self::RushP, Self::RushT, Self::WebdfsRushR, Self::WebdfsRushP];
+    pub const ALL: &[Self] =
+        &[Self::RushR, Self::RushP, Self::RushT, Self::Crush, Self::WebdfsRushR, Self::WebdfsRushP];
 
     /// Its name in a map.
     pub const fn as_str(self) -> &'static str {
@@ -131,6 +140,7 @@ impl PlacementKind {
             Self::RushR => "rush_r",
             Self::RushP => "rush_p",
             Self::RushT => "rush_t",
+            Self::Crush => "crush",
             Self::WebdfsRushR => "webdfs_rush_r",
             Self::WebdfsRushP => "webdfs_rush_p",
         }

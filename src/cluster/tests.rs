@@ -4,7 +4,13 @@ use super::*;
 use crate::php::{PhpVersion, Seed};
 
 fn node(name: &str) -> NodeSpec {
-    NodeSpec { name: name.into(), url: format!("http://{name}"), public_url: None, state: NodeState::In }
+    NodeSpec {
+        name: name.into(),
+        url: format!("http://{name}"),
+        public_url: None,
+        state: NodeState::In,
+        location: Default::default(),
+    }
 }
 
 fn subcluster(name: &str, weight: f64, nodes: &[&str]) -> SubClusterSpec {
@@ -171,7 +177,8 @@ fn placements_are_known_by_name() {
     let error = "rush_x".parse::<PlacementKind>().unwrap_err().to_string();
     assert_eq!(
         error,
-        "unknown placement \"rush_x\"; known: rush_r, rush_p, rush_t, webdfs_rush_r, webdfs_rush_p"
+        "unknown placement \"rush_x\"; known: rush_r, rush_p, rush_t, crush, webdfs_rush_r, \
+         webdfs_rush_p"
     );
 }
 

@@ -11,7 +11,8 @@ use super::listen::ListenError;
 use super::mode::ModeError;
 use super::secret::SecretError;
 use super::size::SizeError;
-use crate::cluster::{MapError, NodeName, PlacementKind};
+use crate::cluster::crush::TextFault;
+use crate::cluster::{MapError, NodeName, PlacementKind, UnknownDomain};
 use crate::name::{ExcludeError, Prefix};
 use crate::php::UnknownPhp;
 
@@ -121,6 +122,29 @@ pub enum Reason {
     /// A PHP where none is needed.
     #[error("there is a use for it with {0} only; take it out")]
     PhpWithoutUse(&'static str),
+    /// A setting of CRUSH beside another placement.
+    #[error("only placement = \"crush\" has this, and placement is \"{0}\"; leave it out")]
+    CrushOnly(PlacementKind),
+    /// Not a failure domain.
+    #[error(transparent)]
+    FailureDomain(UnknownDomain),
+    /// A failure domain beside a map whose rule has one.
+    #[error("with crush_map, the rule of that map says what the failure domain is; leave one of the two out")]
+    TwoCrushSources,
+    /// A rule of no map.
+    #[error("a rule of a crush_map, and there is none; set crush_map as well, or leave this out")]
+    CrushRuleAlone,
+    /// A file that is named here cannot be read.
+    #[error("{} cannot be read: {source}", .file.display())]
+    Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Not the text of a CRUSH map.
+    #[error(transparent)]
+    CrushText(TextFault),
     /// The parts of the map do not fit together.
     #[error(transparent)]
     Map(#[from] MapError),

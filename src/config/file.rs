@@ -1,6 +1,8 @@
 //! What the two files say, word for word: every key optional, unknown keys refused, each value with its place in
 //! the text. No default and no decision lives here; see [`super::Settings`] and [`super::parse_map`].
 
+use std::collections::BTreeMap;
+
 use serde::Deserialize;
 use toml::Spanned;
 
@@ -69,6 +71,9 @@ pub(super) struct MapFile {
     pub write_quorum: Option<Spanned<i64>>,
     pub placement: Text,
     pub php: Text,
+    pub failure_domain: Text,
+    pub crush_map: Text,
+    pub crush_rule: Text,
     #[serde(default)]
     pub subcluster: Vec<Spanned<SubClusterFile>>,
 }
@@ -91,6 +96,7 @@ pub(super) struct MapNodeFile {
     pub url: Text,
     pub public_url: Text,
     pub state: Text,
+    pub location: Option<BTreeMap<String, String>>,
 }
 
 #[cfg(test)]
@@ -143,6 +149,8 @@ mod tests {
         keys.remove("subcluster.node");
         keys.insert("node".to_owned());
         keys.extend(known::<MapNodeFile>("subcluster.node."));
-        assert_eq!(documented(include_str!("../../conf/cluster.toml")), keys);
+        let mut shown = documented(include_str!("../../conf/cluster.toml"));
+        shown.extend(documented(include_str!("../../conf/cluster-crush.toml")));
+        assert_eq!(shown, keys);
     }
 }

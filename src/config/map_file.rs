@@ -2,11 +2,13 @@
 //! [`ClusterMap::new`], whose complaint is given the line it is about.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
 use toml::Spanned;
 
+use super::crush_file::{self, CrushText, Reader};
 use super::decide::{choose, decide_php};
 use super::error::{ConfigError, Reason};
 use super::file::{MapFile, MapNodeFile, SubClusterFile};
@@ -31,51 +33,79 @@ const STATES: [(&str, NodeState); 2] = [("in", NodeState::In), ("out", NodeState
 pub fn load_map(cluster_toml: &Path) -> Result<ClusterMap, ConfigError> {
     let bytes = fs::read(cluster_toml)
         .map_err(|source| ConfigError::Read { file: cluster_toml.to_owned(), source })?;
-    parse(Source::new(cluster_toml, &bytes)?)
+    parse(Source::new(cluster_toml, &bytes)?, &|path| fs::read(path))
 }
 
-/// Reads the map from the text of a file; `file` is what errors call it.
+/// Reads the map from the text of a file; `file` is what errors call it. A `crush_map` is refused: no other file is
+/// read here.
 ///
 /// # Errors
 /// When a key is unknown, missing or has an impossible value, or the parts of the map do not fit together.
 pub fn parse_map(text: &str, file: &Path) -> Result<ClusterMap, ConfigError> {
-    parse(Source::new(file, text.as_bytes())?)
+    parse_map_with(text, file, &|_| Err(io::ErrorKind::Unsupported.into()))
 }
 
-fn parse(source: Source<'_>) -> Result<ClusterMap, ConfigError> {
+/// As [`parse_map`], with `read` for the file that `crush_map` names, whose path it is given: relative to the folder
+/// of `file`, and absolute if `file` or the name is.
+///
+/// # Errors
+/// As [`parse_map`], and when the file cannot be read or is no CRUSH map that could place the replicas on the nodes.
+pub fn parse_map_with(
+    text: &str,
+    file: &Path,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<ClusterMap, ConfigError> {
+    parse(Source::new(file, text.as_bytes())?, read)
+}
+
+fn parse(source: Source<'_>, read: Reader<'_>) -> Result<ClusterMap, ConfigError> {
     let file: MapFile = source.parse()?;
-    let spec = decide(&source, &file)?;
-    ClusterMap::new(spec).map_err(|error| {
-        let start = start_of(&file, error.place());
-        source.refuse_at("", start, error)
+    let (spec, crush_text) = decide(&source, &file, read)?;
+    ClusterMap::new(spec).map_err(|error| match (error.place(), crush_text) {
+        (Place::CrushMap(place), Some(text)) => text.refuse(place, error),
+        (place, _) => source.refuse_at("", start_of(&file, place), error),
     })
 }
 
 /// The map that the file describes, with its defaults, not yet checked as a whole.
-fn decide(source: &Source<'_>, file: &MapFile) -> Result<MapSpec, ConfigError> {
-    let placement = match &file.placement {
+fn decide(
+    source: &Source<'_>,
+    file: &MapFile,
+    read: Reader<'_>,
+) -> Result<(MapSpec, Option<CrushText>), ConfigError> {
+    let kind = match &file.placement {
         None => PlacementKind::default(),
         Some(text) => PlacementKind::from_str(text.get_ref())
             .map_err(|error| source.refuse("placement", text, Reason::Placement(error)))?,
     };
-    let needs_php = matches!(placement, PlacementKind::WebdfsRushR | PlacementKind::WebdfsRushP);
+    if kind != PlacementKind::Crush {
+        crush_file::check_unused(source, file, kind)?;
+    }
+    let needs_php = matches!(kind, PlacementKind::WebdfsRushR | PlacementKind::WebdfsRushP);
     let php = decide_php(source, file.php.as_ref(), needs_php.then_some(file.placement.as_ref()), PHP_USERS)?;
     let php = || php.expect("it was required");
-    let placement = match placement {
+    let mut crush_text = None;
+    let placement = match kind {
         PlacementKind::RushR => PlacementSpec::RushR,
         PlacementKind::RushP => PlacementSpec::RushP,
         PlacementKind::RushT => PlacementSpec::RushT,
         PlacementKind::WebdfsRushR => PlacementSpec::WebdfsRushR(php()),
         PlacementKind::WebdfsRushP => PlacementSpec::WebdfsRushP(php()),
+        PlacementKind::Crush => {
+            let (crush, text) = crush_file::decide(source, file, read)?;
+            crush_text = text;
+            PlacementSpec::Crush(crush)
+        }
     };
     let subclusters = file.subcluster.iter().map(|subcluster| decide_subcluster(source, subcluster));
-    Ok(MapSpec {
+    let spec = MapSpec {
         epoch: number(source, "epoch", &file.epoch, "epoch = 1")?,
         replicas: number(source, "replicas", &file.replicas, "replicas = 3")?,
         write_quorum: number(source, "write_quorum", &file.write_quorum, "write_quorum = 2")?,
         placement,
         subclusters: subclusters.collect::<Result<_, _>>()?,
-    })
+    };
+    Ok((spec, crush_text))
 }
 
 fn decide_subcluster(
@@ -108,6 +138,7 @@ fn decide_node(source: &Source<'_>, file: &Spanned<MapNodeFile>) -> Result<NodeS
         url: url.get_ref().clone(),
         public_url: file.public_url.as_ref().map(|url| url.get_ref().clone()),
         state: choose(source, &format!("{TABLE} state"), file.state.as_ref(), NodeState::In, &STATES)?,
+        location: file.location.clone().unwrap_or_default(),
     })
 }
 
@@ -125,13 +156,17 @@ fn number<T: TryFrom<i64>>(
 /// Where in the text the thing stands that a map was refused for; none for the map as a whole.
 fn start_of(file: &MapFile, place: Place) -> Option<usize> {
     let start = |value: &Option<Spanned<i64>>| value.as_ref().map(|value| value.span().start);
+    let text = |value: &Option<Spanned<String>>| value.as_ref().map(|value| value.span().start);
     match place {
         Place::Map => None,
         Place::Field("epoch") => start(&file.epoch),
         Place::Field("replicas") => start(&file.replicas),
         Place::Field("write_quorum") => start(&file.write_quorum),
         Place::Field("placement") => file.placement.as_ref().map(|placement| placement.span().start),
-        Place::Field(_) => None,
+        Place::Field("failure_domain") => text(&file.failure_domain),
+        Place::Field("crush_map") => text(&file.crush_map),
+        Place::Field("crush_rule") => text(&file.crush_rule),
+        Place::Field(_) | Place::CrushMap(_) => None,
         Place::SubCluster(at) => file.subcluster.get(at).map(|subcluster| subcluster.span().start),
         Place::Node(at, slot) => {
             file.subcluster.get(at)?.get_ref().node.get(slot).map(|node| node.span().start)

@@ -4,9 +4,10 @@
 //! `file.rs` is what the files say; this file, `map_file.rs` and the small types beside it are what the program
 //! does. What must never be here: opening the storage root, binding a socket, or asking whether a path exists; a
 //! configuration is good or bad by itself. Only the configuration's own files are read. The settings are explained
-//! for operators in `conf/node.toml` and `conf/cluster.toml`.
+//! for operators in `conf/node.toml`, `conf/cluster.toml` and `conf/cluster-crush.toml`.
 
 mod access;
+mod crush_file;
 mod decide;
 mod error;
 mod file;
@@ -28,7 +29,7 @@ use crate::semantics::FrontKind;
 pub use access::{Access, AllowRule, RuleError};
 pub use error::{ConfigError, Reason, Refusal};
 pub use listen::{FcgiListen, Listen, ListenError, OverrideError, Overrides, SOCKET_MODE};
-pub use map_file::{load_map, parse_map};
+pub use map_file::{load_map, parse_map, parse_map_with};
 pub use mode::ModeError;
 pub use secret::{SecretContentError, SecretError, Secrets};
 pub use size::SizeError;

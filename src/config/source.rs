@@ -9,10 +9,11 @@ use toml::Spanned;
 use super::error::{ConfigError, Reason, Refusal};
 
 /// What serde calls the types of the settings, and what an operator writes for them.
-const TYPES: [(&str, &str); 5] = [
+const TYPES: [(&str, &str); 6] = [
     ("a string", "a text in quotes"),
     ("a boolean", "true or false, without quotes"),
     ("a sequence", "a list in brackets: [\"...\", \"...\"]"),
+    ("a map", "a table: { rack = \"r2\", host = \"h7\" }"),
     ("i64", "a whole number, without quotes"),
     ("f64", "a number, without quotes"),
 ];
@@ -83,6 +84,16 @@ impl<'a> Source<'a> {
         value.ok_or_else(|| self.refuse_at(setting, table, Reason::Missing(example)))
     }
 
+    /// The text.
+    pub fn text(&self) -> &'a str {
+        self.text
+    }
+
+    /// The folder that paths in the file start from: the file's own.
+    pub fn folder(&self) -> &'a Path {
+        self.file.parent().unwrap_or(Path::new(""))
+    }
+
     fn refusal(&self, line: Option<usize>, setting: String, reason: Reason) -> ConfigError {
         Refusal { file: self.file.to_owned(), line, setting, reason }.into()
     }
@@ -115,6 +126,11 @@ impl<'a> Source<'a> {
             _ => quote(line),
         }
     }
+}
+
+/// Something on `line`, from 1, of `file` is refused.
+pub(super) fn refuse_line(file: &Path, line: usize, reason: Reason) -> ConfigError {
+    Refusal { file: file.to_owned(), line: Some(line), setting: String::new(), reason }.into()
 }
 
 /// The header of a table, `[deliver]`, if `line` is one.

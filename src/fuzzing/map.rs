@@ -1,11 +1,11 @@
 //! The map reader and the lookup together: whatever map is accepted must place every object on R distinct nodes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::cluster::{
-    ClusterMap, MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementSpec, SubClusterSpec, WEIGHT_MAX,
-    WEIGHT_MIN,
+    Algorithm, ClusterMap, CrushSource, FailureDomain, Level, MapSpec, NODES_MAX, NodeSpec, NodeState,
+    PlacementSpec, SubClusterSpec, WEIGHT_MAX, WEIGHT_MIN,
 };
 use crate::config::parse_map;
 use crate::placement::{ObjectKey, locate};
@@ -70,15 +70,38 @@ fn check_lookups(map: &ClusterMap) {
             let node = map.node(*owner);
             assert_eq!(node.state(), NodeState::In, "key {key}: node {} is in service", node.name());
         }
+        if let Algorithm::Crush(table) = map.algorithm() {
+            let domains: BTreeSet<_> = owners.iter().map(|owner| table.domain_of(*owner)).collect();
+            assert!(!domains.contains(&None), "key {key}: {owners:?} can all hold a replica");
+            assert_eq!(
+                domains.len(),
+                distinct.len(),
+                "key {key}: {owners:?} are in different failure domains"
+            );
+        }
         assert_eq!(locate(map, key), owners, "key {key}: the same answer twice");
     }
+}
+
+/// Where a node stands: some in the racks of their hosts, some in others.
+fn location(node: usize, choice: u8) -> BTreeMap<String, String> {
+    let host = node / 2;
+    let rack = if choice == u8::MAX { node } else { host } % 5;
+    BTreeMap::from([("rack".to_owned(), format!("r{rack}")), ("host".to_owned(), format!("h{host}"))])
 }
 
 /// Reads a specification from choices; where they end, all further ones are 0.
 fn map_spec(choices: &mut impl Iterator<Item = u8>) -> MapSpec {
     let mut next = || choices.next().unwrap_or(0);
-    let placement = PlacementSpec::default();
-    let replicas = usize::from(next() % 20);
+    let first = next();
+    let replicas = usize::from(first % 20);
+    let placement = match first / 20 {
+        1 | 4 | 7 | 10 => PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Node)),
+        2 | 5 | 8 | 11 => PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(Level::Rack))),
+        3 | 6 | 9 => PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(Level::Host))),
+        _ => PlacementSpec::default(),
+    };
+    let is_crush = matches!(placement, PlacementSpec::Crush(_));
     let write_quorum = usize::from(next() % 20).min(replicas);
     let subclusters = next() % 24;
     let mut number = 0;
@@ -92,6 +115,7 @@ fn map_spec(choices: &mut impl Iterator<Item = u8>) -> MapSpec {
                 url: format!("http://n{number}"),
                 public_url: None,
                 state: if is_out { NodeState::Out } else { NodeState::In },
+                location: if is_crush { location(number, weight) } else { BTreeMap::new() },
             }
         });
         SubClusterSpec {

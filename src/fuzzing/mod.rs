@@ -9,9 +9,11 @@ mod map;
 use http::header::{IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 
+use crate::cluster::crush::{CrushMap, WEIGHT_ONE};
 pub use crate::front::fastcgi::conn::fuzz::fuzz_records;
 pub use crate::front::fastcgi::pairs::fuzz_pairs;
 use crate::name::{Exclude, NAME_BYTES_MAX, NameError, ObjectName, Prefix, Target, query};
+use crate::placement::crush;
 use crate::semantics::{FrontKind, Multipart, RANGES_MAX, Selection, Validators, content_type, select};
 use crate::version::Version;
 pub use map::{fuzz_map, fuzz_map_spec};
@@ -27,6 +29,7 @@ pub const TARGETS: &[(&str, FuzzTarget)] = &[
     ("pairs", fuzz_pairs),
     ("map", fuzz_map),
     ("map_spec", fuzz_map_spec),
+    ("crush_text", fuzz_crush_text),
 ];
 
 /// The target of a request line, read below several prefixes.
@@ -97,4 +100,33 @@ pub fn fuzz_range_header(data: &[u8]) {
     let heads: usize = multipart.parts().iter().map(|(head, _)| head.len()).sum();
     let frame = heads as u64 + multipart.tail().len() as u64;
     assert_eq!(multipart.content_length(), total.saturating_add(frame), "the length is that of all parts");
+}
+
+/// A CRUSH map as text: it is refused with a line, or no lookup by any of its rules finds what it does not have.
+pub fn fuzz_crush_text(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let map = match CrushMap::from_text(&text) {
+        Ok(map) => map,
+        Err(error) => {
+            let lines = text.lines().count().max(1);
+            assert!((1..=lines).contains(&error.line), "{error} is within the {lines} lines of the text");
+            return;
+        }
+    };
+    let devices = map.devices().last().map_or(0, |device| device.id() as usize + 1);
+    let (all_in, mut some_out) = (vec![WEIGHT_ONE; devices], vec![WEIGHT_ONE; devices]);
+    some_out.iter_mut().step_by(2).for_each(|weight| *weight = WEIGHT_ONE / 2);
+    for rule in map.rules() {
+        let reachable = map.reachable(rule);
+        assert!(reachable.iter().all(|device| map.device(*device).is_some()), "{rule:?} reaches devices");
+        let domains = map.domains(rule, rule.domain_type());
+        let typed = |item: &i32| map.ancestor_of_type(*item, rule.domain_type()) == Some(*item);
+        assert!(domains.iter().all(typed), "{rule:?} has domains of its type");
+        for (x, reweight) in [(0, &all_in), (1, &some_out), (u32::MAX, &some_out)] {
+            let found = crush::run(&map, rule, x, 3, reweight, &mut ());
+            assert!(found.len() <= 3, "{rule:?} finds {found:?}");
+            let is_known = |item: &i32| *item == crush::HOLE || map.type_of(*item).is_some();
+            assert!(found.iter().all(is_known), "{rule:?} finds {found:?}");
+        }
+    }
 }

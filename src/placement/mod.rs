@@ -6,12 +6,14 @@
 //! and every release, because files lie on disk by it. `tests/golden/placement` pins the answers.
 //!
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs`, `rush_p.rs` and `rush_t.rs` are
-//! the algorithms, and `server.rs` is what two of them share; `webdfs_php.rs` gives the placements of the original
-//! webDFS; `substitute.rs` replaces owners that are marked out; `batch.rs` looks up many keys on all cores; `narrate`
-//! tells in words what `trace.rs` noted. Further algorithms go beside them, each with a
-//! [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
+//! the algorithms, and `server.rs` is what two of them share; `crush_owners.rs` makes nodes of what `crush/` finds;
+//! `webdfs_php.rs` gives the placements of the original webDFS; `substitute.rs` replaces owners that are marked out;
+//! `batch.rs` looks up many keys on all cores; `narrate` tells in words what `trace.rs` noted. Further algorithms go
+//! beside them, each with a [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
 
 mod batch;
+pub mod crush;
+mod crush_owners;
 mod key;
 mod mixer;
 pub mod narrate;
@@ -33,8 +35,8 @@ pub use key::ObjectKey;
 pub use mixer::{Mixer, Purpose};
 pub use trace::{Event, Trace};
 
-/// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight
-/// above 0.
+/// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight above
+/// 0; under CRUSH all in different failure domains, unless a rule of the user's own finds two in one.
 #[inline(always)]
 pub fn locate(map: &ClusterMap, key: ObjectKey) -> Replicas {
     locate_traced(map, key, &mut ())
@@ -53,6 +55,10 @@ pub fn locate_traced(map: &ClusterMap, key: ObjectKey, trace: &mut impl Trace) -
         Algorithm::RushP(shares) => rush_p::locate_into(map.slots(), shares, mixer, &mut owners, trace),
         Algorithm::RushT(tree) => rush_t::locate_into(map.slots(), tree, mixer, &mut owners, trace),
         Algorithm::Webdfs(table) => webdfs_php::locate_into(table, key, &mut owners, trace),
+        Algorithm::Crush(table) => {
+            crush_owners::locate_into(map, table, key, &mut owners, trace);
+            return owners; // with its own substitutes
+        }
     }
     if map.any_out() {
         substitute::replace_out(map, mixer, &mut owners, trace);

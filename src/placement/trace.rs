@@ -93,7 +93,56 @@ pub enum Event {
         out: Option<NodeIndex>,
         /// Who takes its place.
         node: NodeIndex,
-        /// How many candidates were passed over: out themselves, or owners already.
+        /// How many candidates did not fit: out themselves, or in a failure domain that holds an owner.
         passed_over: u32,
+    },
+    /// A CRUSH rule goes on from a device or bucket.
+    CrushTake {
+        /// Its id.
+        item: i32,
+    },
+    /// A CRUSH bucket chooses one of its items.
+    CrushChoose {
+        /// The bucket's id.
+        bucket: i32,
+        /// The number that it chose by: another one may give another item.
+        attempt: u32,
+        /// The id of the item.
+        item: i32,
+    },
+    /// A CRUSH bucket has nothing to choose from.
+    CrushEmpty {
+        /// The bucket's id.
+        bucket: i32,
+    },
+    /// The item chosen last was found before.
+    CrushCollision {
+        /// Its id.
+        item: i32,
+    },
+    /// The device chosen last is out.
+    CrushOut {
+        /// Its id.
+        device: i32,
+    },
+    /// No device could be found below a CRUSH bucket that was chosen.
+    CrushNoDevice {
+        /// The bucket's id.
+        bucket: i32,
+    },
+    /// What a CRUSH rule found for an owner.
+    CrushOwner {
+        /// Its rank, from 0.
+        rank: usize,
+        /// The id of the device, or [`HOLE`](super::crush::HOLE).
+        device: i32,
+        /// The node that the device is; none for a hole, for one that was found before, and for one that must not
+        /// hold a replica.
+        node: Option<NodeIndex>,
+    },
+    /// All attempts for an item failed.
+    CrushGaveUp {
+        /// Which of the items that the step looks for under one bucket, from 0.
+        rank: u32,
     },
 }

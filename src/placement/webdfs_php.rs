@@ -58,7 +58,13 @@ mod tests {
         let mut node = || {
             number += 1;
             let state = if out == Some(number - 1) { NodeState::Out } else { NodeState::In };
-            NodeSpec { name: format!("n{number}"), url: format!("http://n{number}"), public_url: None, state }
+            NodeSpec {
+                name: format!("n{number}"),
+                url: format!("http://n{number}"),
+                public_url: None,
+                state,
+                location: Default::default(),
+            }
         };
         let subclusters = [(4, 1.0), (3, 2.0), (5, 0.0), (2, 4.0)].into_iter().enumerate().map(
             |(position, (count, weight))| SubClusterSpec {

@@ -7,8 +7,8 @@ use serde::Serialize;
 use super::failure::{PASSES_OF_FAILURES, failures};
 use super::{Load, Movement, Objects, Progress};
 use crate::cluster::{
-    ClusterMap, MapError, MapSpec, NODES_MAX, NodeSpec, NodeState, PlacementKind, PlacementSpec,
-    SubClusterSpec,
+    ClusterMap, CrushSource, FailureDomain, Level, MapError, MapSpec, NODES_MAX, NodeSpec, NodeState,
+    PlacementKind, PlacementSpec, SubClusterSpec,
 };
 use crate::php::PhpVersion;
 
@@ -59,6 +59,15 @@ fn variants(kind: PlacementKind) -> &'static [Variant] {
         PlacementKind::RushT => {
             &[Variant { label: "rush_t", prepare: |spec| spec.placement = PlacementSpec::RushT }]
         }
+        PlacementKind::Crush => &[
+            Variant {
+                label: "crush (node)",
+                prepare: |spec| {
+                    spec.placement = PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Node));
+                },
+            },
+            Variant { label: "crush (rack)", prepare: place_in_racks },
+        ],
         PlacementKind::WebdfsRushR => &[Variant {
             label: "webdfs_rush_r",
             prepare: |spec| spec.placement = PlacementSpec::WebdfsRushR(PHP),
@@ -67,6 +76,17 @@ fn variants(kind: PlacementKind) -> &'static [Variant] {
             label: "webdfs_rush_p",
             prepare: |spec| spec.placement = PlacementSpec::WebdfsRushP(PHP),
         }],
+    }
+}
+
+/// Each sub-cluster in a rack of its own.
+fn place_in_racks(spec: &mut MapSpec) {
+    let rack = Level::Rack;
+    spec.placement = PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(rack)));
+    for subcluster in &mut spec.subclusters {
+        for node in &mut subcluster.nodes {
+            node.location.insert(rack.to_string(), subcluster.name.clone());
+        }
     }
 }
 
@@ -171,7 +191,13 @@ impl Fleet {
     fn subcluster(&self, at: usize, count: usize) -> SubClusterSpec {
         let node = |slot: usize| {
             let name = format!("n{}", at * self.per_subcluster + slot);
-            NodeSpec { url: format!("http://{name}"), name, public_url: None, state: NodeState::In }
+            NodeSpec {
+                url: format!("http://{name}"),
+                name,
+                public_url: None,
+                state: NodeState::In,
+                location: Default::default(),
+            }
         };
         SubClusterSpec { name: format!("s{at}"), weight: 1.0, nodes: (0..count).map(node).collect() }
     }
@@ -282,7 +308,8 @@ mod tests {
         assert!(matches!(contestants(fleet(10, 0, 3)), Err(FleetError::EmptySubCluster)));
         let (able, unable) = contestants(fleet(4, 2, 5)).unwrap();
         assert!(able.is_empty());
-        assert_eq!(unable.len(), PlacementKind::ALL.len());
+        let all: usize = PlacementKind::ALL.iter().map(|kind| variants(*kind).len()).sum();
+        assert_eq!(unable.len(), all);
         assert!(matches!(unable[0].reason, MapError::TooFewUsable { usable: 4, .. }));
     }
 }

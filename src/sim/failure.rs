@@ -105,7 +105,7 @@ fn without(map: &ClusterMap, node: NodeIndex) -> Result<ClusterMap, FailureError
 }
 
 fn is_usable(map: &ClusterMap, node: NodeIndex) -> bool {
-    weight_in_service(map, map.node(node)) > 0.0
+    weight_in_service(map, node) > 0.0
 }
 
 /// For each of `nodes`, how many of its objects each node of the map holds.

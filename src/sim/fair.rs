@@ -1,16 +1,11 @@
 //! What each node should hold by its weight, and how far counts are from what should be. Arithmetic only.
 
-use crate::cluster::{ClusterMap, Node, NodeState};
+use crate::cluster::{ClusterMap, NodeIndex, NodeState};
 
-/// The weight that `node` is placed by, in service or not.
-pub(super) fn weight(map: &ClusterMap, node: &Node) -> f64 {
-    map.subclusters()[node.subcluster()].weight()
-}
-
-/// The same, but 0 for a node that is out.
-pub(super) fn weight_in_service(map: &ClusterMap, node: &Node) -> f64 {
-    match node.state() {
-        NodeState::In => weight(map, node),
+/// The weight that a node is placed by, but 0 if it is out.
+pub(super) fn weight_in_service(map: &ClusterMap, node: NodeIndex) -> f64 {
+    match map.node(node).state() {
+        NodeState::In => map.weight_of(node),
         NodeState::Out => 0.0,
     }
 }
@@ -21,7 +16,7 @@ pub(super) fn weight_in_service(map: &ClusterMap, node: &Node) -> f64 {
 ///
 /// What an algorithm refuses besides, such as two copies in one rack, does not show here.
 pub(super) fn fair_copies(map: &ClusterMap) -> Vec<f64> {
-    let weights: Vec<f64> = map.nodes().iter().map(|node| weight_in_service(map, node)).collect();
+    let weights: Vec<f64> = map.indexed().map(|(node, _)| weight_in_service(map, node)).collect();
     share_out(&weights, map.replicas() as f64)
 }
 

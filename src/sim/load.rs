@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::fair::{fair_copies, ratio, spread, weight};
+use super::fair::{fair_copies, ratio, spread};
 use super::{Objects, Progress};
 use crate::cluster::{ClusterMap, NodeName, NodeState, SubClusterName};
 use crate::placement::locate;
@@ -85,16 +85,15 @@ impl Load {
         let fair = fair_copies(map);
         let copies: u64 = counts.iter().sum();
         let nodes: Vec<NodeLoad> = map
-            .nodes()
-            .iter()
+            .indexed()
             .zip(counts.iter().zip(&fair))
-            .map(|(node, (count, fair))| {
+            .map(|((index, node), (count, fair))| {
                 let subcluster = &map.subclusters()[node.subcluster()];
                 let (share, fair_share) = (*count as f64 / copies as f64, fair / map.replicas() as f64);
                 NodeLoad {
                     node: node.name().clone(),
                     subcluster: subcluster.name().clone(),
-                    weight: weight(map, node),
+                    weight: map.weight_of(index),
                     out: node.state() == NodeState::Out,
                     copies: *count,
                     share,

@@ -8,7 +8,13 @@ pub(super) fn fleet(replicas: usize, groups: &[(usize, f64)]) -> MapSpec {
     let mut node = || {
         let name = format!("n{number}");
         number += 1;
-        NodeSpec { url: format!("http://{name}"), name, public_url: None, state: NodeState::In }
+        NodeSpec {
+            url: format!("http://{name}"),
+            name,
+            public_url: None,
+            state: NodeState::In,
+            location: Default::default(),
+        }
     };
     let subclusters = groups.iter().enumerate().map(|(at, (nodes, weight))| SubClusterSpec {
         name: format!("s{at}"),

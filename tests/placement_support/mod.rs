@@ -4,6 +4,7 @@
 // Each test binary uses a part of this.
 #![allow(dead_code)]
 
+pub mod crush;
 pub mod naive;
 pub mod naive_family;
 pub mod php;
@@ -13,7 +14,8 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use webdfs::cluster::{
-    ClusterMap, MapError, MapSpec, NodeSpec, NodeState, PlacementSpec, SlotGroup, SubClusterSpec,
+    ClusterMap, CrushSource, FailureDomain, MapError, MapSpec, NodeSpec, NodeState, PlacementSpec, SlotGroup,
+    SubClusterSpec,
 };
 
 /// Sub-clusters as servers and weight of each, oldest first, the replicas, the nodes marked out, and the algorithm.
@@ -71,15 +73,23 @@ impl Layout {
         ClusterMap::new(self.spec(self.placement.clone()))
     }
 
-    /// What a map of that placement is made from.
+    /// What a map of that placement is made from. Where it keeps racks or the like apart, each sub-cluster is one.
     pub fn spec(&self, placement: PlacementSpec) -> MapSpec {
+        let level = match &placement {
+            PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(level))) => Some(*level),
+            _ => None,
+        };
         let mut number = 0;
-        let mut node = || {
+        let mut node = |subcluster: usize| {
             let node = NodeSpec {
                 name: format!("n{number}"),
                 url: format!("http://n{number}"),
                 public_url: None,
                 state: if self.out.contains(&number) { NodeState::Out } else { NodeState::In },
+                location: level
+                    .map(|level| (level.to_string(), format!("p{subcluster}")))
+                    .into_iter()
+                    .collect(),
             };
             number += 1;
             node
@@ -91,7 +101,7 @@ impl Layout {
             .map(|(j, &(servers, weight))| SubClusterSpec {
                 name: format!("s{j}"),
                 weight,
-                nodes: (0..servers).map(|_| node()).collect(),
+                nodes: (0..servers).map(|_| node(j)).collect(),
             })
             .collect();
         MapSpec { epoch: 1, replicas: self.replicas, write_quorum: 1, placement, subclusters }

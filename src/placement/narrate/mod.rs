@@ -4,6 +4,7 @@
 //! For each kind of event there is an arm in [`narrate`] and in `about`, and a function in `words.rs`. What must never
 //! be here: arithmetic that decides anything. The words are about what the lookup did; they do not repeat it.
 
+mod crush;
 mod words;
 
 #[cfg(test)]
@@ -46,6 +47,8 @@ pub enum About {
     SubCluster(u32),
     /// The way of that replica, from 0, down a tree.
     Replica(u32),
+    /// A hierarchy of buckets, as CRUSH has it.
+    Hierarchy,
     /// Owners that are replaced.
     Substitutes,
 }
@@ -129,6 +132,41 @@ pub enum Values {
         /// How many candidates were passed over.
         passed_over: u32,
     },
+    /// [`Event::CrushTake`].
+    CrushTake {
+        /// What is taken.
+        item: String,
+    },
+    /// [`Event::CrushChoose`].
+    CrushChoose {
+        /// The bucket.
+        bucket: String,
+        /// The number of the attempt, from 0.
+        attempt: u32,
+        /// What it chooses.
+        item: String,
+    },
+    /// [`Event::CrushEmpty`], [`Event::CrushCollision`], [`Event::CrushOut`] and [`Event::CrushNoDevice`].
+    CrushFailure {
+        /// What was chosen.
+        item: String,
+        /// Why it cannot be used.
+        reason: &'static str,
+    },
+    /// [`Event::CrushGaveUp`].
+    CrushGaveUp {
+        /// As in the event, from 0.
+        rank: u32,
+    },
+    /// [`Event::CrushOwner`].
+    CrushOwner {
+        /// The rank of the owner, from 1.
+        owner: usize,
+        /// The device; none where there is a hole.
+        device: Option<String>,
+        /// The node; none where the device is no owner.
+        node: Option<String>,
+    },
 }
 
 /// The rules of an algorithm, in as few words as it takes to follow its steps.
@@ -160,6 +198,11 @@ pub fn rules(kind: PlacementKind) -> &'static str {
             "As the original webDFS does it: each replica is looked for on its own. The sub-clusters are asked from the \
              newest to the oldest, and the first whose draw is below its share of the weight receives it."
         }
+        PlacementKind::Crush => {
+            "From the top of a hierarchy, such as racks, hosts and nodes, every level chooses one of its parts by a draw \
+             for each that grows with its weight, down to a node. What was found before, or is in a failure domain \
+             that was, is tried again from the top with the next attempt's draws, until every replica has its node."
+        }
     }
 }
 
@@ -189,6 +232,16 @@ pub fn narrate(map: &ClusterMap, events: &[Event]) -> Vec<Section> {
             Event::Substitute { rank, out, node, passed_over } => {
                 substitutes(map, rank, (out, node), passed_over)
             }
+            Event::CrushTake { item } => crush::takes(map, item),
+            Event::CrushChoose { bucket, attempt, item } => crush::chooses(map, bucket, attempt, item),
+            Event::CrushEmpty { bucket } => crush::fails(map, bucket, "has nothing to choose from"),
+            Event::CrushCollision { item } => crush::fails(map, item, "was found before: another attempt"),
+            Event::CrushOut { device } => crush::fails(map, device, "is out: another attempt"),
+            Event::CrushNoDevice { bucket } => {
+                crush::fails(map, bucket, "leads to no node that can be used: another attempt")
+            }
+            Event::CrushGaveUp { rank } => crush::gives_up(rank),
+            Event::CrushOwner { rank, device, node } => crush::owners(map, rank, device, node),
         };
         steps.push(step);
     }
@@ -215,6 +268,14 @@ fn about(event: &Event) -> About {
         }
         Event::Wait { replica, .. } => About::Replica(replica),
         Event::Substitute { .. } => About::Substitutes,
+        Event::CrushTake { .. }
+        | Event::CrushChoose { .. }
+        | Event::CrushEmpty { .. }
+        | Event::CrushCollision { .. }
+        | Event::CrushOut { .. }
+        | Event::CrushNoDevice { .. }
+        | Event::CrushGaveUp { .. }
+        | Event::CrushOwner { .. } => About::Hierarchy,
     }
 }
 
@@ -241,6 +302,10 @@ fn heading(map: &ClusterMap, about: About) -> (String, String) {
         About::Replica(replica) => {
             let name = format!("replica {}", replica + 1);
             (name.clone(), format!("{name}: the way down the tree"))
+        }
+        About::Hierarchy => ("hierarchy".to_owned(), crush::heading(map).unwrap_or_default()),
+        About::Substitutes if map.placement() == PlacementKind::Crush => {
+            ("substitutes".to_owned(), "nodes that are out, or were not found".to_owned())
         }
         About::Substitutes => ("substitutes".to_owned(), "nodes that are out".to_owned()),
     }

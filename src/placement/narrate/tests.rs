@@ -1,7 +1,11 @@
 //! Lookups under small maps, told word for word.
 
+use std::collections::BTreeMap;
+
 use super::*;
-use crate::cluster::{MapSpec, NodeIndex, NodeSpec, NodeState, PlacementSpec, SubClusterSpec};
+use crate::cluster::{
+    CrushSource, FailureDomain, Level, MapSpec, NodeIndex, NodeSpec, NodeState, PlacementSpec, SubClusterSpec,
+};
 use crate::placement::{ObjectKey, locate_traced};
 
 /// Sub-clusters of these names, nodes and weights, of which the nodes `out` are out; the nodes are img1, img2, ...
@@ -11,7 +15,13 @@ fn map(groups: &[(&str, usize, f64)], replicas: usize, out: &[&str]) -> ClusterM
         number += 1;
         let name = format!("img{number}");
         let state = if out.contains(&name.as_str()) { NodeState::Out } else { NodeState::In };
-        NodeSpec { url: format!("http://{name}"), name, public_url: None, state }
+        NodeSpec {
+            url: format!("http://{name}"),
+            name,
+            public_url: None,
+            state,
+            location: Default::default(),
+        }
     };
     let subcluster = |&(name, nodes, weight): &(&str, usize, f64)| SubClusterSpec {
         name: name.to_owned(),
@@ -146,4 +156,42 @@ fn steps_are_json_with_names_and_exact_numbers() {
     let expected =
         r#"[{"step":"pick","subcluster":"first","node":"img2","words":"picks img2, node 2 of its 2"}]"#;
     assert_eq!(json, expected);
+}
+
+#[test]
+fn a_lookup_by_crush_is_told_from_the_top_down() {
+    let rack = |number: usize| BTreeMap::from([("rack".to_owned(), format!("r{}", number / 2 + 1))]);
+    let node = |number: usize| NodeSpec {
+        name: format!("img{}", number + 1),
+        url: format!("http://img{}", number + 1),
+        public_url: None,
+        state: if number == 0 { NodeState::Out } else { NodeState::In },
+        location: rack(number),
+    };
+    let subclusters =
+        vec![SubClusterSpec { name: "first".to_owned(), weight: 1.0, nodes: (0..6).map(node).collect() }];
+    let placement = PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(Level::Rack)));
+    let map =
+        ClusterMap::new(MapSpec { epoch: 7, replicas: 3, write_quorum: 1, placement, subclusters }).unwrap();
+    let expected = [
+        "rule replicas, which keeps replicas apart by rack",
+        "  starts at root",
+        "  attempt 1: root chooses rack r1",
+        "  attempt 1: rack r1 chooses img1",
+        "  attempt 2: root chooses rack r2",
+        "  attempt 2: rack r2 chooses img3",
+        "  attempt 3: root chooses rack r2",
+        "  rack r2 was found before: another attempt",
+        "  attempt 4: root chooses rack r2",
+        "  rack r2 was found before: another attempt",
+        "  attempt 5: root chooses rack r3",
+        "  attempt 5: rack r3 chooses img6",
+        "  owner 1 is img1",
+        "  owner 2 is img3",
+        "  owner 3 is img6",
+        "nodes that are out, or were not found",
+        "  img1 is out; in its place as owner 1 a second draw by weight gives img2, after 1 candidate out or in a \
+         failure domain that holds an owner",
+    ];
+    assert_eq!(told(&map, "a.jpg"), expected);
 }

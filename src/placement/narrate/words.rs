@@ -1,7 +1,7 @@
 //! A sentence for each kind of event, and how numbers are shown in it.
 
 use super::{Step, Values};
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{ClusterMap, NodeIndex, PlacementKind};
 
 /// The number that the draws of the original start from.
 pub(super) fn seeds(seed: u32) -> Step {
@@ -89,6 +89,10 @@ pub(super) fn substitutes(
     };
     let after = match passed_over {
         0 => String::new(),
+        some if map.placement() == PlacementKind::Crush => {
+            let candidates = count(some as usize, "candidate");
+            format!(", after {candidates} out or in a failure domain that holds an owner")
+        }
         some => format!(", after {} that are out or owners already", count(some as usize, "candidate")),
     };
     let words = format!("{reason} gives {node}{after}");
