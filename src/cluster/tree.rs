@@ -261,7 +261,7 @@ mod tests {
     fn the_newest_of_as_many_sub_clusters_as_a_map_can_have_has_a_label_within_the_bounds() {
         let largest = tree(&[(1, 1.0); NODES_MAX]);
         let mut target = largest.root();
-        let mut newest = Vec::new();
+        let mut newest: Vec<u32> = Vec::new();
         while largest.node(target).is_some() {
             newest.extend(labels(&largest, target).last());
             target = tree_targets(&largest, target)[FANOUT - 1];
