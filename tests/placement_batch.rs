@@ -111,3 +111,18 @@ fn every_thread_takes_a_share() {
     let fold = || fold_batch(&map, keys, || 0, step, |one, other| one + other);
     assert_eq!(with_threads(THREADS, fold), KEYS);
 }
+
+#[test]
+fn a_panic_on_one_thread_reaches_the_caller() {
+    let (map, keys) = (map(), keys());
+    let last = keys[KEYS - 1];
+    let step = |_: &mut (), key, _: &Replicas| assert!(key != last, "the last key");
+    let fold = || fold_batch(&map, keys.clone(), || (), step, |(), ()| ());
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| with_threads(3, fold)));
+    let message = caught.expect_err("the panic of a step is not lost");
+    assert_eq!(message.downcast_ref(), Some(&"the last key"));
+    // The pool that all share is none the worse for it.
+    let caught = std::panic::catch_unwind(std::panic::AssertUnwindSafe(fold));
+    assert!(caught.is_err());
+    assert_eq!(locate_batch(&map, &keys).len(), KEYS);
+}

@@ -27,15 +27,17 @@ fn any_weight() -> impl Strategy<Value = f64> {
 /// Up to `groups` sub-clusters that can hold all replicas; those of weight 0 may be smaller.
 fn any_layout(groups: usize) -> impl Strategy<Value = Layout> {
     let sizes = prop::collection::vec((0..16u32, any_weight()), 1..=groups);
-    (1..=16usize, sizes, prop::sample::select(&BOTH[..]), any::<u64>()).prop_filter_map(
+    (1..=16usize, sizes, prop::sample::select(&BOTH[..]), 0..15u64, any::<u64>()).prop_filter_map(
         "enough nodes in service of weight above 0",
-        |(replicas, groups, placement, seed)| {
+        |(replicas, groups, placement, out_share, seed)| {
             let size = |(extra, weight): (u32, f64)| {
                 (if weight > 0.0 { replicas as u32 + extra } else { 1 + extra }, weight)
             };
             let groups: Vec<_> = groups.into_iter().map(size).collect();
             let layout = Layout::new(&groups, replicas).placed_by(&placement);
-            let is_out = |node: &usize| (*node as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60 == 0;
+            // Chosen by hash, so that a smaller case keeps the choice; up to 14 of 16.
+            let hash = |node: usize| (node as u64 ^ seed).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 60;
+            let is_out = |node: &usize| hash(*node) < out_share;
             let out: Vec<usize> = (0..layout.servers()).filter(is_out).collect();
             let layout = layout.with_out(&out);
             layout.try_map().is_ok().then_some(layout)

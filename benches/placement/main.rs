@@ -39,7 +39,7 @@ struct Limit {
 const LIMITS: [Limit; 3] = [
     Limit { ours: "rush_r", reference: PLAIN_STEPS, sizes: &SIZES, ratio: 1.0 },
     Limit { ours: "rush_t", reference: "rush_r", sizes: &[10_000], ratio: 0.2 },
-    Limit { ours: "crush", reference: CRUSH_IN_C, sizes: &[100, 1_000, 10_000], ratio: 1.0 },
+    Limit { ours: "crush", reference: CRUSH_IN_C, sizes: &SIZES, ratio: 1.0 },
 ];
 
 fn main() -> ExitCode {

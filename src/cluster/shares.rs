@@ -51,7 +51,7 @@ fn scaled(share: f64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::SlotGroup;
+    use crate::cluster::{NODES_MAX, SlotGroup, WEIGHT_MAX, WEIGHT_MIN};
 
     #[test]
     fn each_share_is_of_the_weight_up_to_its_own_sub_cluster() {
@@ -60,6 +60,22 @@ mod tests {
         let table = ShareTable::new(&SlotTable::new(&groups, 2).unwrap());
         let shares: Vec<_> = table.shares().iter().map(|share| (share.subcluster, share.bound)).collect();
         assert_eq!(shares, [(0, u64::MAX), (2, 1 << 63), (3, 3 << 62)]);
+    }
+
+    #[test]
+    fn no_share_is_lost_beside_the_heaviest() {
+        let light = SlotGroup { servers: 1, weight: WEIGHT_MIN };
+        let heavy = SlotGroup { servers: NODES_MAX as u32 - 1, weight: WEIGHT_MAX };
+        let thousandths =
+            |group: SlotGroup| u128::from(group.servers) * (group.weight * 1_000.0).round() as u128;
+        for (older, newer) in [(light, heavy), (heavy, light)] {
+            let table = ShareTable::new(&SlotTable::new(&[older, newer], 1).unwrap());
+            let bound = u128::from(table.shares()[1].bound);
+            for (given, own) in [(bound, newer), ((1 << 64) - bound, older)] {
+                let exact = (thousandths(own) << 64) / (thousandths(older) + thousandths(newer));
+                assert!(given.abs_diff(exact) * 100 < exact, "{given} of {exact}");
+            }
+        }
     }
 
     #[test]

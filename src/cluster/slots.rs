@@ -135,6 +135,7 @@ impl QuietBound {
     fn of(row: &SlotRow, replicas: usize) -> Self {
         /// Covers the rounding of the sums many times over. Too large a bound costs a look at the row, no more.
         const SLACK: f64 = 1.0 + 1e-9;
+        const WHOLE: f64 = 4_294_967_296.0;
         let always = Self { subcluster: row.subcluster, above: u32::MAX };
         if (row.servers_before as usize) < replicas {
             return always; // the older ones may not hold all: something may be forced on it
@@ -144,7 +145,7 @@ impl QuietBound {
             return always;
         }
         // Rounded up by more than one step of the scale. The conversion stops at u32::MAX.
-        let bound = row.weight_own / total_least * SLACK * 2f64.powi(32) + 1.0;
+        let bound = row.weight_own / total_least * SLACK * WHOLE + 1.0;
         Self { above: bound as u32, ..always }
     }
 }

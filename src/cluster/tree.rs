@@ -19,6 +19,7 @@
 //! Arithmetic on plain data. Frozen: files lie on disk by these numbers.
 
 use super::slots::{SlotRow, SlotTable};
+use super::spec::NODES_MAX;
 
 /// How many levels of the binary tree are one step of a lookup.
 pub const LEVELS: u32 = 4;
@@ -77,7 +78,13 @@ pub struct Extent {
 
 impl SubClusterTree {
     /// The tree over the table's rows.
+    ///
+    /// # Panics
+    /// If there are more sub-clusters, those of weight 0 included, than the [`NODES_MAX`] that a map can have: what
+    /// labels are made of has no room for more.
     pub fn new(slots: &SlotTable) -> Self {
+        let last = slots.rows().last().map_or(0, |row| row.subcluster as usize);
+        assert!(last < NODES_MAX, "sub-cluster {last}, from 0, is one more than a map can have");
         let mut tree = Self {
             leaves: slots.rows().len() as u32, // not more than there are nodes, which a u32 counts
             root: 0,
@@ -248,6 +255,25 @@ mod tests {
 
     fn tree_targets(tree: &SubClusterTree, target: u32) -> Vec<u32> {
         tree.branches(&node(tree, target)).iter().map(|branch| branch.target).collect()
+    }
+
+    #[test]
+    fn the_newest_of_as_many_sub_clusters_as_a_map_can_have_has_a_label_within_the_bounds() {
+        let largest = tree(&[(1, 1.0); NODES_MAX]);
+        let mut target = largest.root();
+        let mut newest: Vec<u32> = Vec::new();
+        while largest.node(target).is_some() {
+            newest.extend(labels(&largest, target).last());
+            target = tree_targets(&largest, target)[FANOUT - 1];
+        }
+        assert_eq!(newest, [0x1_e000, 0x1_fe00, 0x1_ffe0, 0x1_fffe]);
+        assert_eq!(target as usize, NODES_MAX - 1);
+    }
+
+    #[test]
+    #[should_panic(expected = "one more than a map can have")]
+    fn more_sub_clusters_than_a_map_can_have_are_not_labelled() {
+        tree(&[(1, 1.0); NODES_MAX + 1]);
     }
 
     #[test]

@@ -69,6 +69,7 @@ fn check_lookups(map: &ClusterMap) {
         for owner in &owners {
             let node = map.node(*owner);
             assert_eq!(node.state(), NodeState::In, "key {key}: node {} is in service", node.name());
+            assert!(map.weight_of(*owner) > 0.0, "key {key}: node {} has a weight above 0", node.name());
         }
         if let Algorithm::Crush(table) = map.algorithm() {
             let domains: BTreeSet<_> = owners.iter().map(|owner| table.domain_of(*owner)).collect();
@@ -96,9 +97,11 @@ fn map_spec(choices: &mut impl Iterator<Item = u8>) -> MapSpec {
     let first = next();
     let replicas = usize::from(first % 20);
     let placement = match first / 20 {
-        1 | 4 | 7 | 10 => PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Node)),
-        2 | 5 | 8 | 11 => PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(Level::Rack))),
-        3 | 6 | 9 => PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(Level::Host))),
+        1 | 7 => PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Node)),
+        2 | 8 => PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(Level::Rack))),
+        3 | 9 => PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Level(Level::Host))),
+        4 | 10 => PlacementSpec::RushP,
+        5 | 11 => PlacementSpec::RushT,
         _ => PlacementSpec::default(),
     };
     let is_crush = matches!(placement, PlacementSpec::Crush(_));
@@ -125,4 +128,22 @@ fn map_spec(choices: &mut impl Iterator<Item = u8>) -> MapSpec {
         }
     });
     MapSpec { epoch: 1, replicas, write_quorum, placement, subclusters: subclusters.collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::PlacementKind;
+
+    /// Those of the original are left out: checking such a map looks up every object there is.
+    #[test]
+    fn recipes_make_maps_of_every_placement_but_those_of_the_original() {
+        let recipe = |number: u8| [number * 20 + 3, 2, 3, 6, 0, 0, 7, 4, 3, 8, 0, 0].into_iter();
+        let maps = (0..=u8::MAX / 20).map(|number| ClusterMap::new(map_spec(&mut recipe(number))));
+        let made: BTreeSet<_> =
+            maps.map(|map| map.expect("the recipe is for a good map").placement().as_str()).collect();
+        let original = [PlacementKind::WebdfsRushR, PlacementKind::WebdfsRushP];
+        let others = PlacementKind::ALL.iter().filter(|kind| !original.contains(kind));
+        assert_eq!(made, others.map(|kind| kind.as_str()).collect());
+    }
 }

@@ -25,6 +25,11 @@ mod substitute;
 mod trace;
 mod webdfs_php;
 
+// Weights and draws are doubles. With SSE2, and on all other processors, each result is rounded to one; without, it
+// is kept longer for as long as the compiler likes, and files would be looked for where they are not.
+#[cfg(all(target_arch = "x86", not(target_feature = "sse2")))]
+compile_error!("placement needs a processor that rounds each result to a double: build for one with SSE2");
+
 use std::fmt;
 use std::ops::Deref;
 

@@ -22,7 +22,9 @@ use crate::cluster::{NodeIndex, REPLICAS_MAX, ShareTable, SlotRow, SlotTable};
 
 /// An odd number whose multiples modulo 2^64 are spread well in two to eight dimensions (Steele & Vigna,
 /// "Computationally easy, spectrally good multipliers for congruential pseudorandom number generators", 2021,
-/// <https://doi.org/10.1002/spe.3030>).
+/// <https://doi.org/10.1002/spe.3030>). So are those of its powers, which two or three of any replicas are apart by:
+/// relative to the best there could be, the spectral figure of merit modulo 2^64 is at least 0.16 for every pair of
+/// [`REPLICAS_MAX`] ranks and 0.24 for every triple; for the first three ranks it is 0.74.
 const STRIDE: u64 = 0xf135_7aea_2e62_a9c5;
 
 /// The servers of one object; the rank of each is the replica it holds. `shares` are those of `slots`, each of

@@ -6,8 +6,10 @@
 //! is, and the first is taken: each with the chance that is its share of the weight. When one subtree's weight
 //! changes, only it gains or loses. Key, replica and the label of the binary tree's node over two neighbours give
 //! one draw, whose high half is for the left and whose low half for the right one. In the leaf the replica takes a
-//! server of its own (`server.rs`), which needs at least as many servers as replicas in each sub-cluster. FROZEN,
-//! like the mixer.
+//! server of its own (`server.rs`), which needs at least as many servers as replicas in each sub-cluster.
+//!
+//! A draw of 32 bits is enough: only a subtree of less than about 2^-32 of its neighbours' weight receives noticeably
+//! less than its share by it, and that is the share of one key of all there are. FROZEN, like the mixer.
 
 use super::mixer::{Mixer, Purpose};
 use super::server::server;
@@ -157,6 +159,15 @@ mod tests {
         for draw in draws {
             let (wait, exact) = (half_lives(draw), -fraction(draw).log2());
             assert!(wait > 0.0 && (wait - exact).abs() <= 5e-8 * exact, "{draw}: {wait}, {exact}");
+        }
+    }
+
+    /// Else the largest of draws for equal weights would not always be the shortest wait.
+    #[test]
+    fn the_larger_the_draw_the_shorter_the_wait() {
+        let starts = (0..=u32::MAX).step_by(9_999_991).chain((0..32).map(|bit| (1u32 << bit) - 1));
+        for draw in starts.flat_map(|start| start..start.saturating_add(20)) {
+            assert!(half_lives(draw) > half_lives(draw + 1), "{draw}");
         }
     }
 

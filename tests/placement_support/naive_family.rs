@@ -24,6 +24,10 @@ fn node(groups: &[(u32, f64)], key: u32, j: usize, replica: usize) -> usize {
 
 pub fn rush_p(groups: &[(u32, f64)], replicas: usize, key: u32) -> Vec<usize> {
     let own = |j: usize| f64::from(groups[j].0) * groups[j].1;
+    let mut totals = Vec::new();
+    for j in 0..groups.len() {
+        totals.push(if j == 0 { own(j) } else { totals[j - 1] + own(j) });
+    }
     let find = |replica: usize| {
         let weighted: Vec<usize> = (0..groups.len()).filter(|j| own(*j) > 0.0).collect();
         for &j in weighted[1..].iter().rev() {
@@ -31,8 +35,7 @@ pub fn rush_p(groups: &[(u32, f64)], replicas: usize, key: u32) -> Vec<usize> {
             for _ in 0..replica {
                 position = position * 0xf1357aea2e62a9c5 % TWO_64;
             }
-            let total = (0..=j).map(own).fold(0.0, |sum, weight| sum + weight);
-            if position < (own(j) / total * 2f64.powi(64)).floor() as u128 {
+            if position < (own(j) / totals[j] * 2f64.powi(64)).floor() as u128 {
                 return j;
             }
         }
