@@ -7,7 +7,7 @@ mod placement_support;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use placement_support::{Layout, image_keys, owners};
+use placement_support::{Layout, image_keys, owners, spread};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use rayon::prelude::*;
@@ -124,22 +124,6 @@ fn unequal_maps() -> Vec<Layout> {
         Layout::new(&(0..count).map(group).collect::<Vec<_>>(), REPLICAS)
     };
     (0..MAPS).map(map).collect()
-}
-
-/// The spread of counts around shares by weight, as a multiple of what pure chance leaves (1.0).
-fn spread(counts: &[usize], weights: &[f64]) -> f64 {
-    let (total, weight_total) = (counts.iter().sum::<usize>() as f64, weights.iter().sum::<f64>());
-    let mut chi_squared = 0.0;
-    for (count, weight) in counts.iter().zip(weights) {
-        let expected = total * weight / weight_total;
-        if expected > 0.0 {
-            chi_squared += (*count as f64 - expected).powi(2) / expected;
-        } else {
-            assert_eq!(*count, 0, "something fell where nothing was expected");
-        }
-    }
-    let degrees = weights.iter().filter(|weight| **weight > 0.0).count() - 1;
-    (chi_squared / degrees as f64).sqrt()
 }
 
 /// The mean of a figure over some cases, printed for those who look. Each case has keys of its own, by its number: what

@@ -114,6 +114,22 @@ pub fn owners(map: &ClusterMap, key: u32) -> Vec<usize> {
     owners.iter().map(|owner| owner.get()).collect()
 }
 
+/// The spread of counts around shares by weight, as a multiple of what pure chance leaves (1.0).
+pub fn spread(counts: &[usize], weights: &[f64]) -> f64 {
+    let (total, weight_total) = (counts.iter().sum::<usize>() as f64, weights.iter().sum::<f64>());
+    let mut chi_squared = 0.0;
+    for (count, weight) in counts.iter().zip(weights) {
+        let expected = total * weight / weight_total;
+        if expected > 0.0 {
+            chi_squared += (*count as f64 - expected).powi(2) / expected;
+        } else {
+            assert_eq!(*count, 0, "something fell where nothing was expected");
+        }
+    }
+    let degrees = weights.iter().filter(|weight| **weight > 0.0).count() - 1;
+    (chi_squared / degrees as f64).sqrt()
+}
+
 /// The keys of made-up image names.
 pub fn image_keys(count: usize) -> impl Iterator<Item = u32> {
     (0..count).map(|i| webdfs::placement::ObjectKey::of(format!("/img/{i}.jpg").as_bytes()).number())
