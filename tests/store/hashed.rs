@@ -8,6 +8,7 @@ use webdfs::config::Layout;
 use webdfs::held::Held;
 use webdfs::php::PhpVersion;
 use webdfs::store::{Outcome, Store, StoreError, StoreSettings};
+use webdfs::version::Version;
 
 use crate::store_support::*;
 
@@ -168,4 +169,37 @@ fn a_root_that_says_nothing_of_its_layout_holds_files_under_their_own_names() {
     std::fs::write(root.path().join(".webdfs/node.toml"), text).unwrap();
     assert!(store.identify(&"img1".parse().unwrap()).unwrap().complete);
     assert!(open_hashed(root.path()).identify(&"img1".parse().unwrap()).is_err());
+}
+
+/// Writes a file anew as editors do, and restores without attributes: what replaces it bears no name.
+fn replaced_by_hand(root: &Path, path: &str, bytes: &[u8], version: Version) {
+    let path = root.join(path);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, bytes).unwrap();
+    std::fs::File::open(&path).unwrap().set_modified(version.time()).unwrap();
+}
+
+#[test]
+fn a_file_that_lost_its_name_is_not_taken_for_a_name_that_has_a_copy_of_its_own() {
+    // Older and newer than that copy.
+    for edited in [at(1), at(9)] {
+        let root = new_root();
+        let store = open_hashed(root.path());
+        let [first, second] = TWINS.map(name);
+        put(&store, &first, at(1), b"first").unwrap();
+        put(&store, &second, at(2), b"second").unwrap();
+        replaced_by_hand(root.path(), PLACE, b"edited", edited);
+
+        assert_eq!(read(&store, &second), Some((b"second".to_vec(), at(2))));
+        assert_eq!(store.held(&second).unwrap().copy().unwrap().version, at(2));
+        store.recover().unwrap();
+        assert_eq!(read(&store, &second), Some((b"second".to_vec(), at(2))), "after recovery");
+        assert_eq!(read(&store, &first), Some((b"edited".to_vec(), edited)), "after recovery");
+        assert_eq!(put(&store, &second, at(10), b"again").unwrap(), Outcome::Done);
+        assert_eq!(read(&store, &first), Some((b"edited".to_vec(), edited)), "after a write of the other");
+        assert_eq!(store.delete(&second, at(11)).unwrap(), Outcome::Done);
+        assert_eq!(std::fs::read(root.path().join(PLACE)).unwrap(), b"edited");
+        assert_eq!(read(&store, &first), Some((b"edited".to_vec(), edited)), "after a deletion of the other");
+        assert_eq!(read(&store, &second), None);
+    }
 }
