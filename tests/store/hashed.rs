@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use webdfs::cluster::NodeName;
 use webdfs::config::Layout;
-use webdfs::held::Held;
+use webdfs::held::{CopyInfo, Held};
 use webdfs::php::PhpVersion;
-use webdfs::store::{Outcome, Store, StoreError, StoreSettings};
+use webdfs::store::{Outcome, Store, StoreError, StoreSettings, layout};
 use webdfs::version::Version;
 
 use crate::store_support::*;
@@ -202,4 +202,97 @@ fn a_file_that_lost_its_name_is_not_taken_for_a_name_that_has_a_copy_of_its_own(
         assert_eq!(read(&store, &first), Some((b"edited".to_vec(), edited)), "after a deletion of the other");
         assert_eq!(read(&store, &second), None);
     }
+}
+
+/// Names of one path: what the original leaves out of a name differs, and with it the name.
+const FAMILY: [&str; 6] =
+    ["a/b/c.jpg", "ab/c.jpg", "a:b/c.jpg", "a\\b/c.jpg", "a%b<>/c.jpg", "\"|/a?b*/c.jpg"];
+
+#[test]
+fn names_of_one_path_live_and_die_by_themselves_in_whatever_order_they_are_written_and_deleted() {
+    for text in FAMILY {
+        assert_eq!(layout::path(HASHED, &name(text)).as_deref(), Some(Path::new(PLACE)), "{text}");
+    }
+    let mut random = fastrand::Rng::with_seed(17);
+    for round in 0..60 {
+        let root = new_root_in_memory();
+        let mut store = open_hashed(root.path());
+        let mut model = vec![(Held::Nothing, Vec::new()); FAMILY.len()];
+        let mut said = Vec::new();
+        for step in 0..40 {
+            let family = random.usize(..if round % 2 == 0 { 2 } else { FAMILY.len() });
+            let (own, version) = (name(FAMILY[family]), at(random.u64(..30)));
+            let bytes = format!("{round} {step} {family}").into_bytes();
+            let does = random.u8(..10);
+            said.push((step, does, FAMILY[family], version));
+            let new = match does {
+                0 => {
+                    store.recover().unwrap();
+                    continue;
+                }
+                1 => {
+                    store = open_hashed(root.path());
+                    continue;
+                }
+                2..5 => {
+                    store.delete(&own, version).unwrap();
+                    Held::Tombstone { version }
+                }
+                _ => {
+                    put(&store, &own, version, &bytes).unwrap();
+                    let (size, crc32) = (bytes.len() as u64, Some(crc32(&bytes)));
+                    Held::Copy(CopyInfo { version, size, crc32 })
+                }
+            };
+            if new.supersedes(&model[family].0).is_gt() {
+                model[family] = (new, bytes);
+            }
+            for (text, (held, bytes)) in FAMILY.iter().zip(&model) {
+                assert_eq!(store.held(&name(text)).unwrap(), *held, "{text} after {said:?}");
+                let served = held.copy().map(|copy| (bytes.clone(), copy.version));
+                assert_eq!(read(&store, &name(text)), served, "{text} after {said:?}");
+            }
+        }
+        store.recover().unwrap();
+        let copies = model.iter().filter(|(held, _)| held.copy().is_some()).count();
+        let escaped = private_files(root.path(), "escape").len();
+        assert_eq!(files(root.path()).len() + escaped, copies, "{said:?}");
+        assert!(private_files(root.path(), "quarantine").is_empty(), "{said:?}");
+    }
+}
+
+#[test]
+fn names_of_any_bytes_are_kept_apart_and_found_again() {
+    let root = new_root();
+    let store = open_hashed(root.path());
+    let long = [b"a/".to_vec(), b"x".repeat(255)].concat();
+    let longest = [b"d/".repeat(400), b"y".repeat(200)].concat();
+    let names: [&[u8]; 13] = [
+        b"\xff\xfe/\x80.jpg",
+        b"\xff\xfe/\x81.jpg",
+        b"it's \"quoted\".jpg",
+        b"100%.jpg",
+        b"100%25.jpg",
+        b"what?.jpg",
+        b"back\\slash.jpg",
+        b".leading",
+        b"..two",
+        b"%",
+        b"?:*\\|<>\"%",
+        &long,
+        &longest,
+    ];
+    for (number, text) in names.iter().enumerate() {
+        put(&store, &name(text), at(1), number.to_string().as_bytes()).unwrap();
+    }
+    for (number, text) in names.iter().enumerate() {
+        assert_eq!(read(&store, &name(text)).unwrap().0, number.to_string().as_bytes(), "{}", name(text));
+        assert!(!store.open_replica(&name(text)).unwrap().unwrap().escaped, "{}", name(text));
+    }
+    store.recover().unwrap();
+    for text in names {
+        store.delete(&name(text), at(2)).unwrap();
+        assert_eq!(read(&store, &name(text)), None, "{}", name(text));
+    }
+    assert!(files(root.path()).is_empty());
 }
