@@ -11,9 +11,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use common::{Cluster, Front, Options, assert_missing, assert_stored, noise};
+use common::{Call, Cluster, Front, Options, assert_missing, assert_stored, noise, wait_until};
 use placement_support::{csv_rows, parse_groups, parse_numbers, read_vectors};
+use webdfs::config::{Durability, Layout, Reserve};
+use webdfs::held::Held;
 use webdfs::name::{Exclude, ObjectName};
+use webdfs::php::PhpVersion;
+use webdfs::store::{Store, StoreSettings};
 
 on_both_fronts!(hashed_folders_of_php_5_2_are_served_as_they_are);
 
@@ -192,6 +196,92 @@ fn hashed_folders_of_php_5_2_are_served_as_they_are(front: Front) {
     let placement = "placement = \"webdfs_rush_r\"\nphp = \"5.2\"";
     let cluster = Cluster::start(front, RUSHR.options(top, placement, |cluster| RUSHR.lay_down(cluster)));
     is_served_as_it_is(&cluster, RUSHR);
+}
+
+/// Two names of one path under PHP 5.2, and that path.
+const TWINS: [&str; 2] = ["/a/b/c.jpg", "/ab/c.jpg"];
+const PLACE: &str = "16/23/c.jpg";
+const HASHED: &str = "layout = \"webdfs_hashed\"\nphp = \"5.2\"";
+
+#[test]
+fn a_file_of_the_original_is_not_lost_by_copying_it_to_another_name_of_its_path() {
+    let prepare = |cluster: &Cluster| {
+        for node in cluster.present() {
+            let path = cluster.root(node).join(PLACE);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "original").unwrap();
+        }
+    };
+    let cluster = Cluster::start(Front::Embedded, Options { top: HASHED, prepare, ..Options::default() });
+    let [first, second] = TWINS;
+    let to = |method: &str| Call::new(method, first).header("Destination", second);
+    // To the original the two are one file, and so this would take the name that is copied away.
+    let refused = cluster.send(1, &to("COPY")).expect(403);
+    assert!(refused.text().contains("same file"), "{refused}");
+    TWINS.iter().for_each(|target| assert_stored(&cluster, target, b"original"));
+
+    cluster.put(0, first, "first").expect(204);
+    cluster.send(1, &to("COPY")).expect(201);
+    TWINS.iter().for_each(|target| assert_stored(&cluster, target, b"first"));
+    cluster.delete(2, second).expect(204);
+    cluster.send(1, &to("MOVE")).expect(201);
+    assert_stored(&cluster, second, b"first");
+    assert_missing(&cluster, first);
+}
+
+#[test]
+fn a_file_of_the_original_moves_to_another_name_of_its_path() {
+    let cluster = Cluster::start(Front::Embedded, Options { top: HASHED, ..Options::default() });
+    let [first, second] = TWINS;
+    for node in cluster.present() {
+        let path = cluster.root(node).join(PLACE);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "original").unwrap();
+    }
+    cluster.send(0, &Call::new("MOVE", first).header("Destination", second)).expect(204);
+    assert_stored(&cluster, second, b"original");
+    assert_missing(&cluster, first);
+}
+
+#[test]
+fn a_node_that_was_away_gets_all_names_of_a_path_as_the_others_have_them() {
+    let cluster = Cluster::start(Front::Embedded, Options { top: HASHED, ..Options::default() });
+    let [first, second] = TWINS;
+    cluster.put(0, first, "first").expect(201);
+    cluster.put(1, second, "second").expect(201);
+    TWINS.iter().for_each(|target| wait_until("all have it", || holds(&cluster, 2, target).copy().is_some()));
+    cluster.kill(2);
+    // The second comes to the path, and the first beside it; on the node that is away it is the other way round.
+    cluster.delete(0, first).expect(204);
+    cluster.put(1, second, "second again").expect(204);
+    cluster.put(0, first, "first again").expect(201);
+    cluster.restart(2);
+    for target in TWINS {
+        wait_until("the node that was away has it", || {
+            holds(&cluster, 2, target) == holds(&cluster, 0, target)
+        });
+    }
+    assert_stored(&cluster, first, b"first again");
+    assert_stored(&cluster, second, b"second again");
+    cluster.delete(2, second).expect(204);
+    assert_stored(&cluster, first, b"first again");
+    assert_missing(&cluster, second);
+}
+
+/// What a node has of an object.
+fn holds(cluster: &Cluster, node: usize, target: &str) -> Held {
+    let settings = StoreSettings {
+        root: cluster.root(node),
+        layout: Layout::WebdfsHashed(PhpVersion::V5_2),
+        durability: Durability::Sync,
+        reserve: Reserve::Bytes(0),
+        file_mode: 0o644,
+        folder_mode: 0o755,
+        follow_symlinks: false,
+        root_is_mount: false,
+    };
+    let name = ObjectName::from_bytes(target.trim_start_matches('/').as_bytes()).unwrap();
+    Store::open(settings).unwrap().held(&name).unwrap()
 }
 
 #[test]

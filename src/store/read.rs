@@ -176,6 +176,12 @@ impl Store {
         }
     }
 
+    /// Whether two names have one path.
+    pub fn share_path(&self, one: &ObjectName, other: &ObjectName) -> bool {
+        let path = |name| layout::path(self.settings.layout, name);
+        path(one).is_some_and(|path_of_one| path(other) == Some(path_of_one))
+    }
+
     /// Whether there is a file of that name.
     pub(super) fn exists(&self, path: &Path) -> Result<bool, StoreError> {
         Ok(self.open_file(path, false).map_err(|source| self.io("open", path, source))?.is_some())

@@ -296,3 +296,24 @@ fn names_of_any_bytes_are_kept_apart_and_found_again() {
     }
     assert!(files(root.path()).is_empty());
 }
+
+#[test]
+fn a_release_that_knows_no_layouts_refuses_a_hashed_root_and_reads_others_as_before() {
+    let node: NodeName = "img1".parse().unwrap();
+    let identity = |layout| {
+        let root = new_root();
+        open_as(root.path(), layout).identify(&node).unwrap();
+        std::fs::read_to_string(root.path().join(".webdfs/node.toml")).unwrap()
+    };
+    assert_eq!(identity(Layout::Path), "name = \"img1\"\nformat = 1\ncomplete = false\n");
+    // Such a release takes format 1 alone, and passes over lines it does not know.
+    let hashed = "name = \"img1\"\nformat = 2\nlayout = \"webdfs_hashed (PHP 5.2)\"\ncomplete = false\n";
+    assert_eq!(identity(HASHED), hashed);
+
+    let root = new_root();
+    let store = open_hashed(root.path());
+    let later = hashed.replace("format = 2", "format = 3");
+    std::fs::write(root.path().join(".webdfs/node.toml"), later).unwrap();
+    let error = store.identify(&node).unwrap_err();
+    assert!(matches!(error, StoreError::Damaged { .. }) && error.to_string().contains("format 3"), "{error}");
+}
