@@ -19,7 +19,10 @@ use webdfs::name::{Exclude, ObjectName};
 use webdfs::php::PhpVersion;
 use webdfs::store::{Store, StoreSettings};
 
-on_both_fronts!(hashed_folders_of_php_5_2_are_served_as_they_are);
+on_both_fronts!(
+    hashed_folders_of_php_5_2_are_served_as_they_are,
+    names_of_any_bytes_are_stored_in_hashed_folders,
+);
 
 /// A cluster of the original, as its configurations in the vectors are numbered.
 #[derive(Clone, Copy)]
@@ -227,6 +230,47 @@ fn a_file_of_the_original_is_not_lost_by_copying_it_to_another_name_of_its_path(
     cluster.send(1, &to("MOVE")).expect(201);
     assert_stored(&cluster, second, b"first");
     assert_missing(&cluster, first);
+}
+
+fn names_of_any_bytes_are_stored_in_hashed_folders(front: Front) {
+    let cluster = Cluster::start(front, Options { top: HASHED, ..Options::default() });
+    let (long, too_long) = (format!("/d/{}", "x".repeat(255)), format!("/d/{}", "x".repeat(256)));
+    let targets = [
+        "/%FF%FE/%80.jpg",
+        "/%FF%FE/%81.jpg",
+        "/it's%20%22quoted%22.jpg",
+        "/100%25.jpg",
+        "/100%2525.jpg",
+        "/what%3F.jpg",
+        "/back%5Cslash.jpg",
+        "/%3F%3A%2A%5C%7C%3C%3E%22%25",
+        "/folder/index.html",
+        TWINS[0],
+        TWINS[1],
+        "/a%5Cb/c.jpg",
+        &long,
+        &too_long,
+    ];
+    for target in targets {
+        cluster.put(0, target, target).expect(201);
+    }
+    for target in targets {
+        assert_stored(&cluster, target, target.as_bytes());
+    }
+    assert_eq!(cluster.get(1, "/folder/").expect(200).text(), "/folder/index.html");
+    let copy = |method: &str, to: &str| Call::new(method, targets[0]).header("Destination", to);
+    cluster.send(1, &copy("COPY", "/%FD/%80.jpg")).expect(201);
+    cluster.send(2, &copy("MOVE", targets[1])).expect(204);
+    assert_missing(&cluster, targets[0]);
+    for target in [targets[1], "/%FD/%80.jpg"] {
+        assert_stored(&cluster, target, targets[0].as_bytes());
+        cluster.delete(0, target).expect(204);
+    }
+    for target in &targets[2..] {
+        cluster.delete(2, target).expect(204);
+        assert_missing(&cluster, target);
+    }
+    wait_until("nothing is left", || on_disk(&cluster).iter().all(BTreeMap::is_empty));
 }
 
 #[test]
