@@ -262,6 +262,53 @@ fn names_of_one_path_live_and_die_by_themselves_in_whatever_order_they_are_writt
 }
 
 #[test]
+fn a_reader_never_meets_another_name_of_the_path_whatever_several_processes_do_meanwhile() {
+    for _ in 0..10 {
+        readers_and_writers_of_one_path();
+    }
+}
+
+fn readers_and_writers_of_one_path() {
+    use std::sync::atomic::{AtomicUsize, Ordering::SeqCst};
+    const STEPS: u64 = 30;
+    let root = new_root_in_memory();
+    let done = &AtomicUsize::new(0);
+    // Its path is another's. Later that becomes free, and it moves there.
+    let stays = FAMILY[0];
+    put(&open_hashed(root.path()), &name(FAMILY[1]), at(0), FAMILY[1].as_bytes()).unwrap();
+    put(&open_hashed(root.path()), &name(stays), at(0), stays.as_bytes()).unwrap();
+    std::thread::scope(|scope| {
+        for text in &FAMILY[..4] {
+            // A store of its own, as another process has.
+            let store = open_hashed(root.path());
+            scope.spawn(move || {
+                for step in 1..=STEPS {
+                    put(&store, &name(text), at(2 * step), text.as_bytes()).unwrap();
+                    if *text != stays {
+                        store.delete(&name(text), at(2 * step + 1)).unwrap();
+                    }
+                }
+                done.fetch_add(1, SeqCst);
+            });
+        }
+        let store = open_hashed(root.path());
+        while done.load(SeqCst) < 4 {
+            for text in &FAMILY[..4] {
+                let served = read(&store, &name(text)).map(|(bytes, _)| bytes);
+                assert!(served.as_ref().is_none_or(|bytes| bytes == text.as_bytes()), "{text}: {served:?}");
+                assert!(served.is_some() || *text != stays, "{text} is missed");
+            }
+            let held = store.held(&name(stays)).unwrap();
+            assert!(held.copy().is_some(), "{stays} is held as {held:?}");
+        }
+    });
+    let store = open_hashed(root.path());
+    assert_eq!(read(&store, &name(stays)).unwrap().1, at(2 * STEPS));
+    assert!(FAMILY[1..].iter().all(|text| read(&store, &name(text)).is_none()));
+    assert_eq!(files(root.path()).len() + private_files(root.path(), "escape").len(), 1);
+}
+
+#[test]
 fn names_of_any_bytes_are_kept_apart_and_found_again() {
     let root = new_root();
     let store = open_hashed(root.path());
