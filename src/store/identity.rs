@@ -46,7 +46,7 @@ impl Store {
         }
         let identity = Identity {
             name: name.as_str().to_owned(),
-            format: if self.settings.layout == Layout::Path { FORMAT } else { FORMAT_WITH_LAYOUT },
+            format: self.format(),
             layout: self.layout_entry(),
             complete: false,
         };
@@ -67,13 +67,6 @@ impl Store {
                 expected: name.as_str().to_owned(),
             });
         }
-        if ![FORMAT, FORMAT_WITH_LAYOUT].contains(&identity.format) {
-            let problem = format!(
-                "format {} is neither {FORMAT} nor {FORMAT_WITH_LAYOUT}: written by another release",
-                identity.format
-            );
-            return Err(StoreError::Damaged { path: self.settings.root.join(layout::IDENTITY), problem });
-        }
         if identity.layout != self.layout_entry() {
             return Err(StoreError::OtherLayout {
                 root: self.settings.root.clone(),
@@ -81,7 +74,16 @@ impl Store {
                 expected: self.settings.layout.to_string(),
             });
         }
+        let format = self.format();
+        if identity.format != format {
+            let problem = format!("format {} is not {format}: written by another release", identity.format);
+            return Err(StoreError::Damaged { path: self.settings.root.join(layout::IDENTITY), problem });
+        }
         Ok(Some(identity))
+    }
+
+    fn format(&self) -> u32 {
+        if self.settings.layout == Layout::Path { FORMAT } else { FORMAT_WITH_LAYOUT }
     }
 
     fn layout_entry(&self) -> Option<String> {
