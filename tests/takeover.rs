@@ -195,9 +195,8 @@ fn is_served_as_it_is(cluster: &Cluster, original: Original) {
 }
 
 fn hashed_folders_of_php_5_2_are_served_as_they_are(front: Front) {
-    let top = "layout = \"webdfs_hashed\"\nphp = \"5.2\"";
     let placement = "placement = \"webdfs_rush_r\"\nphp = \"5.2\"";
-    let cluster = Cluster::start(front, RUSHR.options(top, placement, |cluster| RUSHR.lay_down(cluster)));
+    let cluster = Cluster::start(front, RUSHR.options(HASHED, placement, |cluster| RUSHR.lay_down(cluster)));
     is_served_as_it_is(&cluster, RUSHR);
 }
 
@@ -337,8 +336,8 @@ fn folders_of_php_7_1_without_path_hashing_are_served_as_they_are() {
 
 #[test]
 fn check_says_that_the_web_server_cannot_find_hashed_files_and_refuses_another_layout() {
-    let top = "layout = \"webdfs_hashed\"\nphp = \"5.2\"";
-    let cluster = Cluster::start(Front::Embedded, Options { top, ..Options::default() });
+    let map = "placement = \"webdfs_rush_r\"\nphp = \"7.1\"".to_owned();
+    let cluster = Cluster::start(Front::Embedded, Options { top: HASHED, map, ..Options::default() });
     let check = || {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_webdfs"));
         let output = command.arg("check").arg("--config").arg(cluster.config(0)).output().unwrap();
@@ -349,9 +348,11 @@ fn check_says_that_the_web_server_cannot_find_hashed_files_and_refuses_another_l
     assert!(report.contains("set   layout: webdfs_hashed (PHP 5.2)"), "{report}");
     assert!(report.contains("warn  layout: ") && report.contains("static-first cannot work"), "{report}");
 
+    assert!(report.contains("warn  php: node.toml says 5.2 and the map 7.1"), "{report}");
+
     let config = cluster.config(0);
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace(top, "")).unwrap();
+    fs::write(&config, text.replace(HASHED, "")).unwrap();
     let (well, report) = check();
     let expected = "are laid out as webdfs_hashed (PHP 5.2), not as path: set layout and php back";
     assert!(!well && report.contains(expected), "{report}");
