@@ -145,6 +145,23 @@ fn a_file_name_that_is_too_long_and_a_folder_in_the_way_lead_to_the_escape_area(
 }
 
 #[test]
+fn a_file_where_a_hashed_folder_should_be_costs_no_write() {
+    for obstacle in ["16", "16/23"] {
+        let root = new_root();
+        let store = open_hashed(root.path());
+        left_by_the_original(root.path(), obstacle, b"in the way");
+        for text in TWINS {
+            assert_eq!(read(&store, &name(text)), None);
+            assert_eq!(put(&store, &name(text), at(1), text.as_bytes()).unwrap(), Outcome::Done);
+        }
+        for text in TWINS {
+            assert_eq!(read(&store, &name(text)).unwrap().0, text.as_bytes());
+        }
+        assert_eq!(std::fs::read(root.path().join(obstacle)).unwrap(), b"in the way");
+    }
+}
+
+#[test]
 fn a_root_of_one_layout_is_refused_under_another() {
     let node: NodeName = "img1".parse().unwrap();
     let php71 = Layout::WebdfsHashed(PhpVersion::V7_1);
