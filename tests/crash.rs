@@ -57,10 +57,19 @@ fn after_a_crash_between_any_two_calls_acknowledged_writes_are_there_and_others_
 
 #[test]
 fn the_same_holds_where_names_share_paths() {
-    let hashed = Layout::WebdfsHashed(PhpVersion::V5_2);
     let all = scenarios::of_one_path().into_iter().chain(scenarios::all());
-    let survived = store_support::with_layout(hashed, || crash_in(all.collect()));
+    let survived = where_names_share_paths(|| crash_in(all.collect()));
     assert!(survived > 1000, "{survived} crashes are too few to show anything");
+}
+
+fn where_names_share_paths<T>(act: impl FnOnce() -> T) -> T {
+    store_support::with_layout(Layout::WebdfsHashed(PhpVersion::V5_2), act)
+}
+
+/// Does something with each scenario of roots where each name has a path, and of roots where names share paths.
+fn in_both_layouts(act: impl Fn(Scenario)) {
+    scenarios::all().into_iter().for_each(&act);
+    where_names_share_paths(|| scenarios::of_one_path().into_iter().for_each(&act));
 }
 
 /// Stops the machine after each call of each scenario; how many times it was stopped.
@@ -78,7 +87,7 @@ fn crash_in(scenarios: Vec<Scenario>) -> usize {
 
 #[test]
 fn a_write_repeated_after_the_death_of_its_process_survives_a_loss_of_power() {
-    for scenario in scenarios::all() {
+    in_both_layouts(|scenario| {
         let recording = recorded(&scenario);
         for count in 0..recording.ops.len() {
             let Some(step) =
@@ -93,7 +102,7 @@ fn a_write_repeated_after_the_death_of_its_process_survives_a_loss_of_power() {
                 repeat_after_death(&scenario, &recording, count, &step.action, &other);
             }
         }
-    }
+    });
 }
 
 /// The process dies during `cut_off`, another does `action`, then the power fails.
@@ -130,8 +139,8 @@ fn repeat_after_death(
 
 #[test]
 fn a_recovery_that_is_itself_cut_off_loses_nothing() {
-    let mut cut_off = 0;
-    for scenario in scenarios::all() {
+    let cut_off = std::cell::Cell::new(0);
+    in_both_layouts(|scenario| {
         let recording = recorded(&scenario);
         for count in 0..recording.ops.len() {
             let root = store_support::new_root_in_memory();
@@ -151,7 +160,7 @@ fn a_recovery_that_is_itself_cut_off_loses_nothing() {
             let steps = past.unknown.iter().map(begun).collect();
             let recovery = Recording { settled: past.done, before: disk, ops, steps };
             match crash_everywhere(&recovery, seeds()) {
-                Ok(survived) => cut_off += survived,
+                Ok(survived) => cut_off.set(cut_off.get() + survived),
                 Err(problem) => panic!(
                     "{}: recovery from a death after call {count}: {problem}\n{}",
                     scenario.title,
@@ -159,8 +168,8 @@ fn a_recovery_that_is_itself_cut_off_loses_nothing() {
                 ),
             }
         }
-    }
-    assert!(cut_off > 50, "there was nothing to recover from");
+    });
+    assert!(cut_off.get() > 50, "there was nothing to recover from");
 }
 
 #[test]
@@ -227,12 +236,12 @@ fn overtaken(settled: &[Action], first: &Action, second: &Action, before: usize)
 #[test]
 fn when_any_one_call_fails_nothing_acknowledged_changes_and_the_next_try_succeeds() {
     for errno in [Errno::NOSPC, Errno::IO, Errno::MFILE] {
-        for scenario in scenarios::all() {
+        in_both_layouts(|scenario| {
             let calls = recorded(&scenario).ops.len();
             for number in 0..calls {
                 one_call_fails(&scenario, number, errno);
             }
-        }
+        });
     }
 }
 

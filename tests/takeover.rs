@@ -11,11 +11,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use common::{Cluster, Front, Options, assert_missing, assert_stored, noise};
+use common::{Call, Cluster, Front, Options, assert_missing, assert_stored, noise, wait_until};
 use placement_support::{csv_rows, parse_groups, parse_numbers, read_vectors};
+use webdfs::config::{Durability, Layout, Reserve};
+use webdfs::held::Held;
 use webdfs::name::{Exclude, ObjectName};
+use webdfs::php::PhpVersion;
+use webdfs::store::{Store, StoreSettings};
 
-on_both_fronts!(hashed_folders_of_php_5_2_are_served_as_they_are);
+on_both_fronts!(
+    hashed_folders_of_php_5_2_are_served_as_they_are,
+    names_of_any_bytes_are_stored_in_hashed_folders,
+);
 
 /// A cluster of the original, as its configurations in the vectors are numbered.
 #[derive(Clone, Copy)]
@@ -188,10 +195,136 @@ fn is_served_as_it_is(cluster: &Cluster, original: Original) {
 }
 
 fn hashed_folders_of_php_5_2_are_served_as_they_are(front: Front) {
-    let top = "layout = \"webdfs_hashed\"\nphp = \"5.2\"";
     let placement = "placement = \"webdfs_rush_r\"\nphp = \"5.2\"";
-    let cluster = Cluster::start(front, RUSHR.options(top, placement, |cluster| RUSHR.lay_down(cluster)));
+    let cluster = Cluster::start(front, RUSHR.options(HASHED, placement, |cluster| RUSHR.lay_down(cluster)));
     is_served_as_it_is(&cluster, RUSHR);
+}
+
+/// Two names of one path under PHP 5.2, and that path.
+const TWINS: [&str; 2] = ["/a/b/c.jpg", "/ab/c.jpg"];
+const PLACE: &str = "16/23/c.jpg";
+const HASHED: &str = "layout = \"webdfs_hashed\"\nphp = \"5.2\"";
+
+#[test]
+fn a_file_of_the_original_is_not_lost_by_copying_it_to_another_name_of_its_path() {
+    let prepare = |cluster: &Cluster| {
+        for node in cluster.present() {
+            let path = cluster.root(node).join(PLACE);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, "original").unwrap();
+        }
+    };
+    let cluster = Cluster::start(Front::Embedded, Options { top: HASHED, prepare, ..Options::default() });
+    let [first, second] = TWINS;
+    let to = |method: &str| Call::new(method, first).header("Destination", second);
+    // To the original the two are one file, and so this would take the name that is copied away.
+    let refused = cluster.send(1, &to("COPY")).expect(403);
+    assert!(refused.text().contains("same file"), "{refused}");
+    TWINS.iter().for_each(|target| assert_stored(&cluster, target, b"original"));
+
+    cluster.put(0, first, "first").expect(204);
+    cluster.send(1, &to("COPY")).expect(201);
+    TWINS.iter().for_each(|target| assert_stored(&cluster, target, b"first"));
+    cluster.delete(2, second).expect(204);
+    cluster.send(1, &to("MOVE")).expect(201);
+    assert_stored(&cluster, second, b"first");
+    assert_missing(&cluster, first);
+}
+
+fn names_of_any_bytes_are_stored_in_hashed_folders(front: Front) {
+    let cluster = Cluster::start(front, Options { top: HASHED, ..Options::default() });
+    let (long, too_long) = (format!("/d/{}", "x".repeat(255)), format!("/d/{}", "x".repeat(256)));
+    let targets = [
+        "/%FF%FE/%80.jpg",
+        "/%FF%FE/%81.jpg",
+        "/it's%20%22quoted%22.jpg",
+        "/100%25.jpg",
+        "/100%2525.jpg",
+        "/what%3F.jpg",
+        "/back%5Cslash.jpg",
+        "/%3F%3A%2A%5C%7C%3C%3E%22%25",
+        "/folder/index.html",
+        TWINS[0],
+        TWINS[1],
+        "/a%5Cb/c.jpg",
+        &long,
+        &too_long,
+    ];
+    for target in targets {
+        cluster.put(0, target, target).expect(201);
+    }
+    for target in targets {
+        assert_stored(&cluster, target, target.as_bytes());
+    }
+    assert_eq!(cluster.get(1, "/folder/").expect(200).text(), "/folder/index.html");
+    let copy = |method: &str, to: &str| Call::new(method, targets[0]).header("Destination", to);
+    cluster.send(1, &copy("COPY", "/%FD/%80.jpg")).expect(201);
+    cluster.send(2, &copy("MOVE", targets[1])).expect(204);
+    assert_missing(&cluster, targets[0]);
+    for target in [targets[1], "/%FD/%80.jpg"] {
+        assert_stored(&cluster, target, targets[0].as_bytes());
+        cluster.delete(0, target).expect(204);
+    }
+    for target in &targets[2..] {
+        cluster.delete(2, target).expect(204);
+        assert_missing(&cluster, target);
+    }
+    wait_until("nothing is left", || on_disk(&cluster).iter().all(BTreeMap::is_empty));
+}
+
+#[test]
+fn a_file_of_the_original_moves_to_another_name_of_its_path() {
+    let cluster = Cluster::start(Front::Embedded, Options { top: HASHED, ..Options::default() });
+    let [first, second] = TWINS;
+    for node in cluster.present() {
+        let path = cluster.root(node).join(PLACE);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, "original").unwrap();
+    }
+    cluster.send(0, &Call::new("MOVE", first).header("Destination", second)).expect(204);
+    assert_stored(&cluster, second, b"original");
+    assert_missing(&cluster, first);
+}
+
+#[test]
+fn a_node_that_was_away_gets_all_names_of_a_path_as_the_others_have_them() {
+    let cluster = Cluster::start(Front::Embedded, Options { top: HASHED, ..Options::default() });
+    let [first, second] = TWINS;
+    cluster.put(0, first, "first").expect(201);
+    cluster.put(1, second, "second").expect(201);
+    TWINS.iter().for_each(|target| wait_until("all have it", || holds(&cluster, 2, target).copy().is_some()));
+    cluster.kill(2);
+    // The second comes to the path, and the first beside it; on the node that is away it is the other way round.
+    cluster.delete(0, first).expect(204);
+    cluster.put(1, second, "second again").expect(204);
+    cluster.put(0, first, "first again").expect(201);
+    cluster.restart(2);
+    for target in TWINS {
+        wait_until("the node that was away has it", || {
+            holds(&cluster, 2, target) == holds(&cluster, 0, target)
+        });
+    }
+    assert_stored(&cluster, first, b"first again");
+    assert_stored(&cluster, second, b"second again");
+    cluster.delete(2, second).expect(204);
+    assert_stored(&cluster, first, b"first again");
+    assert_missing(&cluster, second);
+}
+
+/// What a node has of an object.
+fn holds(cluster: &Cluster, node: usize, target: &str) -> Held {
+    let settings = StoreSettings {
+        root: cluster.root(node),
+        layout: Layout::WebdfsHashed(PhpVersion::V5_2),
+        durability: Durability::Sync,
+        reserve: Reserve::Bytes(0),
+        file_mode: 0o644,
+        folder_mode: 0o755,
+        follow_symlinks: false,
+        root_is_mount: false,
+    };
+    let name = ObjectName::from_bytes(target.trim_start_matches('/').as_bytes()).unwrap();
+    Store::open(settings).unwrap().held(&name).unwrap()
 }
 
 #[test]
@@ -203,8 +336,8 @@ fn folders_of_php_7_1_without_path_hashing_are_served_as_they_are() {
 
 #[test]
 fn check_says_that_the_web_server_cannot_find_hashed_files_and_refuses_another_layout() {
-    let top = "layout = \"webdfs_hashed\"\nphp = \"5.2\"";
-    let cluster = Cluster::start(Front::Embedded, Options { top, ..Options::default() });
+    let map = "placement = \"webdfs_rush_r\"\nphp = \"7.1\"".to_owned();
+    let cluster = Cluster::start(Front::Embedded, Options { top: HASHED, map, ..Options::default() });
     let check = || {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_webdfs"));
         let output = command.arg("check").arg("--config").arg(cluster.config(0)).output().unwrap();
@@ -215,9 +348,11 @@ fn check_says_that_the_web_server_cannot_find_hashed_files_and_refuses_another_l
     assert!(report.contains("set   layout: webdfs_hashed (PHP 5.2)"), "{report}");
     assert!(report.contains("warn  layout: ") && report.contains("static-first cannot work"), "{report}");
 
+    assert!(report.contains("warn  php: node.toml says 5.2 and the map 7.1"), "{report}");
+
     let config = cluster.config(0);
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace(top, "")).unwrap();
+    fs::write(&config, text.replace(HASHED, "")).unwrap();
     let (well, report) = check();
     let expected = "are laid out as webdfs_hashed (PHP 5.2), not as path: set layout and php back";
     assert!(!well && report.contains(expected), "{report}");

@@ -15,7 +15,7 @@ use tokio::time::timeout;
 
 use super::serve::block_on;
 use super::{CheckArgs, CliError, chain};
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{Algorithm, ClusterMap, NodeIndex};
 use crate::config::{self, FcgiListen, Layout, Remote, Settings};
 use crate::node::store_settings;
 use crate::peer::client::{PeerClient, PeerError};
@@ -154,6 +154,15 @@ fn check_cluster<W: Write>(settings: &Settings, map: ClusterMap, report: &mut Re
             "map",
             "with 2 * write_quorum <= replicas a deleted object can come back after a failure",
         )?;
+    }
+    if let (Layout::WebdfsHashed(folders), Algorithm::Webdfs(table)) = (settings.layout, map.algorithm())
+        && folders != table.php()
+    {
+        let found = format!(
+            "node.toml says {folders} and the map {}: one of them will not find what the original stored",
+            table.php()
+        );
+        report.warn("php", &found)?;
     }
     let Some(own) = map.index_of(&settings.name) else {
         return report.wrong("name", &format!("\"{}\" is not in the map", settings.name));

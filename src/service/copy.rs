@@ -37,6 +37,14 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, from: &Obj
     if evaluate(&request.method, &request.headers, Some(&validators)) != Precondition::Proceed {
         return refuse(StatusCode::PRECONDITION_FAILED, &UploadError::Condition);
     }
+    // A file without an attribute is that of all names of its path, until it is one of theirs: then it is not another's.
+    let shared = source.crc32.is_none() && service.store.share_path(from, &to);
+    if shared && request.method.as_str() == "COPY" {
+        return text(
+            StatusCode::FORBIDDEN,
+            "Destination is the same file, which the original webDFS left: put or move it",
+        );
+    }
     let mut headers = HeaderMap::new();
     if request.headers.get(OVERWRITE).is_some_and(|value| value == "F") {
         headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));

@@ -10,15 +10,17 @@ use super::{Store, StoreError};
 use crate::cluster::NodeName;
 use crate::config::Layout;
 
-/// The layout this release writes.
+/// The format of a root where each name is its path.
 const FORMAT: u32 = 1;
+/// That of any other: releases that would look for each name at its path know the former alone.
+const FORMAT_WITH_LAYOUT: u32 = 2;
 
 /// Whose root it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Identity {
     /// The node's name. Never changes.
     pub name: String,
-    /// The layout of the root.
+    /// How webdfs keeps what it keeps here.
     pub format: u32,
     /// How names become paths; none: each name is its path.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,7 +46,7 @@ impl Store {
         }
         let identity = Identity {
             name: name.as_str().to_owned(),
-            format: FORMAT,
+            format: self.format(),
             layout: self.layout_entry(),
             complete: false,
         };
@@ -65,10 +67,6 @@ impl Store {
                 expected: name.as_str().to_owned(),
             });
         }
-        if identity.format != FORMAT {
-            let problem = format!("format {} is not {FORMAT}: written by another release", identity.format);
-            return Err(StoreError::Damaged { path: self.settings.root.join(layout::IDENTITY), problem });
-        }
         if identity.layout != self.layout_entry() {
             return Err(StoreError::OtherLayout {
                 root: self.settings.root.clone(),
@@ -76,7 +74,16 @@ impl Store {
                 expected: self.settings.layout.to_string(),
             });
         }
+        let format = self.format();
+        if identity.format != format {
+            let problem = format!("format {} is not {format}: written by another release", identity.format);
+            return Err(StoreError::Damaged { path: self.settings.root.join(layout::IDENTITY), problem });
+        }
         Ok(Some(identity))
+    }
+
+    fn format(&self) -> u32 {
+        if self.settings.layout == Layout::Path { FORMAT } else { FORMAT_WITH_LAYOUT }
     }
 
     fn layout_entry(&self) -> Option<String> {

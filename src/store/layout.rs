@@ -7,7 +7,8 @@
 //! With [`Layout::WebdfsHashed`] a replica lies where the original webDFS files it: under the last segment of its
 //! name, in one of 10,000 folders. Many names have the same place there, so each replica that webdfs writes has its
 //! name inside, and of two names of one place the second lies in the escape area. A file without a name in it was put
-//! there by the original, or by hand, and is the replica of every name of that place, as it was there.
+//! there by the original, or by hand, and is the replica of every name of that place, as it was there, but for names that
+//! have one in the escape area.
 
 use std::borrow::Cow;
 use std::ffi::OsStr;

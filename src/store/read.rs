@@ -73,7 +73,7 @@ impl Store {
         let look = |path: &Path| open(path).map_err(|source| self.io("open", path, source));
         let path = layout::path(self.settings.layout, name);
         let look_in_place = || match &path {
-            Some(path) => self.if_of(name, path, look(path)?),
+            Some(path) => self.if_of(name, hash, path, look(path)?),
             None => Ok(None),
         };
         let (opened, escaped) = match look_in_place()? {
@@ -137,7 +137,7 @@ impl Store {
         let escaped = open(&escape)?;
         places.extend(escaped.map(|opened| (escape, Replica::new(opened, true, layout))));
         if let Some(path) = layout::path(layout, name) {
-            let opened = self.if_of(name, &path, open(&path)?)?;
+            let opened = self.if_of(name, hash, &path, open(&path)?)?;
             places.extend(opened.map(|opened| (path.into_owned(), Replica::new(opened, false, layout))));
         }
         Ok(places)
@@ -147,22 +147,39 @@ impl Store {
     fn if_of(
         &self,
         name: &ObjectName,
+        hash: NameHash,
         path: &Path,
         opened: Option<(File, Stat)>,
     ) -> Result<Option<(File, Stat)>, StoreError> {
         match opened {
-            Some((file, _)) if !self.may_be_of(name, path, &file)? => Ok(None),
+            Some((file, _)) if !self.may_be_of(name, hash, path, &file)? => Ok(None),
             opened => Ok(opened),
         }
     }
 
-    /// Whether the file at the path of a name bears that name, or none.
-    pub(super) fn may_be_of(&self, name: &ObjectName, path: &Path, file: &File) -> Result<bool, StoreError> {
+    /// Whether the file at the path of a name is its replica: it bears that name, or it bears none and the name has no
+    /// replica in the escape area. One that has came there because the path was another's; if the file there has lost
+    /// its name since, as it does when an editor or a restored backup replaces it, it is still that other's.
+    pub(super) fn may_be_of(
+        &self,
+        name: &ObjectName,
+        hash: NameHash,
+        path: &Path,
+        file: &File,
+    ) -> Result<bool, StoreError> {
         if self.settings.layout == Layout::Path {
             return Ok(true);
         }
-        let borne = read_name(file).map_err(|source| self.io("read the attribute of", path, source))?;
-        Ok(borne.is_none_or(|borne| borne == name.as_bytes()))
+        match read_name(file).map_err(|source| self.io("read the attribute of", path, source))? {
+            Some(borne) => Ok(borne == name.as_bytes()),
+            None => Ok(!self.exists(&hash.escape())?),
+        }
+    }
+
+    /// Whether two names have one path.
+    pub fn share_path(&self, one: &ObjectName, other: &ObjectName) -> bool {
+        let path = |name| layout::path(self.settings.layout, name);
+        path(one).is_some_and(|path_of_one| path(other) == Some(path_of_one))
     }
 
     /// Whether there is a file of that name.

@@ -183,7 +183,7 @@ impl Store {
         sync: bool,
     ) -> Result<PathBuf, StoreError> {
         if let Some(path) = layout::path(self.settings.layout, name)
-            && self.is_free_for(name, &path)?
+            && self.is_free_for(name, hash, &path)?
             && self.rename_into(spool, &path)?
         {
             return Ok(path.into_owned());
@@ -206,12 +206,12 @@ impl Store {
 
     /// Whether nothing lies at the path of a name but what may be its own replica. The caller holds the key's lock,
     /// which all names of that path share.
-    fn is_free_for(&self, name: &ObjectName, path: &Path) -> Result<bool, StoreError> {
+    fn is_free_for(&self, name: &ObjectName, hash: NameHash, path: &Path) -> Result<bool, StoreError> {
         if self.settings.layout == Layout::Path {
             return Ok(true);
         }
         match self.open_file(path, false).map_err(|source| self.io("open", path, source))? {
-            Some((file, _)) => self.may_be_of(name, path, &file),
+            Some((file, _)) => self.may_be_of(name, hash, path, &file),
             None => Ok(true),
         }
     }
