@@ -13,7 +13,7 @@ pub const WEIGHT_ONE: u32 = 0x1_0000;
 pub const DEVICE_ID_MAX: i32 = (1 << 20) - 1;
 
 /// The smallest bucket id; bucket ids count down from -1.
-pub const BUCKET_ID_MIN: i32 = -(1 << 18);
+pub const BUCKET_ID_MIN: i32 = i32::MIN;
 
 /// The largest type id.
 pub const TYPE_ID_MAX: u32 = 65_535;
