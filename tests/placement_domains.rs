@@ -291,8 +291,10 @@ fn two_classes() -> String {
         text += &format!("alg straw2\nhash 0\nitem n{ssd} weight 1.0\nitem n{hdd} weight 1.0\n}}\n");
         items += &format!("item h{host} weight 2.0\n");
     }
-    text += &format!("root top {{\nid -1\nid -11 class ssd\nid -21 class hdd\nalg straw2\nhash 0\n{items}}}\n");
-    text += "rule one {\nid 0\ntype replicated\nstep take top class ssd\nstep chooseleaf firstn 1 type host\n";
+    text +=
+        &format!("root top {{\nid -1\nid -11 class ssd\nid -21 class hdd\nalg straw2\nhash 0\n{items}}}\n");
+    text +=
+        "rule one {\nid 0\ntype replicated\nstep take top class ssd\nstep chooseleaf firstn 1 type host\n";
     text + "step emit\nstep take top class hdd\nstep chooseleaf firstn -1 type host\nstep emit\n}\n"
 }
 

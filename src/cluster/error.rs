@@ -355,9 +355,7 @@ impl MapError {
     /// Where the fault is.
     pub fn place(&self) -> Place {
         match *self {
-            Self::NoSubClusters
-            | Self::TooManyNodes { .. }
-            | Self::WeightsTooLarge { .. } => Place::Map,
+            Self::NoSubClusters | Self::TooManyNodes { .. } | Self::WeightsTooLarge { .. } => Place::Map,
             Self::Epoch => Place::Field("epoch"),
             Self::Replicas { .. } | Self::TooFewUsable { .. } | Self::TooFewDomains { .. } => {
                 Place::Field("replicas")

@@ -32,7 +32,8 @@ impl CrushMap {
             names.add_bucket(bucket).map_err(|fault| refusal(CrushPlace::Bucket(at), fault))?;
         }
         let parents = check_hierarchy(&spec, &names)?;
-        let rules = build_rules(spec.rules, &spec.tunables, &names)?;
+        let items_most = spec.buckets.iter().map(|bucket| bucket.items.len()).max().unwrap_or(0);
+        let rules = build_rules(spec.rules, &spec.tunables, items_most, &names)?;
 
         let (buckets, items) = build_buckets(&spec.buckets, &spec.tunables)?;
         let ids: Vec<i32> = spec.buckets.iter().map(|bucket| bucket.id).collect();
@@ -196,7 +197,12 @@ fn check_depth(spec: &CrushSpec, parents: &HashMap<i32, i32>) -> Result<(), Crus
     Ok(())
 }
 
-fn build_rules(specs: Vec<RuleSpec>, tunables: &Tunables, names: &Names) -> Result<Vec<Rule>, CrushError> {
+fn build_rules(
+    specs: Vec<RuleSpec>,
+    tunables: &Tunables,
+    items_most: usize,
+    names: &Names,
+) -> Result<Vec<Rule>, CrushError> {
     if specs.len() > RULES_MAX {
         return Err(refusal(CrushPlace::Map, CrushFault::TooManyRules(specs.len())));
     }
@@ -212,10 +218,13 @@ fn build_rules(specs: Vec<RuleSpec>, tunables: &Tunables, names: &Names) -> Resu
         }
         let item_type = |item: i32| names.by_id.get(&item).map(|known| known.type_id);
         let has_type = |id: u32| id == DEVICE_TYPE || names.types.contains(&id);
-        let rule = Rule::new(spec, tunables, item_type, has_type).map_err(|(step, fault)| match step {
-            Some(step) => refusal(CrushPlace::Step(at, step), fault),
-            None => in_rule(fault),
-        })?;
+        let rule =
+            Rule::new(spec, tunables, items_most, item_type, has_type).map_err(
+                |(step, fault)| match step {
+                    Some(step) => refusal(CrushPlace::Step(at, step), fault),
+                    None => in_rule(fault),
+                },
+            )?;
         rules.push(rule);
     }
     Ok(rules)

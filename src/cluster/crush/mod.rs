@@ -38,8 +38,9 @@ pub(crate) use fixed::log2_bits;
 pub use rule::Rule;
 pub use spec::{
     BUCKET_ID_MIN, BucketKind, BucketSpec, COUNT_MAX, Choice, CrushSpec, DEPTH_MAX, DEVICE_ID_MAX,
-    DEVICE_TYPE, DeviceSpec, ITEMS_MAX, ItemSpec, Order, RULES_MAX, RuleSpec, STEPS_MAX, Step,
-    StrawCalculation, TRIES_MAX, TRIES_PRODUCT_MAX, TYPE_ID_MAX, Tunables, TypeSpec, VARY_R_MAX, WEIGHT_ONE,
+    DEVICE_TYPE, DeviceSpec, FALLBACK_ITEMS_MAX, ITEMS_MAX, ItemSpec, Order, RULES_MAX, RuleSpec, STEPS_MAX,
+    Step, StrawCalculation, TRIES_MAX, TRIES_PRODUCT_MAX, TYPE_ID_MAX, Tunables, TypeSpec, VARY_R_MAX,
+    WEIGHT_ONE,
 };
 pub use text::{TextError, TextFault, TextMap, parse_text};
 

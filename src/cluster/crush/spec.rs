@@ -37,6 +37,10 @@ pub const TRIES_MAX: u32 = 1_000;
 /// lookup in a map where all devices are out.
 pub const TRIES_PRODUCT_MAX: u32 = 1 << 18;
 
+/// The most items of any bucket of a map in which `choose_local_fallback_tries` is above 0 at a choose step. Such a
+/// search makes as many attempts in a bucket as that has items, and each of them looks at all items.
+pub const FALLBACK_ITEMS_MAX: usize = 2_048;
+
 /// The most items that a step can ask for under one bucket, and the most that it can ask to leave away.
 pub const COUNT_MAX: i32 = 64;
 
