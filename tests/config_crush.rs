@@ -168,6 +168,29 @@ fn a_text_map_is_read_from_the_folder_of_cluster_toml() {
 }
 
 #[test]
+fn one_cluster_toml_with_two_text_maps_is_two_maps() {
+    let fingerprint = |map: &str| {
+        let folder = folder(&on_text_map(), map);
+        load_map(&folder.path().join("cluster.toml")).unwrap().fingerprint()
+    };
+    let map = text_map();
+    for (from, to) in [
+        ("item n5 weight 1.000", "item n5 weight 1.001"),
+        ("id -4", "id -9"),
+        ("alg straw2", "alg straw"),
+        ("device 5 n5", "device 7 n5"),
+        ("item n0 weight 1.000\nitem n1 weight 1.000", "item n1 weight 1.000\nitem n0 weight 1.000"),
+        ("step take top", "step set_choose_tries 9\nstep take top"),
+        ("device 0", "tunable choose_total_tries 9\ndevice 0"),
+    ] {
+        let other = map.replacen(from, to, 1);
+        assert_ne!(other, map, "{from} is not in the map");
+        assert_ne!(fingerprint(&other), fingerprint(&map), "{to}");
+    }
+    assert_eq!(fingerprint(&format!("# another comment\n{map}")), fingerprint(&map));
+}
+
+#[test]
 fn every_mistake_about_a_text_map_is_refused_where_it_stands() {
     let (cluster, map) = (on_text_map(), text_map());
     // (what is replaced in which of the two, by what, the file and line of the mistake, what the error says)

@@ -5,7 +5,7 @@ mod placement_support;
 
 use std::collections::BTreeSet;
 
-use placement_support::crush::{Places, Stand, domain, on_devices};
+use placement_support::crush::{Places, Stand, domain, on_devices, on_text_map};
 use placement_support::owners;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
@@ -72,8 +72,6 @@ fn out() -> impl Strategy<Value = Out> {
 struct Hierarchy {
     spec: CrushSpec,
     nodes: usize,
-    /// Whether the rule looks twice, and may find a domain twice.
-    twice: bool,
 }
 
 const TYPES: [&str; 4] = ["osd", "host", "rack", "root"];
@@ -131,9 +129,9 @@ fn build(
     let first_rack = racks_found[0].id;
     let root = add_bucket(&mut spec, 3, kind, racks_found).id;
     let choices = RULES[rule].iter().map(|&(leaf, count, type_id)| Choice { leaf, order, count, type_id });
-    let twice = odd == 0;
     let mut steps: Vec<Step> = vec![Step::SetChooseleafTries(if odd < 3 { 5 } else { 0 })];
-    if twice {
+    // It looks twice, and may find a domain twice.
+    if odd == 0 {
         let one = Choice { leaf: true, order, count: 1, type_id: 1 };
         steps.extend([Step::Take(first_rack), Step::Choose(one), Step::Emit]);
     }
@@ -141,7 +139,7 @@ fn build(
     steps.extend(choices.map(Step::Choose));
     steps.push(Step::Emit);
     spec.rules = vec![RuleSpec { id: 0, name: "rule".to_owned(), steps }];
-    Hierarchy { nodes: spec.devices.len(), spec, twice }
+    Hierarchy { nodes: spec.devices.len(), spec }
 }
 
 /// Adds a bucket and gives it as an item of the one above.
@@ -163,7 +161,7 @@ fn accepted(hierarchy: &Hierarchy, replicas: usize, out: &[usize]) -> Option<Clu
 }
 
 /// What holds for every key under every map.
-fn check_owners(map: &ClusterMap, key: u32, apart: bool) -> Result<Vec<usize>, TestCaseError> {
+fn check_owners(map: &ClusterMap, key: u32) -> Result<Vec<usize>, TestCaseError> {
     let found = owners(map, key);
     prop_assert_eq!(found.len(), map.replicas());
     prop_assert_eq!(found.iter().collect::<BTreeSet<_>>().len(), found.len(), "{:?}", found);
@@ -174,7 +172,7 @@ fn check_owners(map: &ClusterMap, key: u32, apart: bool) -> Result<Vec<usize>, T
         prop_assert!(domain.is_some(), "node {} cannot hold a replica", owner);
         domains.insert(domain);
     }
-    prop_assert!(!apart || domains.len() == found.len(), "{:?} share a domain", found);
+    prop_assert_eq!(domains.len(), found.len(), "{:?} share a domain", found);
     prop_assert_eq!(&owners(map, key), &found);
     Ok(found)
 }
@@ -207,7 +205,7 @@ proptest! {
         let map = places.map();
         let weights = places.node_weights();
         for key in keys {
-            let found = check_owners(&map, key, true)?;
+            let found = check_owners(&map, key)?;
             prop_assert!(found.iter().all(|node| weights[*node] > 0.0));
         }
     }
@@ -240,7 +238,7 @@ proptest! {
         prop_assume!(map.is_some());
         let map = map.unwrap();
         for key in keys {
-            let found = check_owners(&map, key, !hierarchy.twice)?;
+            let found = check_owners(&map, key)?;
             prop_assert!(found.iter().all(|node| weight_of(&hierarchy.spec, *node) > 0));
         }
     }
@@ -274,4 +272,43 @@ fn weight_of(spec: &CrushSpec, node: usize) -> u32 {
     let id = spec.devices[node].id;
     let mut items = spec.buckets.iter().flat_map(|bucket| &bucket.items);
     items.find(|item| item.id == id).map_or(0, |item| item.weight)
+}
+
+/// Six hosts with a device of either class, and a rule that takes the first replica from one class and the others from
+/// the other.
+fn two_classes() -> String {
+    let mut text = String::new();
+    for host in 0..6 {
+        let (ssd, hdd) = (2 * host, 2 * host + 1);
+        text += &format!("device {ssd} n{ssd} class ssd\ndevice {hdd} n{hdd} class hdd\n");
+    }
+    text += "type 0 osd\ntype 1 host\ntype 2 root\n";
+    let mut items = String::new();
+    for host in 0..6 {
+        let (ssd, hdd) = (2 * host, 2 * host + 1);
+        let [id, first, second] = [2, 12, 22].map(|base| -base - host);
+        text += &format!("host h{host} {{\nid {id}\nid {first} class ssd\nid {second} class hdd\n");
+        text += &format!("alg straw2\nhash 0\nitem n{ssd} weight 1.0\nitem n{hdd} weight 1.0\n}}\n");
+        items += &format!("item h{host} weight 2.0\n");
+    }
+    text +=
+        &format!("root top {{\nid -1\nid -11 class ssd\nid -21 class hdd\nalg straw2\nhash 0\n{items}}}\n");
+    text +=
+        "rule one {\nid 0\ntype replicated\nstep take top class ssd\nstep chooseleaf firstn 1 type host\n";
+    text + "step emit\nstep take top class hdd\nstep chooseleaf firstn -1 type host\nstep emit\n}\n"
+}
+
+#[test]
+fn two_parts_of_a_rule_never_put_replicas_in_one_failure_domain() {
+    let map = on_text_map(&two_classes(), 3, &[]).unwrap();
+    for key in 0..500 {
+        let found = check_owners(&map, key).unwrap();
+        assert_eq!(found[0] % 2, 0, "key {key}: {found:?} starts with another class");
+    }
+    for node in [0, 1, 7] {
+        let marked = on_text_map(&two_classes(), 3, &[node]).unwrap();
+        for key in 0..500 {
+            check_out(&owners(&map, key), &check_owners(&marked, key).unwrap(), node).unwrap();
+        }
+    }
 }

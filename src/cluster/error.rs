@@ -2,7 +2,7 @@
 //! line of that file.
 
 use super::crush::CrushPlace;
-use super::domains::{PLACES_MAX, UseError};
+use super::domains::UseError;
 use super::location::{Level, LocationError};
 use super::name::{NameError, NodeName, SubClusterName};
 use super::spec::{NODES_MAX, PlacementKind, REPLICAS_MAX, WEIGHT_MAX, WEIGHT_MIN};
@@ -259,11 +259,22 @@ pub enum MapError {
         /// What it is in there.
         other_parent: String,
     },
-    /// More than [`PLACES_MAX`] places.
-    #[error("the locations name {count} places; at most {PLACES_MAX} are allowed")]
-    TooManyPlaces {
-        /// How many there are.
-        count: usize,
+    /// Two places have one id as buckets, by chance.
+    #[error(
+        "node {name}: {place} and {other} get the same id in CRUSH, which comes from their names; call one of them \
+         something else, best the one that holds no files yet"
+    )]
+    PlacesAlike {
+        /// The position of the sub-cluster, from 0.
+        subcluster: usize,
+        /// The position of the node in it, from 0.
+        node: usize,
+        /// The node.
+        name: NodeName,
+        /// Its place, with its level.
+        place: String,
+        /// The other place, with its level.
+        other: String,
     },
     /// No location has a place that could be the failure domain.
     #[error("failure_domain is {level}, but the locations of the nodes do not name a {level}")]
@@ -344,10 +355,7 @@ impl MapError {
     /// Where the fault is.
     pub fn place(&self) -> Place {
         match *self {
-            Self::NoSubClusters
-            | Self::TooManyNodes { .. }
-            | Self::TooManyPlaces { .. }
-            | Self::WeightsTooLarge { .. } => Place::Map,
+            Self::NoSubClusters | Self::TooManyNodes { .. } | Self::WeightsTooLarge { .. } => Place::Map,
             Self::Epoch => Place::Field("epoch"),
             Self::Replicas { .. } | Self::TooFewUsable { .. } | Self::TooFewDomains { .. } => {
                 Place::Field("replicas")
@@ -377,6 +385,7 @@ impl MapError {
             | Self::UnusedLocation { subcluster, node, .. }
             | Self::LevelsDiffer { subcluster, node, .. }
             | Self::PlaceInTwo { subcluster, node, .. }
+            | Self::PlacesAlike { subcluster, node, .. }
             | Self::NoCrushDevice { subcluster, node, .. } => Place::Node(subcluster, node),
         }
     }

@@ -26,7 +26,7 @@ use std::collections::HashMap;
 use domains::Members;
 
 pub use algorithm::Algorithm;
-pub use domains::{CrushSource, CrushTable, PLACES_MAX, Seat, UseError, UseFault};
+pub use domains::{CrushSource, CrushTable, Seat, UseError, UseFault};
 pub use error::{MapError, Place};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use location::{FailureDomain, Level, Location, LocationError, UnknownDomain, UnknownLevel};

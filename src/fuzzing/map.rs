@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
+use crate::cluster::crush::{DeviceSpec, TextMap};
 use crate::cluster::{
     Algorithm, ClusterMap, CrushSource, FailureDomain, Level, MapSpec, NODES_MAX, NodeSpec, NodeState,
     PlacementSpec, SubClusterSpec, WEIGHT_MAX, WEIGHT_MIN,
@@ -50,6 +51,37 @@ pub fn fuzz_map_spec(data: &[u8]) {
     match ClusterMap::new(map_spec(&mut data.iter().copied())) {
         Ok(map) => check_lookups(&map),
         Err(error) => assert!(!error.to_string().is_empty(), "{error:?} says what is wrong"),
+    }
+}
+
+/// A CRUSH map as text, with a cluster map of which each of its devices is a node: whatever is accepted, with whichever
+/// rule and with however many replicas, every third node out or none.
+pub(super) fn check_crush_owners(map: &TextMap) {
+    for (rule, replicas) in map.spec.rules.iter().flat_map(|rule| [1, 2, 3, 5].map(|count| (rule, count))) {
+        for out in [0, 3] {
+            let node = |(number, device): (usize, &DeviceSpec)| NodeSpec {
+                name: device.name.clone(),
+                url: format!("http://n{number}"),
+                public_url: None,
+                state: if out > 0 && number % out == 0 { NodeState::Out } else { NodeState::In },
+                location: BTreeMap::new(),
+            };
+            let nodes = map.spec.devices.iter().enumerate().map(node).collect();
+            let subcluster = SubClusterSpec { name: "all".to_owned(), weight: 1.0, nodes };
+            let rule = Some(rule.name.clone());
+            let source = CrushSource::Map { map: Box::new(map.spec.clone()), rule };
+            let spec = MapSpec {
+                epoch: 1,
+                replicas,
+                write_quorum: 1,
+                placement: PlacementSpec::Crush(source),
+                subclusters: vec![subcluster],
+            };
+            match ClusterMap::new(spec) {
+                Ok(map) => check_lookups(&map),
+                Err(error) => assert!(!error.to_string().is_empty(), "{error:?} says what is wrong"),
+            }
+        }
     }
 }
 

@@ -9,7 +9,7 @@ mod map;
 use http::header::{IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::cluster::crush::{CrushMap, WEIGHT_ONE};
+use crate::cluster::crush::{CrushMap, WEIGHT_ONE, parse_text};
 pub use crate::front::fastcgi::conn::fuzz::fuzz_records;
 pub use crate::front::fastcgi::pairs::fuzz_pairs;
 use crate::name::{Exclude, NAME_BYTES_MAX, NameError, ObjectName, Prefix, Target, query};
@@ -102,7 +102,8 @@ pub fn fuzz_range_header(data: &[u8]) {
     assert_eq!(multipart.content_length(), total.saturating_add(frame), "the length is that of all parts");
 }
 
-/// A CRUSH map as text: it is refused with a line, or no lookup by any of its rules finds what it does not have.
+/// A CRUSH map as text: it is refused with a line, or no lookup by any of its rules finds what it does not have, and no
+/// cluster map made with it places two replicas together.
 pub fn fuzz_crush_text(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let map = match CrushMap::from_text(&text) {
@@ -113,6 +114,9 @@ pub fn fuzz_crush_text(data: &[u8]) {
             return;
         }
     };
+    if let Ok(text_map) = parse_text(&text) {
+        map::check_crush_owners(&text_map);
+    }
     let devices = map.devices().last().map_or(0, |device| device.id() as usize + 1);
     let (all_in, mut some_out) = (vec![WEIGHT_ONE; devices], vec![WEIGHT_ONE; devices]);
     some_out.iter_mut().step_by(2).for_each(|weight| *weight = WEIGHT_ONE / 2);

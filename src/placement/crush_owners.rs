@@ -1,8 +1,9 @@
 //! What CRUSH finds as owners: devices become nodes, and ranks that are left without one get a substitute.
 //!
-//! CRUSH may find too few (it gives up after some attempts), leave holes, find a device in two parts of a rule, or one
-//! of weight 0 in a bucket that does not mind weights: such ranks count as not found. Nodes that are out play no part in
-//! the search, so that marking one out changes nothing for the others.
+//! CRUSH may find too few (it gives up after some attempts), leave holes, find in one part of a rule a device or a
+//! failure domain that it found in another, or a device of weight 0 in a bucket that does not mind weights: such ranks
+//! count as not found. Nodes that are out play no part in the search, so that marking one out changes nothing for the
+//! others.
 //!
 //! The candidates for substitutes come from the same hierarchy: each is found by a descent from what the rule takes
 //! down to a device, every bucket choosing as it always does, by an attempt number that no rule gets to. So they follow
@@ -38,7 +39,8 @@ pub(super) fn locate_into(
     let mut ranks = [None; REPLICAS_MAX];
     let ranks = &mut ranks[..table.replicas()];
     for (rank, device) in found.iter().enumerate().take(ranks.len()) {
-        let node = table.node_of(*device).filter(|node| !ranks.contains(&Some(*node)));
+        let is_held = |domain| ranks.iter().flatten().any(|owner| table.domain_of(*owner) == domain);
+        let node = table.node_of(*device).filter(|node| !is_held(table.domain_of(*node)));
         trace.note(|| Event::CrushOwner { rank, device: *device, node });
         ranks[rank] = node;
     }

@@ -136,8 +136,8 @@ pub enum Event {
         rank: usize,
         /// The id of the device, or [`HOLE`](super::crush::HOLE).
         device: i32,
-        /// The node that the device is; none for a hole, for one that was found before, and for one that must not
-        /// hold a replica.
+        /// The node that the device is; none for a hole, for one in the failure domain of an owner found before, and for
+        /// one that must not hold a replica.
         node: Option<NodeIndex>,
     },
     /// All attempts for an item failed.

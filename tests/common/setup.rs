@@ -33,6 +33,8 @@ pub struct Options {
     pub map: String,
     /// The nodes and the weight of each sub-cluster, as many nodes in all as there are; none: one sub-cluster of all.
     pub subclusters: Vec<(usize, f64)>,
+    /// The `location` of each node, as TOML; none: no node has one.
+    pub locations: &'static [&'static str],
     /// Called before the first node starts.
     pub prepare: fn(&Cluster),
     /// Nodes that are in the map but are never started: something else may listen there.
@@ -55,6 +57,7 @@ impl Default for Options {
             top: "",
             map: String::new(),
             subclusters: Vec::new(),
+            locations: &[],
             prepare: |_| (),
             absent: &[],
             detour: &[],
@@ -64,7 +67,8 @@ impl Default for Options {
 
 impl Cluster {
     pub(super) fn cluster_toml(&self) -> String {
-        let Options { nodes, replicas, write_quorum, detour, map: top, subclusters, .. } = &self.options;
+        let Options { nodes, replicas, write_quorum, detour, map: top, subclusters, locations, .. } =
+            &self.options;
         let mut map = format!("epoch = 1\nreplicas = {replicas}\nwrite_quorum = {write_quorum}\n{top}\n");
         let mut starts = BTreeMap::from([(0, ("first".to_owned(), 1.0))]);
         let mut start = 0;
@@ -80,6 +84,9 @@ impl Cluster {
             let _ = write!(map, "[[subcluster.node]]\nname = \"{}\"\n", self.name(node));
             let _ = writeln!(map, "url = \"http://{host}/_webdfs\"");
             let _ = writeln!(map, "public_url = \"http://{}\"", self.address(node));
+            if let Some(location) = locations.get(node) {
+                let _ = writeln!(map, "location = {location}");
+            }
         }
         map
     }

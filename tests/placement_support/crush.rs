@@ -52,6 +52,12 @@ impl Places {
         }
     }
 
+    /// Adds a number to those of all places.
+    pub fn rename(&mut self, by: u32) {
+        let places = self.nodes.iter_mut().flat_map(|node| &mut node.places);
+        places.for_each(|(_, number)| *number += by);
+    }
+
     /// The weight of each node.
     pub fn node_weights(&self) -> Vec<f64> {
         self.nodes.iter().map(|node| self.weights[node.subcluster]).collect()

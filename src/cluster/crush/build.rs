@@ -4,12 +4,13 @@ use std::collections::{HashMap, HashSet};
 
 use super::derive::{list_sums, straw_lengths, tree_nodes};
 use super::error::{CrushError, CrushFault, CrushPlace};
+use super::index::BucketIndex;
 use super::rule::{Rule, check_tunables};
 use super::spec::{
     BUCKET_ID_MIN, BucketKind, BucketSpec, CrushSpec, DEPTH_MAX, DEVICE_ID_MAX, DEVICE_TYPE, DeviceSpec,
     ITEMS_MAX, RULES_MAX, RuleSpec, TYPE_ID_MAX, Tunables, TypeSpec,
 };
-use super::{BucketCore, BucketName, CrushMap, Device, ItemTable, LANES, NO_BUCKET};
+use super::{BucketCore, BucketName, CrushMap, Device, ItemTable, LANES};
 
 /// The longest name, in bytes.
 const NAME_BYTES_MAX: usize = 255;
@@ -31,15 +32,11 @@ impl CrushMap {
             names.add_bucket(bucket).map_err(|fault| refusal(CrushPlace::Bucket(at), fault))?;
         }
         let parents = check_hierarchy(&spec, &names)?;
-        let rules = build_rules(spec.rules, &spec.tunables, &names)?;
+        let items_most = spec.buckets.iter().map(|bucket| bucket.items.len()).max().unwrap_or(0);
+        let rules = build_rules(spec.rules, &spec.tunables, items_most, &names)?;
 
         let (buckets, items) = build_buckets(&spec.buckets, &spec.tunables)?;
-        let mut bucket_index = Vec::new();
-        for (bucket, position) in spec.buckets.iter().zip(0u32..) {
-            let slot = (-1 - bucket.id) as usize; // a bucket's id is below 0 and not below BUCKET_ID_MIN
-            bucket_index.resize(bucket_index.len().max(slot + 1), NO_BUCKET);
-            bucket_index[slot] = position;
-        }
+        let ids: Vec<i32> = spec.buckets.iter().map(|bucket| bucket.id).collect();
         let mut types = spec.types;
         types.sort_by_key(|one| one.id);
         let mut devices: Vec<Device> = (spec.devices.into_iter())
@@ -55,7 +52,7 @@ impl CrushMap {
                 .map(|bucket| BucketName { name: bucket.name, shadow_class: bucket.shadow_class })
                 .collect(),
             rules,
-            bucket_index,
+            bucket_index: BucketIndex::new(&ids),
             by_name: names.by_name,
             parents,
             items,
@@ -200,7 +197,12 @@ fn check_depth(spec: &CrushSpec, parents: &HashMap<i32, i32>) -> Result<(), Crus
     Ok(())
 }
 
-fn build_rules(specs: Vec<RuleSpec>, tunables: &Tunables, names: &Names) -> Result<Vec<Rule>, CrushError> {
+fn build_rules(
+    specs: Vec<RuleSpec>,
+    tunables: &Tunables,
+    items_most: usize,
+    names: &Names,
+) -> Result<Vec<Rule>, CrushError> {
     if specs.len() > RULES_MAX {
         return Err(refusal(CrushPlace::Map, CrushFault::TooManyRules(specs.len())));
     }
@@ -216,10 +218,13 @@ fn build_rules(specs: Vec<RuleSpec>, tunables: &Tunables, names: &Names) -> Resu
         }
         let item_type = |item: i32| names.by_id.get(&item).map(|known| known.type_id);
         let has_type = |id: u32| id == DEVICE_TYPE || names.types.contains(&id);
-        let rule = Rule::new(spec, tunables, item_type, has_type).map_err(|(step, fault)| match step {
-            Some(step) => refusal(CrushPlace::Step(at, step), fault),
-            None => in_rule(fault),
-        })?;
+        let rule =
+            Rule::new(spec, tunables, items_most, item_type, has_type).map_err(
+                |(step, fault)| match step {
+                    Some(step) => refusal(CrushPlace::Step(at, step), fault),
+                    None => in_rule(fault),
+                },
+            )?;
         rules.push(rule);
     }
     Ok(rules)

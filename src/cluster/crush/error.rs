@@ -2,8 +2,8 @@
 //! [`CrushPlace`] into a line of it.
 
 use super::spec::{
-    BUCKET_ID_MIN, COUNT_MAX, DEPTH_MAX, DEVICE_ID_MAX, ITEMS_MAX, RULES_MAX, STEPS_MAX, TRIES_MAX,
-    TRIES_PRODUCT_MAX, TYPE_ID_MAX, VARY_R_MAX,
+    BUCKET_ID_MIN, COUNT_MAX, DEPTH_MAX, DEVICE_ID_MAX, FALLBACK_ITEMS_MAX, ITEMS_MAX, RULES_MAX, STEPS_MAX,
+    TRIES_MAX, TRIES_PRODUCT_MAX, TYPE_ID_MAX, VARY_R_MAX,
 };
 
 /// Where in a [`CrushSpec`](super::CrushSpec) something is, by positions in its lists.
@@ -129,6 +129,12 @@ pub enum CrushFault {
         /// For the devices below each.
         leaf_tries: u32,
     },
+    /// A bucket is too large to be searched as often as it has items.
+    #[error(
+        "with choose_local_fallback_tries above 0, a bucket can have {FALLBACK_ITEMS_MAX} items, and one has {0}; set \
+         choose_local_fallback_tries to 0, as all profiles from bobtail on do"
+    )]
+    FallbackItems(usize),
     /// `chooseleaf_vary_r` is out of bounds.
     #[error("chooseleaf_vary_r is {0}; at most {VARY_R_MAX} is allowed")]
     VaryR(u32),

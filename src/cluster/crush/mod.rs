@@ -25,6 +25,7 @@ mod build;
 mod derive;
 mod error;
 mod fixed;
+mod index;
 mod rule;
 mod spec;
 mod text;
@@ -37,12 +38,15 @@ pub(crate) use fixed::log2_bits;
 pub use rule::Rule;
 pub use spec::{
     BUCKET_ID_MIN, BucketKind, BucketSpec, COUNT_MAX, Choice, CrushSpec, DEPTH_MAX, DEVICE_ID_MAX,
-    DEVICE_TYPE, DeviceSpec, ITEMS_MAX, ItemSpec, Order, RULES_MAX, RuleSpec, STEPS_MAX, Step,
-    StrawCalculation, TRIES_MAX, TRIES_PRODUCT_MAX, TYPE_ID_MAX, Tunables, TypeSpec, VARY_R_MAX, WEIGHT_ONE,
+    DEVICE_TYPE, DeviceSpec, FALLBACK_ITEMS_MAX, ITEMS_MAX, ItemSpec, Order, RULES_MAX, RuleSpec, STEPS_MAX,
+    Step, StrawCalculation, TRIES_MAX, TRIES_PRODUCT_MAX, TYPE_ID_MAX, Tunables, TypeSpec, VARY_R_MAX,
+    WEIGHT_ONE,
 };
 pub use text::{TextError, TextFault, TextMap, parse_text};
 
 use std::collections::HashMap;
+
+use index::BucketIndex;
 
 /// Items of a bucket are stored in groups of so many, the last filled up, so that a lookup can work on a whole group
 /// at once.
@@ -59,16 +63,14 @@ pub struct CrushMap {
     buckets: Vec<BucketCore>,
     names: Vec<BucketName>,
     rules: Vec<Rule>,
-    /// The positions in `buckets` by `-1 - id`; [`NO_BUCKET`] where there is none.
-    bucket_index: Vec<u32>,
+    /// The positions in `buckets`.
+    bucket_index: BucketIndex,
     /// Every device and bucket by name.
     by_name: HashMap<String, i32>,
     /// The bucket that each item is in, the copies for one class left aside.
     parents: HashMap<i32, i32>,
     items: ItemTable,
 }
-
-const NO_BUCKET: u32 = u32::MAX;
 
 /// A device of a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -263,8 +265,7 @@ impl CrushMap {
     /// The bucket of that id.
     #[inline]
     pub fn bucket(&self, id: i32) -> Option<Bucket<'_>> {
-        // An id of 0 or more becomes a number beyond the end.
-        let index = *self.bucket_index.get((-1i32).wrapping_sub(id) as u32 as usize)? as usize;
+        let index = self.bucket_index.position(id)?;
         Some(Bucket { map: self, core: self.buckets.get(index)?, index })
     }
 

@@ -2,8 +2,8 @@
 
 use super::error::CrushFault;
 use super::spec::{
-    COUNT_MAX, CrushSpec, DEVICE_TYPE, Order, RuleSpec, STEPS_MAX, Step, TRIES_MAX, TRIES_PRODUCT_MAX,
-    Tunables, VARY_R_MAX,
+    COUNT_MAX, CrushSpec, DEVICE_TYPE, FALLBACK_ITEMS_MAX, Order, RuleSpec, STEPS_MAX, Step, TRIES_MAX,
+    TRIES_PRODUCT_MAX, Tunables, VARY_R_MAX,
 };
 
 /// A rule of a map: what a lookup does, step by step.
@@ -16,13 +16,14 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Checks a rule; `item_type` is the type of an item, if there is one, and `has_type` says which types there are.
+    /// Checks a rule of a map whose largest bucket has `items_most` items; `item_type` is the type of an item, if there is one, and `has_type` says which types there are.
     ///
     /// # Errors
     /// What is wrong, and at which step, if at one.
     pub(super) fn new(
         spec: RuleSpec,
         tunables: &Tunables,
+        items_most: usize,
         item_type: impl Fn(i32) -> Option<u32>,
         has_type: impl Fn(u32) -> bool,
     ) -> Result<Self, (Option<usize>, CrushFault)> {
@@ -55,6 +56,9 @@ impl Rule {
                         return refuse(CrushFault::LeafOfDevice);
                     }
                     attempts.check_product(choice.leaf).map_err(|fault| (Some(at), fault))?;
+                    if attempts.local_fallback_tries > 0 && items_most > FALLBACK_ITEMS_MAX {
+                        return refuse(CrushFault::FallbackItems(items_most));
+                    }
                     held = Some(if choice.leaf { DEVICE_TYPE } else { choice.type_id });
                 }
                 Step::Emit => match held.take() {
@@ -136,12 +140,18 @@ struct Attempts {
     /// 0 unless a step set it.
     leaf_tries: u32,
     descend_once: bool,
+    local_fallback_tries: u32,
 }
 
 impl Attempts {
     fn new(tunables: &Tunables) -> Self {
         let tries = tunables.choose_total_tries.saturating_add(1);
-        Self { tries, leaf_tries: 0, descend_once: tunables.chooseleaf_descend_once }
+        Self {
+            tries,
+            leaf_tries: 0,
+            descend_once: tunables.chooseleaf_descend_once,
+            local_fallback_tries: tunables.choose_local_fallback_tries,
+        }
     }
 
     fn set(&mut self, step: &Step) -> Result<(), CrushFault> {
@@ -154,8 +164,10 @@ impl Attempts {
                 check_tries(given)?;
                 self.leaf_tries = if given > 0 { given } else { self.leaf_tries };
             }
-            Step::SetChooseLocalTries(given) | Step::SetChooseLocalFallbackTries(given) => {
+            Step::SetChooseLocalTries(given) => check_tries(given)?,
+            Step::SetChooseLocalFallbackTries(given) => {
                 check_tries(given)?;
+                self.local_fallback_tries = given;
             }
             Step::SetChooseleafVaryR(given) => check_vary_r(given)?,
             Step::SetChooseleafStable(_) | Step::Take(_) | Step::Choose(_) | Step::Emit => (),

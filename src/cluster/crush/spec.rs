@@ -13,7 +13,7 @@ pub const WEIGHT_ONE: u32 = 0x1_0000;
 pub const DEVICE_ID_MAX: i32 = (1 << 20) - 1;
 
 /// The smallest bucket id; bucket ids count down from -1.
-pub const BUCKET_ID_MIN: i32 = -(1 << 18);
+pub const BUCKET_ID_MIN: i32 = i32::MIN;
 
 /// The largest type id.
 pub const TYPE_ID_MAX: u32 = 65_535;
@@ -36,6 +36,10 @@ pub const TRIES_MAX: u32 = 1_000;
 /// The largest product of the attempts for an item and those for the device below it, which bounds the work of a
 /// lookup in a map where all devices are out.
 pub const TRIES_PRODUCT_MAX: u32 = 1 << 18;
+
+/// The most items of any bucket of a map in which `choose_local_fallback_tries` is above 0 at a choose step. Such a
+/// search makes as many attempts in a bucket as that has items, and each of them looks at all items.
+pub const FALLBACK_ITEMS_MAX: usize = 2_048;
 
 /// The most items that a step can ask for under one bucket, and the most that it can ask to leave away.
 pub const COUNT_MAX: i32 = 64;

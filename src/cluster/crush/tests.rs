@@ -74,7 +74,6 @@ fn names_and_ids_are_checked() {
     refuses(|spec| spec.devices[1].id = -1, CrushPlace::Device(1), DeviceId(-1));
     refuses(|spec| spec.devices[1].id = DEVICE_ID_MAX + 1, CrushPlace::Device(1), DeviceId(1 << 20));
     refuses(|spec| spec.buckets[1].id = 0, CrushPlace::Bucket(1), BucketId(0));
-    refuses(|spec| spec.buckets[1].id = i32::MIN, CrushPlace::Bucket(1), BucketId(i32::MIN));
     refuses(|spec| spec.types[1].id = TYPE_ID_MAX + 1, CrushPlace::Type(1), TypeId(TYPE_ID_MAX + 1));
     refuses(|spec| spec.buckets[1].type_id = DEVICE_TYPE, CrushPlace::Bucket(1), BucketType(DEVICE_TYPE));
     refuses(|spec| spec.buckets[1].type_id = 9, CrushPlace::Bucket(1), BucketType(9));
@@ -315,4 +314,41 @@ fn a_rule_says_what_it_ends_with() {
     assert_eq!(about(vec![take, emit, take, choose(true, HOST), emit]), (false, HOST));
     assert_eq!(about(vec![Step::Take(0), emit]), (true, DEVICE_TYPE));
     assert_eq!(about(vec![Step::SetChooseTries(5)]), (false, DEVICE_TYPE));
+}
+
+#[test]
+fn buckets_too_large_to_be_searched_as_often_as_they_have_items_are_refused() {
+    let wide = |spec: &mut CrushSpec, count: usize| {
+        let ids = 100..100 + count as i32;
+        spec.devices.extend(ids.clone().map(|id| DeviceSpec { id, name: format!("d{id}"), class: None }));
+        spec.buckets[1].items = ids.map(|id| ItemSpec { id, weight: 1 }).collect();
+        spec.buckets[0].items.iter_mut().for_each(|item| item.weight = 1);
+    };
+    let legacy = |spec: &mut CrushSpec| spec.tunables = Tunables::LEGACY;
+    let mut largest = spec();
+    legacy(&mut largest);
+    wide(&mut largest, FALLBACK_ITEMS_MAX);
+    assert!(CrushMap::new(largest).is_ok());
+    let too_large = |spec: &mut CrushSpec| wide(spec, FALLBACK_ITEMS_MAX + 1);
+    let choose = spec().rules[0].steps.iter().position(|step| matches!(step, Step::Choose(_))).unwrap();
+    let fault = CrushFault::FallbackItems(FALLBACK_ITEMS_MAX + 1);
+    refuses(
+        |spec| {
+            legacy(spec);
+            too_large(spec);
+        },
+        CrushPlace::Step(0, choose),
+        fault.clone(),
+    );
+    refuses(
+        |spec| {
+            too_large(spec);
+            spec.rules[0].steps.insert(0, Step::SetChooseLocalFallbackTries(1));
+        },
+        CrushPlace::Step(0, choose + 1),
+        fault,
+    );
+    let mut newer = spec();
+    too_large(&mut newer);
+    assert!(CrushMap::new(newer).is_ok());
 }

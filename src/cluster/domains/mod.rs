@@ -10,7 +10,6 @@ mod tests;
 mod tree;
 
 pub use reach::{UseError, UseFault};
-pub use tree::PLACES_MAX;
 
 use reach::{Reach, Reached, device_place, name_of};
 

@@ -98,7 +98,7 @@ fn without_locations_the_sub_clusters_are_the_tree() {
 #[test]
 fn the_id_of_a_place_never_changes() {
     // Computed by a second program.
-    let known = [("root", -242_921), ("rack.r1", -29_296), ("host.h7", -143_777)];
+    let known = [("root", -1), ("rack.r1", -1_691_353_109), ("host.h7", -340_034_428)];
     let before = table(spec(racks(), 1, &[(1.0, &["a rack=r1 host=h7"])])).unwrap();
     let ids: Vec<_> = known.iter().map(|(name, _)| before.map().item_named(name).unwrap()).collect();
     assert_eq!(ids, known.map(|(_, id)| id));
@@ -108,16 +108,47 @@ fn the_id_of_a_place_never_changes() {
     assert!(known.iter().all(|(name, id)| after.map().item_named(name) == Some(*id)));
     let source = CrushSource::Locations(FailureDomain::Node);
     let made = table(spec(source, 1, &[(1.0, &["a"])])).unwrap();
-    assert_eq!(made.map().item_named("subcluster.0"), Some(-232_226));
+    assert_eq!(made.map().item_named("subcluster.0"), Some(-2));
 }
 
 #[test]
-fn many_places_have_ids_of_their_own() {
-    let nodes: Vec<String> = (0..20_000).map(|i| format!("n{i} rack=r{i} host=h{i}")).collect();
+fn the_id_of_a_place_does_not_hang_on_the_other_places() {
+    let ids = |numbers: std::ops::Range<u32>| {
+        let nodes: Vec<String> = numbers.map(|i| format!("n{i} rack=r{} host=h{i}", i % 3)).collect();
+        let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
+        let made = table(spec(racks(), 3, &[(1.0, &nodes)])).unwrap();
+        let buckets = made.map().buckets().map(|bucket| (bucket.name().to_owned(), bucket.id()));
+        buckets.collect::<BTreeMap<String, i32>>()
+    };
+    let all = ids(0..4_000);
+    assert_eq!(all.len(), 4_004);
+    for (name, id) in ids(2_000..4_000) {
+        assert_eq!(all[&name], id, "{name} had another id without those before it");
+    }
+}
+
+#[test]
+fn places_that_chance_gives_one_id_are_refused_by_name() {
+    let other = "x rack=r9 host=h100246";
+    let map = spec(racks(), 1, &[(1.0, &["a rack=r1 host=h4005"]), (1.0, &["b rack=r1 host=h2", other])]);
+    let error = "node x: host h100246 and host h4005 get the same id in CRUSH";
+    check(map, Place::Node(1, 1), error);
+}
+
+#[test]
+fn large_sub_clusters_are_divided_into_blocks() {
+    let nodes: Vec<String> = (0..600).map(|i| format!("n{i}")).collect();
     let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
-    // Two in one place would be refused.
-    let made = table(spec(racks(), 3, &[(1.0, &nodes)])).unwrap();
-    assert_eq!(made.map().buckets().count(), 40_001);
+    let source = CrushSource::Locations(FailureDomain::Node);
+    let made = table(spec(source, 3, &[(1.0, &nodes[..256]), (2.0, &nodes[256..])])).unwrap();
+    let map = made.map();
+    let bucket = |name: &str| map.bucket(map.item_named(name).unwrap()).unwrap();
+    assert_eq!((bucket("root").items(), bucket("subcluster.0").size()), (&[-2, -3][..], 256));
+    let blocks: Vec<i32> = [256, 512].iter().map(|first| -2 - 65_536 - first).collect();
+    assert_eq!((bucket("subcluster.1").id(), bucket("subcluster.1").items()), (-3, &blocks[..]));
+    assert_eq!(bucket("subcluster.1").weights(), [512 << 16, 176 << 16]);
+    assert_eq!(bucket("block.1.1").items(), (512..600).collect::<Vec<_>>());
+    assert_eq!((made.domain_count(), made.domain_type()), (600, "node"));
 }
 
 #[test]

@@ -43,7 +43,9 @@ pub(super) fn owners(map: &ClusterMap, rank: usize, device: i32, node: Option<No
     let words = match (&device, node) {
         (Some(device), Some(_)) => format!("owner {owner} is {device}"),
         (Some(device), None) => {
-            format!("{device} is an owner already, or holds nothing: owner {owner} is missing")
+            format!(
+                "{device} is in the failure domain of another owner, or holds nothing: owner {owner} is missing"
+            )
         }
         (None, _) => format!("nothing was found as owner {owner}"),
     };

@@ -235,7 +235,7 @@ fn numbers_out_of_bounds_are_refused() {
     refuses("device 4", "device 4.5", "device 4.5", "is no device id");
     refuses("device 4", "device +4", "device +4", "is no device id");
     refuses("\tid -5", "\tid 5", "\tid 5", "\"5\" is no bucket id");
-    refuses("\tid -5", "\tid -300000", "\tid -300000", "is no bucket id");
+    refuses("\tid -5", "\tid -3000000000", "\tid -3000000000", "is no bucket id");
     refuses("type 11", "type 65536", "type 65536", "is no type id");
     refuses("ruleset 7", "ruleset -7", "\truleset -7", "is no rule id");
     refuses("total_tries 50", "total_tries 1000", "tunable choose_total", "is no number of attempts");
