@@ -6,7 +6,7 @@ use placement_support::Layout;
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use webdfs::cluster::{ClusterMap, REPLICAS_MAX};
-use webdfs::placement::narrate::{About, Section, Values, narrate, together};
+use webdfs::placement::narrate::{About, Section, Values, lines, narrate};
 use webdfs::placement::{Event, ObjectKey, locate, locate_traced};
 
 /// Up to 30 sub-clusters, some of weight 0 or nearly so, every seventh node out, and replicas that fit.
@@ -49,7 +49,7 @@ fn owners_told(sections: &[Section]) -> Vec<String> {
                 );
                 owners[owner - 1] = node.clone();
             }
-            Values::Seed { .. } | Values::Draw { .. } | Values::Take { .. } | Values::Wait { .. } => {}
+            Values::Seed { .. } | Values::Draw { .. } | Values::Take { .. } | Values::Branching { .. } => {}
             other => panic!("{other:?} is no step of RUSH"),
         }
     }
@@ -96,13 +96,14 @@ proptest! {
                     }
                     Values::Take { count, .. } => received += count,
                     Values::Pick { .. } => picked += 1,
-                    Values::Seed { .. } | Values::Wait { .. } | Values::Substitute { .. } => {}
+                    Values::Seed { .. } | Values::Branching { .. } | Values::Substitute { .. } => {}
             other => panic!("{other:?} is no step of RUSH"),
                 }
             }
             let is_quiet = section.is_quiet();
             prop_assert_eq!(is_quiet, picked == 0 && section.about != About::Substitutes, "{:?}", section);
-            prop_assert!(!is_quiet || together(&[section]).starts_with("1 sub-cluster from s"));
+            let several = lines(&[section.clone(), section.clone(), section], false);
+            prop_assert!(!is_quiet || several.len() == 1 && several[0].starts_with("3 sub-clusters from s"));
         }
         prop_assert_eq!(received as usize, layout.replicas);
     }
