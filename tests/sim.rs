@@ -52,7 +52,9 @@ fn sim_with_threads(threads: usize, arguments: &[&str]) -> Output {
 #[track_caller]
 fn answer(output: &Output) -> &str {
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(output.stderr.is_empty(), "{}", String::from_utf8_lossy(&output.stderr));
+    // On a slow machine it also says how far it is.
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(errors.lines().all(|line| line.is_empty() || line.starts_with("webdfs: placing: ")), "{errors}");
     std::str::from_utf8(&output.stdout).unwrap()
 }
 
