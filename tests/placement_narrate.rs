@@ -4,7 +4,6 @@ mod placement_support;
 
 use placement_support::Layout;
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 use webdfs::cluster::{ClusterMap, PlacementSpec, REPLICAS_MAX};
 use webdfs::placement::narrate::{About, Section, Values, lines, narrate};
 use webdfs::placement::{Event, ObjectKey, locate, locate_traced};
@@ -65,11 +64,7 @@ fn owners_told(sections: &[Section]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 200,
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(placement_support::cases(200))]
 
     #[test]
     fn the_owners_that_the_words_name_are_those_of_a_lookup(
