@@ -24,8 +24,12 @@
 //!
 //! Data flows one way: bytes -> Request -> where is it -> deliver -> Response -> bytes. A module imports only from those
 //! before it; `tests/tidy.rs` says the order and holds the code to it. [`node`] builds everything and knows
-//! everyone. Beside all this, [`sim`] places made-up objects, to tell what a map will do. The only `unsafe` is in
-//! [`sys`].
+//! everyone. The only `unsafe` is in [`sys`].
+//!
+//! Below the map stands [`php`], the random numbers and placements of the original webDFS; both it and `cluster/crush`,
+//! CRUSH maps and their text, are checked and prepared when a map is read, so that a lookup cannot fail.
+//! [`placement::narrate`] tells a lookup in words. Beside all this, [`sim`] places made-up objects, to tell what a map
+//! will do, and `fuzzing` holds what fuzzers and `make test` feed with bytes that nobody chose.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 

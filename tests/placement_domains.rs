@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use placement_support::crush::{Places, Stand, domain, on_devices, on_text_map};
 use placement_support::owners;
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 use webdfs::cluster::crush::{
     BucketKind, BucketSpec, Choice, CrushSpec, DeviceSpec, ItemSpec, Order, RuleSpec, Step, Tunables,
     TypeSpec, WEIGHT_ONE,
@@ -186,16 +185,8 @@ fn check_out(before: &[usize], after: &[usize], node: usize) -> Result<(), TestC
     Ok(())
 }
 
-fn config() -> ProptestConfig {
-    ProptestConfig {
-        cases: 200,
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(placement_support::cases(200))]
 
     #[test]
     fn by_locations_the_owners_are_usable_nodes_in_different_domains(

@@ -4,24 +4,29 @@ mod placement_support;
 
 use placement_support::Layout;
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
-use webdfs::cluster::{ClusterMap, REPLICAS_MAX};
-use webdfs::placement::narrate::{About, Section, Values, narrate, together};
+use webdfs::cluster::{ClusterMap, PlacementSpec, REPLICAS_MAX};
+use webdfs::placement::narrate::{About, Section, Values, lines, narrate};
 use webdfs::placement::{Event, ObjectKey, locate, locate_traced};
 
 /// Up to 30 sub-clusters, some of weight 0 or nearly so, every seventh node out, and replicas that fit.
 fn any_layout() -> impl Strategy<Value = Layout> {
     let weight = prop_oneof![4 => Just(1.0), 1 => Just(0.0), 1 => Just(0.001), 2 => 0.001..100.0f64];
     let groups = prop::collection::vec((1..=8u32, weight), 1..=30);
-    (groups, 1..=REPLICAS_MAX, any::<bool>()).prop_filter_map(
+    let placement =
+        prop_oneof![Just(PlacementSpec::RushR), Just(PlacementSpec::RushP), Just(PlacementSpec::RushT)];
+    (groups, 1..=REPLICAS_MAX, any::<bool>(), placement).prop_filter_map(
         "a node of weight above 0",
-        |(groups, replicas, some_out)| {
+        |(mut groups, replicas, some_out, placement)| {
+            if placement != PlacementSpec::RushR {
+                groups.iter_mut().for_each(|group| group.0 += replicas as u32);
+            }
             let layout = Layout::new(&groups, 1);
             let out: Vec<usize> = (0..layout.servers()).filter(|node| some_out && node % 7 == 3).collect();
             let weights = layout.weights();
             let usable =
                 (0..weights.len()).filter(|node| weights[*node] > 0.0 && !out.contains(node)).count();
-            (usable > 0).then(|| Layout::new(&groups, replicas.min(usable)).with_out(&out))
+            (usable > 0)
+                .then(|| Layout::new(&groups, replicas.min(usable)).with_out(&out).placed_by(&placement))
         },
     )
 }
@@ -34,12 +39,14 @@ fn told(map: &ClusterMap, key: ObjectKey) -> Vec<Section> {
 
 /// The owners that the steps name: those picked, in order, but for the ones that are replaced.
 fn owners_told(sections: &[Section]) -> Vec<String> {
-    let mut owners = Vec::new();
+    let mut owners: Vec<String> = Vec::new();
     for step in sections.iter().flat_map(|section| &section.steps) {
         match &step.values {
-            Values::Pick { node, .. } => {
+            Values::Pick { replica, node, .. } => {
                 assert!(step.words.contains(node.as_str()), "{}", step.words);
-                owners.push(node.clone());
+                let replica = *replica as usize;
+                owners.resize(owners.len().max(replica + 1), String::new());
+                owners[replica] = node.clone();
             }
             Values::Substitute { owner, out, node, .. } => {
                 assert_eq!(out.as_ref(), Some(&owners[owner - 1]), "{}", step.words);
@@ -49,7 +56,7 @@ fn owners_told(sections: &[Section]) -> Vec<String> {
                 );
                 owners[owner - 1] = node.clone();
             }
-            Values::Seed { .. } | Values::Draw { .. } | Values::Take { .. } | Values::Wait { .. } => {}
+            Values::Seed { .. } | Values::Draw { .. } | Values::Take { .. } | Values::Branching { .. } => {}
             other => panic!("{other:?} is no step of RUSH"),
         }
     }
@@ -57,11 +64,7 @@ fn owners_told(sections: &[Section]) -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 200,
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(placement_support::cases(200))]
 
     #[test]
     fn the_owners_that_the_words_name_are_those_of_a_lookup(
@@ -85,7 +88,7 @@ proptest! {
         let mut received = 0;
         for section in told(&map, ObjectKey::from_number(key)) {
             prop_assert!(!section.steps.is_empty() && !section.heading.is_empty());
-            let mut picked = 0;
+            let (mut picked, mut taken) = (0, 0);
             for step in &section.steps {
                 match &step.values {
                     Values::Draw { draw, chance, hit, .. } => {
@@ -94,16 +97,19 @@ proptest! {
                         let counts = !step.words.contains("does not count");
                         prop_assert!(!counts || *hit == (draw < chance), "{}", step.words);
                     }
-                    Values::Take { count, .. } => received += count,
                     Values::Pick { .. } => picked += 1,
-                    Values::Seed { .. } | Values::Wait { .. } | Values::Substitute { .. } => {}
+                    Values::Take { count, .. } => taken += *count as usize,
+                    Values::Seed { .. } | Values::Branching { .. } | Values::Substitute { .. } => {}
             other => panic!("{other:?} is no step of RUSH"),
                 }
             }
+            prop_assert!(taken == picked || layout.placement != PlacementSpec::RushR);
+            received += picked;
             let is_quiet = section.is_quiet();
             prop_assert_eq!(is_quiet, picked == 0 && section.about != About::Substitutes, "{:?}", section);
-            prop_assert!(!is_quiet || together(&[section]).starts_with("1 sub-cluster from s"));
+            let several = lines(&[section.clone(), section.clone(), section], false);
+            prop_assert!(!is_quiet || several.len() == 1 && several[0].starts_with("3 sub-clusters from s"));
         }
-        prop_assert_eq!(received as usize, layout.replicas);
+        prop_assert_eq!(received, layout.replicas);
     }
 }

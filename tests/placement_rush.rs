@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use placement_support::{Layout, image_keys, naive, owners, spread};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 use webdfs::cluster::{ClusterMap, NodeState, Place, PlacementSpec};
 use webdfs::placement::{Event, ObjectKey, locate, locate_traced};
 
@@ -61,11 +60,7 @@ fn check_against_naive(layout: &Layout, map: &ClusterMap, key: u32) -> Result<()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 100,
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(placement_support::cases(100))]
 
     #[test]
     fn the_owners_are_distinct_usable_nodes_and_those_of_the_naive_version(
@@ -96,11 +91,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 4,
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(placement_support::cases(4))]
 
     #[test]
     fn large_maps_are_placed_as_the_naive_version_does(

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 
 use placement_support::{Layout, image_keys, naive, owners, spread};
 use proptest::prelude::*;
-use proptest::test_runner::FileFailurePersistence;
 use webdfs::cluster::{NodeState, REPLICAS_MAX};
 use webdfs::placement::{ObjectKey, locate};
 
@@ -38,11 +37,7 @@ fn any_layout() -> impl Strategy<Value = Layout> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig {
-        cases: 200,
-        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
-        ..ProptestConfig::default()
-    })]
+    #![proptest_config(placement_support::cases(200))]
 
     #[test]
     fn the_owners_are_distinct_usable_nodes_and_those_of_the_naive_version(

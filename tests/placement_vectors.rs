@@ -5,10 +5,9 @@
 mod placement_support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::path::PathBuf;
 
-use placement_support::{csv_rows, naive, parse_groups, parse_numbers, reference, report, tests_folder};
+use placement_support::{csv_rows, naive, parse_groups, parse_numbers, read_vectors, reference, report};
 use reference::{Generator, ReferenceSource, hash};
 use webdfs::cluster::{SlotGroup, SlotTable};
 use webdfs::placement::rush_r::{self, RandomSource, Step};
@@ -161,17 +160,7 @@ fn is_zero(weight: f64) -> bool {
 }
 
 fn read(name: &str) -> (PathBuf, String) {
-    let folder = std::env::var_os("WEBDFS_VECTORS").map_or_else(|| tests_folder("vectors"), PathBuf::from);
-    let path = folder.join("rush_r").join(name);
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut text = String::new();
-    let result = if name.ends_with(".gz") {
-        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)
-    } else {
-        bytes.as_slice().read_to_string(&mut text)
-    };
-    result.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    (path, text)
+    read_vectors("rush_r", name)
 }
 
 /// All configurations and all mappings. Each configuration has at least one mapping, and the other way round.

@@ -5,10 +5,9 @@
 mod placement_support;
 
 use std::collections::BTreeSet;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use placement_support::{csv_rows, parse_numbers, report, tests_folder};
+use placement_support::{csv_rows, parse_numbers, read_vectors, report};
 use serde_json::Value;
 use webdfs::cluster::crush::{
     Bucket, BucketKind, BucketSpec, Choice, CrushMap, CrushSpec, DeviceSpec, ItemSpec, Order, RuleSpec, Step,
@@ -361,17 +360,7 @@ fn flat_map(kind: BucketKind, weights: &[u32], tunables: Tunables) -> CrushSpec 
 }
 
 fn read(name: &str) -> (PathBuf, String) {
-    let folder = std::env::var_os("WEBDFS_VECTORS").map_or_else(|| tests_folder("vectors"), PathBuf::from);
-    let path = folder.join("crush").join(name);
-    let bytes = std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    let mut text = String::new();
-    let result = if name.ends_with(".gz") {
-        flate2::read::MultiGzDecoder::new(bytes.as_slice()).read_to_string(&mut text)
-    } else {
-        bytes.as_slice().read_to_string(&mut text)
-    };
-    result.unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    (path, text)
+    read_vectors("crush", name)
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> T {

@@ -201,7 +201,8 @@ fn pick<const COUNT: usize, S: RandomSource>(
         };
         let place = below(stream.next_bits(), remaining);
         let node = NodeIndex::new(row.first + at(place));
-        trace.note(|| Event::Pick { subcluster: row.subcluster, node });
+        let replica = (found.len() + made) as u32;
+        trace.note(|| Event::Pick { subcluster: row.subcluster, replica, node });
         picks[made] = node;
         moved[made] = (place, at(remaining - 1));
     }

@@ -27,6 +27,6 @@ pub(super) fn server(row: &SlotRow, replica: u32, mixer: Mixer, trace: &mut impl
         }
     }
     let node = NodeIndex::new(row.first + place);
-    trace.note(|| Event::Pick { subcluster: row.subcluster, node });
+    trace.note(|| Event::Pick { subcluster: row.subcluster, replica, node });
     node
 }

@@ -82,6 +82,8 @@ pub enum Event {
     Pick {
         /// The position of the sub-cluster in the map.
         subcluster: u32,
+        /// Which replica it holds; that is the rank of the owner, from 0.
+        replica: u32,
         /// The server.
         node: NodeIndex,
     },

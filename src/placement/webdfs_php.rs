@@ -40,9 +40,9 @@ impl<T: Trace> Steps for Listener<'_, T> {
     }
 
     fn pick(&mut self, subcluster: u32, node: u32) {
-        let node = NodeIndex::new(node);
+        let (node, replica) = (NodeIndex::new(node), self.found.len() as u32);
         self.found.extend(&[node]);
-        self.trace.note(|| Event::Pick { subcluster, node });
+        self.trace.note(|| Event::Pick { subcluster, replica, node });
     }
 }
 

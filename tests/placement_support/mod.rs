@@ -13,6 +13,8 @@ pub mod reference;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use proptest::prelude::ProptestConfig;
+use proptest::test_runner::FileFailurePersistence;
 use webdfs::cluster::{
     ClusterMap, CrushSource, FailureDomain, MapError, MapSpec, NodeSpec, NodeState, PlacementSpec, SlotGroup,
     SubClusterSpec,
@@ -106,6 +108,12 @@ impl Layout {
             .collect();
         MapSpec { epoch: 1, replicas: self.replicas, write_quorum: 1, placement, subclusters }
     }
+}
+
+/// So many cases of a property; those that fail are remembered beside the test.
+pub fn cases(cases: u32) -> ProptestConfig {
+    let failure_persistence = Some(Box::new(FileFailurePersistence::WithSource("regressions")) as _);
+    ProptestConfig { cases, failure_persistence, ..ProptestConfig::default() }
 }
 
 /// Owners as plain numbers.

@@ -4,12 +4,10 @@ use std::io::{self, Write};
 
 use super::probe::{Probe, Shown, Told};
 use super::{Change, Explained, UnderMap};
-use crate::placement::narrate::{self, Section, count};
+use crate::placement::narrate::{self, count};
 
 /// Columns that a paragraph keeps to.
 const COLUMNS: usize = 100;
-/// So many quiet sections in a row are told one by one; more are told together.
-const QUIET_MAX: usize = 2;
 
 /// Prints the explanations. `all` leaves nothing out: no quiet step, no step under an older map, and no node that
 /// holds nothing.
@@ -37,7 +35,9 @@ pub(super) fn print(out: &mut impl Write, explained: &[Explained<'_>], all: bool
                 paragraph(out, "    ", narrate::rules(map.kind))?;
             }
             if is_current || all {
-                print_steps(out, &map.steps, all)?;
+                for line in narrate::lines(&map.steps, all) {
+                    writeln!(out, "    {line}")?;
+                }
             }
             print_owners(out, map)?;
         }
@@ -53,25 +53,6 @@ fn print_heading(out: &mut impl Write, map: &UnderMap) -> io::Result<()> {
     let subclusters = count(map.subclusters, "sub-cluster");
     let (epoch, file, kind) = (map.epoch, &map.file, map.kind);
     writeln!(out, "\n  epoch {epoch} ({file}): {kind} places {replicas} on {nodes} in {subclusters}")
-}
-
-/// The sections, with many quiet ones in a row told together unless `all`.
-fn print_steps(out: &mut impl Write, mut sections: &[Section], all: bool) -> io::Result<()> {
-    while let Some((first, rest)) = sections.split_first() {
-        let quiet = sections.iter().take_while(|section| section.is_quiet()).count();
-        if !all && quiet > QUIET_MAX {
-            let (together, after) = sections.split_at(quiet);
-            writeln!(out, "    {}", narrate::together(together))?;
-            sections = after;
-            continue;
-        }
-        writeln!(out, "    {}", first.heading)?;
-        for step in &first.steps {
-            writeln!(out, "      {}", step.words)?;
-        }
-        sections = rest;
-    }
-    Ok(())
 }
 
 fn print_owners(out: &mut impl Write, map: &UnderMap) -> io::Result<()> {

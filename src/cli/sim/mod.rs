@@ -18,8 +18,8 @@ use super::CliError;
 use crate::cluster::{ClusterMap, MapError, NodeIndex};
 use crate::config::load_map;
 use crate::sim::{
-    Comparison, Contestant, Failure, FailureError, Fleet, FleetError, Load, Movement, PASSES_OF_FAILURES,
-    contestants, failures, nodes_to_fail,
+    Caution, Comparison, Contestant, Failure, FailureError, Fleet, FleetError, Load, Movement,
+    PASSES_OF_FAILURES, cautions, contestants, failures, nodes_to_fail,
 };
 
 pub use args::SimArgs;
@@ -89,6 +89,7 @@ struct OneMap {
 struct TwoMaps {
     before: MapFacts,
     after: MapFacts,
+    warnings: Vec<Caution>,
     movement: Movement,
 }
 
@@ -183,6 +184,7 @@ fn two_maps(args: &SimArgs, before_file: &Path, after_file: &Path) -> Result<Two
     Ok(TwoMaps {
         before: MapFacts::of(&before, before_file),
         after: MapFacts::of(&after, after_file),
+        warnings: cautions(&before, &after),
         movement,
     })
 }

@@ -1,6 +1,7 @@
 //! The results as text: a few lines that say the most, then tables. A table of more rows than asked for shows those
 //! that lie furthest from what they should be, and says so.
 
+use std::cmp::Ordering;
 use std::io::{self, Write};
 
 use comfy_table::presets::ASCII_MARKDOWN;
@@ -37,6 +38,9 @@ impl Answer for OneMap {
 impl Answer for TwoMaps {
     fn print(&self, out: &mut dyn Write, rows: usize) -> io::Result<()> {
         writeln!(out, "before: {}\nafter:  {}", describe(&self.before), describe(&self.after))?;
+        for warning in &self.warnings {
+            writeln!(out, "WARNING {warning}")?;
+        }
         print_movement(out, &self.movement, rows)
     }
 
@@ -213,16 +217,16 @@ fn print_failures(out: &mut dyn Write, failures: &[Failure], nodes: usize, rows:
 fn print_movement(out: &mut dyn Write, movement: &Movement, rows: usize) -> io::Result<()> {
     writeln!(
         out,
-        "\n{} of {} copies move ({}), {} have to: {} times the optimum. {} of {} objects change.\nAstray: {} copies \
+        "\n{} of {} copies move ({}), {}. {} of {} objects change.{}\nAstray: {} copies \
          move without need, onto nodes whose share does not grow or off nodes whose share does not shrink.\nLoad \
          spread: {} times what chance does before, {} after.\n",
         movement.moved,
         movement.before.copies,
         percent(movement.moved_share),
-        movement.optimum.round(),
-        times(movement.against_optimum),
+        need(movement),
         movement.objects_changed,
         movement.objects,
+        other_replicas(movement),
         movement.astray,
         times(movement.before.spread),
         times(movement.after.spread),
@@ -263,6 +267,24 @@ fn print_movement(out: &mut dyn Write, movement: &Movement, rows: usize) -> io::
     });
     writeln!(out, "\n{}", table([&from, &to, "copies", "of all that move"], cells, &[0, 1]))?;
     print_cut(out, shown.len(), movement.pairs.len(), "that move most")
+}
+
+/// How many copies have to move.
+fn need(movement: &Movement) -> String {
+    match movement.against_optimum {
+        Some(times) => format!("{} have to: {times:.2} times the optimum", movement.optimum.round()),
+        None => "none has to".to_owned(),
+    }
+}
+
+/// What another number of replicas does. Empty where it is the same.
+fn other_replicas(movement: &Movement) -> String {
+    let (before, after) = (movement.before.copies, movement.after.copies);
+    match after.cmp(&before) {
+        Ordering::Less => format!("\nFewer replicas: {} copies are given up.", before - after),
+        Ordering::Equal => String::new(),
+        Ordering::Greater => format!("\nMore replicas: {} copies are added.", after - before),
+    }
 }
 
 /// The rows to show, in their order: all, or the `count` that are worst.

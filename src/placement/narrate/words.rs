@@ -1,23 +1,42 @@
-//! A sentence for each kind of event, and how numbers are shown in it.
+//! A sentence for each step of the RUSH family, and for substitutes; how numbers are shown in it.
 
-use super::{Step, Values};
+use super::section::Step;
+use super::values::Values;
 use crate::cluster::{ClusterMap, NodeIndex, PlacementKind};
+
+/// What there is to know of a sub-cluster.
+pub(super) fn subcluster_heading(map: &ClusterMap, position: u32) -> String {
+    let subcluster = &map.subclusters()[position as usize];
+    let nodes = count(subcluster.node_count(), "node");
+    let own = format!("{}: {nodes} of weight {}", subcluster.name(), subcluster.weight());
+    let rows = map.slots().rows();
+    match rows.binary_search_by_key(&position, |row| row.subcluster).map(|at| &rows[at]) {
+        Ok(row) if row.servers_before > 0 => {
+            let (share, all) = (weight(row.weight_own), weight(row.weight_total));
+            format!("{own}, together {share} of the {all} that it and the older ones weigh")
+        }
+        Ok(_) => format!("{own}, the oldest with any weight"),
+        Err(_) => own,
+    }
+}
 
 /// The number that the draws of the original start from.
 pub(super) fn seeds(seed: u32) -> Step {
     let words = format!("15 bits of the hash, {seed}: names that share them share their nodes");
-    Step { values: Values::Seed { seed }, words, is_quiet: false }
+    Step::new(Values::Seed { seed }, words, false)
 }
 
-/// A draw at a sub-cluster. `before` are the steps before it there.
+/// A draw at a sub-cluster. `before` are the steps before it in its section.
 pub(super) fn draws(
     map: &ClusterMap,
     before: &[Step],
     (subcluster, replica): (u32, u32),
     (draw, chance, hit): (f64, f64, bool),
 ) -> Step {
+    let kind = map.placement();
+    let is_for_one = matches!(kind, PlacementKind::RushP | PlacementKind::WebdfsRushP);
     let hits = before.iter().filter(|step| matches!(step.values, Values::Draw { hit: true, .. })).count();
-    let is_full = hits >= map.subclusters()[subcluster as usize].node_count();
+    let is_full = !is_for_one && hits >= map.subclusters()[subcluster as usize].node_count();
     // Where the draws have used up all older weight the quotient is no chance any more, but the hit is sure.
     let is_sure = hit && (chance.is_nan() || draw > chance);
     let chance = match chance {
@@ -26,16 +45,25 @@ pub(super) fn draws(
         _ => 0.0,
     };
     let (drawn, share) = apart(draw, chance);
-    let outcome = match (hit, draw < chance) {
+    let is_oldest = map.slots().rows().first().is_some_and(|row| row.subcluster == subcluster);
+    let receives = if is_for_one { "it falls here" } else { "a replica" };
+    let outcome = match hit {
         _ if is_full => "does not count, each node has a replica".to_owned(),
-        _ if is_sure => "a replica whatever was drawn, no other weight is left".to_owned(),
-        (true, true) => format!("below its share, {share}: a replica"),
-        (true, false) => format!("no more than its share, {share}: a replica"),
-        (false, false) => format!("not below its share, {share}"),
-        (false, true) => format!("below its share, {share}, but it has no node for this replica"),
+        true if is_for_one && is_oldest => format!("{receives}, for the oldest takes what is left"),
+        true if is_sure => format!("{receives} whatever was drawn, no other weight is left"),
+        true if draw == chance => format!("exactly its share: {receives}"),
+        true => format!("below its share, {share}: {receives}"),
+        false if draw == chance => "exactly its share, so not below it".to_owned(),
+        false if draw < chance => format!("below its share, {share}, but it has no node for this replica"),
+        false => format!("not below its share, {share}"),
+    };
+    let of = match kind {
+        PlacementKind::RushP => format!("replica {}", replica + 1),
+        PlacementKind::WebdfsRushP => subcluster_name(map, subcluster),
+        _ => format!("draw {}", replica + 1),
     };
     let values = Values::Draw { subcluster: subcluster_name(map, subcluster), replica, draw, chance, hit };
-    Step { values, words: format!("draw {}: {drawn}, {outcome}", replica + 1), is_quiet: !hit }
+    Step::new(values, format!("{of}: {drawn}, {outcome}"), !hit)
 }
 
 /// How many replicas a sub-cluster receives. `before` are the steps before it there.
@@ -48,31 +76,26 @@ pub(super) fn takes(map: &ClusterMap, before: &[Step], subcluster: u32, (taken, 
         _ => format!("receives {replicas}, {forced} of them because the older ones have too few nodes"),
     };
     let values = Values::Take { subcluster: subcluster_name(map, subcluster), count: taken, forced };
-    Step { values, words, is_quiet: false }
-}
-
-/// A subtree waits to receive a replica.
-pub(super) fn waits(
-    map: &ClusterMap,
-    (replica, label): (u32, u32),
-    (oldest, newest): (u32, u32),
-    (sum, wait, shortest): (f64, f64, bool),
-) -> Step {
-    let (oldest, newest) = (subcluster_name(map, oldest), subcluster_name(map, newest));
-    let subtree = if oldest == newest { oldest.clone() } else { format!("{oldest} to {newest}") };
-    let outcome = if shortest { ", the shortest: the replica goes there" } else { "" };
-    let words = format!("{subtree}, of weight {}, waits {wait:.6}{outcome}", weight(sum));
-    let values = Values::Wait { replica, label, oldest, newest, weight: sum, wait, shortest };
-    Step { values, words, is_quiet: !shortest }
+    Step::new(values, words, false)
 }
 
 /// A node of a sub-cluster is chosen.
-pub(super) fn picks(map: &ClusterMap, subcluster: u32, node: NodeIndex) -> Step {
+pub(super) fn picks(map: &ClusterMap, subcluster: u32, replica: u32, node: NodeIndex) -> Step {
     let owner = &map.subclusters()[subcluster as usize];
     let slot = node.get() - owner.first_node().get() + 1;
-    let name = node_name(map, node);
-    let words = format!("picks {name}, node {slot} of its {}", owner.node_count());
-    Step { values: Values::Pick { subcluster: owner.name().to_string(), node: name }, words, is_quiet: false }
+    let (name, nodes, number) = (node_name(map, node), owner.node_count(), replica + 1);
+    let words = match map.placement() {
+        // The section is that of the replica.
+        PlacementKind::RushT | PlacementKind::WebdfsRushP => {
+            format!("takes {name}, node {slot} of the {nodes} of {}", owner.name())
+        }
+        // Not in the order of the replicas.
+        PlacementKind::RushP => format!("replica {number} takes {name}, node {slot} of its {nodes}"),
+        PlacementKind::RushR | PlacementKind::WebdfsRushR | PlacementKind::Crush => {
+            format!("picks {name}, node {slot} of its {nodes}")
+        }
+    };
+    Step::new(Values::Pick { subcluster: owner.name().to_string(), replica, node: name }, words, false)
 }
 
 /// An owner is replaced.
@@ -87,19 +110,22 @@ pub(super) fn substitutes(
         Some(out) => format!("{out} is out; in its place as owner {} a second draw by weight", rank + 1),
         None => format!("no node was found as owner {}; a second draw by weight", rank + 1),
     };
-    let after = match passed_over {
-        0 => String::new(),
-        some if map.placement() == PlacementKind::Crush => {
-            let candidates = count(some as usize, "candidate");
-            format!(", after {candidates} out or in a failure domain that holds an owner")
+    let is_crush = map.placement() == PlacementKind::Crush;
+    let after = match (passed_over, is_crush) {
+        (0, _) => String::new(),
+        (1, false) => ", after 1 candidate that is out or an owner already".to_owned(),
+        (some, false) => format!(", after {some} candidates that are out or owners already"),
+        (1, true) => ", after 1 candidate that is out or whose failure domain holds an owner".to_owned(),
+        (some, true) => {
+            format!(", after {some} candidates that are out or whose failure domain holds an owner")
         }
-        some => format!(", after {} that are out or owners already", count(some as usize, "candidate")),
     };
     let words = format!("{reason} gives {node}{after}");
-    Step { values: Values::Substitute { owner: rank + 1, out, node, passed_over }, words, is_quiet: false }
+    Step::new(Values::Substitute { owner: rank + 1, out, node, passed_over }, words, false)
 }
 
-fn subcluster_name(map: &ClusterMap, position: u32) -> String {
+/// The name of the sub-cluster at a position.
+pub(super) fn subcluster_name(map: &ClusterMap, position: u32) -> String {
     map.subclusters()[position as usize].name().to_string()
 }
 
@@ -123,11 +149,11 @@ fn apart(draw: f64, chance: f64) -> (String, String) {
     /// The fewest decimals shown, and the most: then a double from 0 to 1 has nothing more to tell.
     const DECIMALS: std::ops::RangeInclusive<usize> = 3..=17;
     let shown = |decimals: usize| (format!("{draw:.decimals$}"), format!("{chance:.decimals$}"));
-    let differ = |decimals: &usize| {
-        let (draw, chance) = shown(*decimals);
-        draw != chance
+    let tells = |decimals: &usize| {
+        let (drawn, share) = shown(*decimals);
+        drawn != share || draw == chance
     };
-    let decimals = DECIMALS.clone().find(differ).unwrap_or(*DECIMALS.end());
+    let decimals = DECIMALS.clone().find(tells).unwrap_or(*DECIMALS.end());
     shown(decimals)
 }
 
@@ -144,7 +170,7 @@ mod tests {
         assert_eq!(pair(0.5, 0.25), "0.500 0.250");
         assert_eq!(pair(0.333_31, 1.0 / 3.0), "0.33331 0.33333");
         assert_eq!(pair(0.000_04, 0.000_1), "0.0000 0.0001");
-        assert_eq!(pair(0.5, 0.5), "0.50000000000000000 0.50000000000000000");
+        assert_eq!(pair(0.5, 0.5), "0.500 0.500", "equal");
     }
 
     #[test]
