@@ -255,7 +255,7 @@ const UUID_CLUSTERS: [(u32, f64); 4] = [(5, 1.0), (5, 2.0), (5, 4.0), (5, 8.0)];
 
 /// What webDFS's authors counted, on the PHP of their time.
 #[test]
-fn the_published_figures_are_met() {
+fn the_published_vector_of_counts_is_met() {
     let (path, text) = read("published_rushr.csv");
     // The third field is prose and may stand in quotes, with commas inside.
     let rows: Vec<(&str, &str, &str)> = text
