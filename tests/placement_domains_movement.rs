@@ -4,7 +4,7 @@
 mod placement_support;
 
 use placement_support::crush::Places;
-use placement_support::{image_keys, owners};
+use placement_support::{image_keys, owners, spread};
 use webdfs::cluster::{FailureDomain, Level};
 
 const KEYS: usize = 10_000;
@@ -20,19 +20,6 @@ fn moved(before: &[Vec<usize>], after: &[Vec<usize>]) -> usize {
     let gained =
         |(old, new): (&Vec<usize>, &Vec<usize>)| new.iter().filter(|node| !old.contains(node)).count();
     before.iter().zip(after).map(gained).sum()
-}
-
-/// The spread of loads around the shares of `weights`, as a multiple of what pure chance leaves.
-fn spread(loads: &[usize], weights: &[f64]) -> f64 {
-    let (total, weight_total) = (loads.iter().sum::<usize>() as f64, weights.iter().sum::<f64>());
-    let weighty = loads.iter().zip(weights).filter(|(_, weight)| **weight > 0.0);
-    let terms: Vec<f64> = weighty
-        .map(|(load, weight)| {
-            let expected = total * weight / weight_total;
-            (*load as f64 - expected).powi(2) / expected
-        })
-        .collect();
-    (terms.iter().sum::<f64>() / (terms.len() - 1) as f64).sqrt()
 }
 
 fn loads(placed: &[Vec<usize>], nodes: usize) -> Vec<usize> {

@@ -5,10 +5,10 @@ mod placement_support;
 
 use std::collections::BTreeSet;
 
-use placement_support::{Layout, image_keys, naive, owners, spread};
+use placement_support::{Layout, check_owners, image_keys, naive, owners, spread};
 use proptest::prelude::*;
-use webdfs::cluster::{ClusterMap, NodeState, Place, PlacementSpec};
-use webdfs::placement::{Event, ObjectKey, locate, locate_traced};
+use webdfs::cluster::{ClusterMap, Place, PlacementSpec};
+use webdfs::placement::{Event, ObjectKey, locate_traced};
 
 const BOTH: [PlacementSpec; 2] = [PlacementSpec::RushP, PlacementSpec::RushT];
 
@@ -44,14 +44,7 @@ fn any_layout(groups: usize) -> impl Strategy<Value = Layout> {
 }
 
 fn check_against_naive(layout: &Layout, map: &ClusterMap, key: u32) -> Result<(), TestCaseError> {
-    let found = locate(map, ObjectKey::from_number(key));
-    prop_assert_eq!(found.len(), layout.replicas);
-    for (rank, owner) in found.iter().enumerate() {
-        let node = map.node(*owner);
-        prop_assert_eq!(node.state(), NodeState::In);
-        prop_assert!(map.subclusters()[node.subcluster()].weight() > 0.0);
-        prop_assert_eq!(found.rank_of(*owner), Some(rank));
-    }
+    let found = check_owners(map, key)?;
     prop_assert_eq!(owners(map, key), naive::owners(layout, key));
     let mut events: Vec<Event> = Vec::new();
     prop_assert_eq!(locate_traced(map, ObjectKey::from_number(key), &mut events), found);

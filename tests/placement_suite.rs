@@ -7,15 +7,15 @@ mod placement_support;
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use placement_support::{Layout, image_keys, owners, spread};
+use placement_support::{Layout, check_owners, image_keys, owners, spread};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use rayon::prelude::*;
 use webdfs::cluster::{
-    ClusterMap, CrushSource, FailureDomain, Level, NodeState, PlacementKind, PlacementSpec, REPLICAS_MAX,
+    ClusterMap, CrushSource, FailureDomain, Level, PlacementKind, PlacementSpec, REPLICAS_MAX,
 };
 use webdfs::php::PhpVersion;
-use webdfs::placement::{ObjectKey, locate};
+use webdfs::placement::ObjectKey;
 
 /// How many maps a figure is the mean of.
 const MAPS: usize = 30;
@@ -268,19 +268,6 @@ fn a_node_that_is_out_loses_its_objects_only_and_the_others_share_them_evenly() 
     }
 }
 
-/// Distinct nodes in service of weight above 0, the same when asked again.
-fn check(map: &ClusterMap, key: u32) -> Result<(), TestCaseError> {
-    let found = locate(map, ObjectKey::from_number(key));
-    prop_assert_eq!(found.len(), map.replicas());
-    for (rank, owner) in found.iter().enumerate() {
-        prop_assert_eq!(map.node(*owner).state(), NodeState::In);
-        prop_assert!(map.weight_of(*owner) > 0.0, "{} has no weight", map.node(*owner).name());
-        prop_assert_eq!(found.rank_of(*owner), Some(rank), "{:?}", found);
-    }
-    prop_assert_eq!(locate(map, ObjectKey::from_number(key)), found);
-    Ok(())
-}
-
 /// Sub-clusters of up to 10,000 nodes in all, few ones more often; some weights 0, nearly 0 or very large, some nodes
 /// out. Algorithms refuse some of them.
 fn any_layout() -> impl Strategy<Value = Layout> {
@@ -320,7 +307,7 @@ proptest! {
             // What an algorithm refuses is tested with the reasons, elsewhere.
             let Ok(map) = layout.clone().placed_by(&contender.placement).try_map() else { continue };
             for key in keys.iter().chain(&[0, u32::MAX]) {
-                check(&map, *key)?;
+                check_owners(&map, *key)?;
             }
         }
     }
@@ -338,7 +325,7 @@ fn every_name_has_distinct_usable_owners_under_the_maps_of_the_original() {
         for layout in &layouts {
             let map = contender.map(layout);
             for seed in 0..1 << 15 {
-                check(&map, seed << 16).unwrap_or_else(|error| panic!("{}: {error}", contender.label));
+                check_owners(&map, seed << 16).unwrap_or_else(|error| panic!("{}: {error}", contender.label));
             }
         }
     }

@@ -7,7 +7,9 @@ mod placement_support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use placement_support::{csv_rows, naive, parse_groups, parse_numbers, read_vectors, reference, report};
+use placement_support::{
+    csv_rows, naive, number, parse_groups, parse_numbers, read_vectors, reference, report,
+};
 use reference::{Generator, ReferenceSource, hash};
 use webdfs::cluster::{SlotGroup, SlotTable};
 use webdfs::placement::rush_r::{self, RandomSource, Step};
@@ -200,10 +202,6 @@ fn reference_seed(key: u32) -> impl Fn(u32, u64) -> Box<dyn FnMut() -> f64> {
         let mut stream = ReferenceSource { key }.stream(j, step);
         Box::new(move || stream.next_real())
     }
-}
-
-fn number<T: std::str::FromStr>(text: &str) -> T {
-    text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number of the right kind"))
 }
 
 fn join<T: ToString>(values: impl IntoIterator<Item = T>) -> String {

@@ -7,7 +7,7 @@ mod placement_support;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use placement_support::{csv_rows, parse_numbers, read_vectors, report};
+use placement_support::{csv_rows, number, parse_numbers, read_vectors, report};
 use serde_json::Value;
 use webdfs::cluster::crush::{
     Bucket, BucketKind, BucketSpec, Choice, CrushMap, CrushSpec, DeviceSpec, ItemSpec, Order, RuleSpec, Step,
@@ -361,8 +361,4 @@ fn flat_map(kind: BucketKind, weights: &[u32], tunables: Tunables) -> CrushSpec 
 
 fn read(name: &str) -> (PathBuf, String) {
     read_vectors("crush", name)
-}
-
-fn number<T: std::str::FromStr>(text: &str) -> T {
-    text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number of the right kind"))
 }

@@ -7,7 +7,7 @@ mod placement_support;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use placement_support::{Layout, csv_rows, parse_groups, parse_numbers, php, read_vectors, report};
+use placement_support::{Layout, csv_rows, number, parse_groups, parse_numbers, php, read_vectors, report};
 use webdfs::cluster::{ClusterMap, MapError, PlacementSpec, WebdfsFault};
 use webdfs::php::{Fault, Group, Kind, Locator, PhpVersion, Rand, Runtime, Seed, Twister, path_hash, range};
 use webdfs::placement::{Event, ObjectKey, Replicas, locate, locate_traced};
@@ -375,10 +375,6 @@ fn uuids() -> Vec<String> {
 
 fn read(name: &str) -> (PathBuf, String) {
     read_vectors("webdfs_php", name)
-}
-
-fn number<T: std::str::FromStr>(text: &str) -> T {
-    text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number of the right kind"))
 }
 
 fn join(nodes: impl AsRef<[u32]>) -> String {

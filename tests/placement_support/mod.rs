@@ -13,12 +13,13 @@ pub mod reference;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use proptest::prelude::ProptestConfig;
+use proptest::prelude::{ProptestConfig, TestCaseError, prop_assert, prop_assert_eq};
 use proptest::test_runner::FileFailurePersistence;
 use webdfs::cluster::{
     ClusterMap, CrushSource, FailureDomain, MapError, MapSpec, NodeSpec, NodeState, PlacementSpec, SlotGroup,
     SubClusterSpec,
 };
+use webdfs::placement::{ObjectKey, Replicas, locate};
 
 /// Sub-clusters as servers and weight of each, oldest first, the replicas, the nodes marked out, and the algorithm.
 #[derive(Clone, Debug, PartialEq)]
@@ -118,7 +119,7 @@ pub fn cases(cases: u32) -> ProptestConfig {
 
 /// Owners as plain numbers.
 pub fn owners(map: &ClusterMap, key: u32) -> Vec<usize> {
-    let owners = webdfs::placement::locate(map, webdfs::placement::ObjectKey::from_number(key));
+    let owners = locate(map, ObjectKey::from_number(key));
     owners.iter().map(|owner| owner.get()).collect()
 }
 
@@ -138,9 +139,24 @@ pub fn spread(counts: &[usize], weights: &[f64]) -> f64 {
     (chi_squared / degrees as f64).sqrt()
 }
 
+/// Distinct nodes in service of weight above 0, as many as replicas, and the same when asked again: what every
+/// placement owes every key. Gives them.
+pub fn check_owners(map: &ClusterMap, key: u32) -> Result<Replicas, TestCaseError> {
+    let key = ObjectKey::from_number(key);
+    let found = locate(map, key);
+    prop_assert_eq!(found.len(), map.replicas());
+    for (rank, owner) in found.iter().enumerate() {
+        prop_assert_eq!(map.node(*owner).state(), NodeState::In);
+        prop_assert!(map.weight_of(*owner) > 0.0, "{} has no weight", map.node(*owner).name());
+        prop_assert_eq!(found.rank_of(*owner), Some(rank), "{:?}", found);
+    }
+    prop_assert_eq!(locate(map, key), found);
+    Ok(found)
+}
+
 /// The keys of made-up image names.
 pub fn image_keys(count: usize) -> impl Iterator<Item = u32> {
-    (0..count).map(|i| webdfs::placement::ObjectKey::of(format!("/img/{i}.jpg").as_bytes()).number())
+    (0..count).map(|i| ObjectKey::of(format!("/img/{i}.jpg").as_bytes()).number())
 }
 
 /// `servers:weight` pairs separated by spaces.
@@ -156,9 +172,12 @@ pub fn parse_groups(text: &str) -> Vec<(u32, f64)> {
 
 /// Numbers separated by spaces.
 pub fn parse_numbers<T: std::str::FromStr>(text: &str) -> Vec<T> {
-    text.split_whitespace()
-        .map(|text| text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number of the right kind")))
-        .collect()
+    text.split_whitespace().map(number).collect()
+}
+
+/// A number, which may be one of a kind only: a smaller type bounds it.
+pub fn number<T: std::str::FromStr>(text: &str) -> T {
+    text.parse().unwrap_or_else(|_| panic!("{text:?} is not a number of the right kind"))
 }
 
 /// The rows of a CSV text after its header, which must be `header`. No field here is quoted.

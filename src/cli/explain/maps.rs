@@ -15,6 +15,12 @@ pub(super) struct FromFile {
     pub(super) map: ClusterMap,
 }
 
+impl FromFile {
+    fn load(file: &Path) -> Result<Self, ConfigError> {
+        Ok(Self { map: load_map(file)?, file: file.to_owned() })
+    }
+}
+
 /// Why the maps that were named do not go together.
 #[derive(Debug, thiserror::Error)]
 pub enum MapsError {
@@ -56,19 +62,17 @@ pub enum MapsError {
 /// When a map that was named is refused, or is not older than the current one. What is wrong with a remembered one is
 /// only noted.
 pub(super) fn gather(naming: &Naming, older: &[PathBuf]) -> Result<(Vec<FromFile>, Vec<String>), MapsError> {
-    let mut maps = vec![FromFile { file: naming.map.clone(), map: load_map(&naming.map)? }];
+    let mut maps = vec![FromFile::load(&naming.map)?];
     for file in older {
-        add(&mut maps, file)?;
+        add(&mut maps, FromFile::load(file)?)?;
     }
     let mut notes = Vec::new();
     for file in naming.root.iter().flat_map(|root| remembered(root, &mut notes)).collect::<Vec<_>>() {
-        let added = match add(&mut maps, &file) {
+        let added = FromFile::load(&file).map_err(MapsError::from).and_then(|from| {
             // The current one lies there as well.
-            Err(MapsError::NotOlder { epoch, current, .. }) if epoch == current => {
-                same_as_current(&maps, &file)
-            }
-            added => added,
-        };
+            let is_current = from.map.epoch() == maps[0].map.epoch();
+            if is_current { same(&maps[0], from) } else { add(&mut maps, from) }
+        });
         notes.extend(added.err().map(|error| format!("left out: {}", chain(&error))));
     }
     if let Some(older) = maps.get_mut(1..) {
@@ -89,31 +93,27 @@ fn remembered(root: &Path, notes: &mut Vec<String>) -> Vec<PathBuf> {
 }
 
 /// Adds an older map, unless it is there already.
-fn add(maps: &mut Vec<FromFile>, file: &Path) -> Result<(), MapsError> {
-    let map = load_map(file)?;
-    let (epoch, file) = (map.epoch(), file.to_owned());
-    let current = &maps[0];
+fn add(maps: &mut Vec<FromFile>, from: FromFile) -> Result<(), MapsError> {
+    let (epoch, current) = (from.map.epoch(), &maps[0]);
     if epoch >= current.map.epoch() {
         let (current, current_file) = (current.map.epoch(), current.file.clone());
-        return Err(MapsError::NotOlder { file, epoch, current, current_file });
+        return Err(MapsError::NotOlder { file: from.file, epoch, current, current_file });
     }
     match maps.iter().find(|other| other.map.epoch() == epoch) {
-        Some(other) if other.map.fingerprint() == map.fingerprint() => Ok(()),
-        Some(other) => Err(different(other, &map, file)),
+        Some(other) => same(other, from),
         None => {
-            maps.push(FromFile { file, map });
+            maps.push(from);
             Ok(())
         }
     }
 }
 
-/// Whether a map of the current epoch is the current one.
-fn same_as_current(maps: &[FromFile], file: &Path) -> Result<(), MapsError> {
-    let (current, map) = (&maps[0], load_map(file)?);
-    if current.map.fingerprint() == map.fingerprint() {
+/// Refuses a map that differs from another of its epoch.
+fn same(other: &FromFile, from: FromFile) -> Result<(), MapsError> {
+    if other.map.fingerprint() == from.map.fingerprint() {
         return Ok(());
     }
-    Err(different(current, &map, file.to_owned()))
+    Err(different(other, &from.map, from.file))
 }
 
 fn different(other: &FromFile, map: &ClusterMap, file: PathBuf) -> MapsError {

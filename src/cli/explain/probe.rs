@@ -10,7 +10,7 @@ use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::{PeerClient, PeerError};
 use crate::peer::message::HeldAnswer;
-use crate::placement::{self, ObjectKey};
+use crate::placement::{self, ObjectKey, Replicas};
 
 /// Nodes that are asked at the same time. Each has a deadline; a large cluster of which many nodes are down is still
 /// asked within minutes.
@@ -80,27 +80,28 @@ pub(super) async fn probe(peers: &PeerClient, maps: &[FromFile], name: &ObjectNa
 
 /// Each node of the maps once, with the newest map that lists it, since that is the one it may work by.
 fn nodes(maps: &[FromFile], key: ObjectKey) -> Vec<(&ClusterMap, NodeIndex, Role)> {
+    let owners: Vec<Replicas> = maps.iter().map(|from| placement::locate(&from.map, key)).collect();
     let mut nodes: Vec<(&ClusterMap, NodeIndex, Role)> = Vec::new();
     for (at, FromFile { map, .. }) in maps.iter().enumerate() {
         let listed = |name: &NodeName| maps[..at].iter().any(|newer| newer.map.index_of(name).is_some());
         let new = map.indexed().filter(|(_, node)| !listed(node.name()));
-        nodes.extend(new.map(|(index, node)| (map, index, role(maps, key, node.name()))));
+        nodes.extend(new.map(|(index, node)| (map, index, role(maps, &owners, node.name()))));
     }
     nodes
 }
 
-/// What a node has to do with the file of that key. The current map comes first in `maps`.
-fn role(maps: &[FromFile], key: ObjectKey, node: &NodeName) -> Role {
-    let rank = |map: &ClusterMap| placement::locate(map, key).rank_of(map.index_of(node)?);
-    let current = maps.first().map(|current| &current.map);
-    if let Some(rank) = current.and_then(rank) {
+/// What a node has to do with a file that has these owners under each of `maps`, of which the current one comes first.
+fn role(maps: &[FromFile], owners: &[Replicas], node: &NodeName) -> Role {
+    let rank = |(from, owners): (&FromFile, &Replicas)| owners.rank_of(from.map.index_of(node)?);
+    let mut under_maps = maps.iter().zip(owners);
+    if let Some(rank) = under_maps.next().and_then(rank) {
         return Role::Owner(rank + 1);
     }
-    let former = maps.iter().skip(1).find(|older| rank(&older.map).is_some());
-    if let Some(former) = former {
+    if let Some((former, _)) = under_maps.find(|older| rank(*older).is_some()) {
         return Role::Former(former.map.epoch());
     }
     let is_out = |map: &ClusterMap| Some(map.node(map.index_of(node)?).state() == NodeState::Out);
+    let current = maps.first().map(|current| &current.map);
     if current.and_then(is_out) == Some(true) { Role::Out } else { Role::Stranger }
 }
 

@@ -19,7 +19,7 @@ use crate::cluster::{ClusterMap, MapError, NodeIndex};
 use crate::config::load_map;
 use crate::sim::{
     Caution, Comparison, Contestant, Failure, FailureError, Fleet, FleetError, Load, Movement,
-    PASSES_OF_FAILURES, cautions, contestants, failures, nodes_to_fail,
+    PASSES_OF_FAILURES, PairsOf, cautions, contestants, failures, nodes_to_fail,
 };
 
 pub use args::SimArgs;
@@ -28,6 +28,9 @@ use speed::Speed;
 
 /// How many nodes fail in turn where none is named. Each costs a lookup of every file.
 const FAILURES: usize = 16;
+
+/// Where copies come from that nobody held: there are more replicas than before.
+const NOWHERE: &str = "(a copy more)";
 
 /// Why there is no simulation.
 #[derive(Debug, thiserror::Error)]
@@ -219,4 +222,21 @@ impl MapFacts {
             subclusters: map.subclusters().len(),
         }
     }
+}
+
+/// What the pairs of a movement go from and to.
+fn pair_ends(movement: &Movement) -> &'static str {
+    match movement.pairs_of {
+        Some(PairsOf::SubClusters) => "sub-cluster",
+        _ => "node",
+    }
+}
+
+/// The rows to show, in their order: all, or the `count` that are worst.
+fn worst<T>(all: &[T], count: usize, badness: impl Fn(&T) -> f64) -> Vec<&T> {
+    let mut order: Vec<usize> = (0..all.len()).collect();
+    order.sort_by(|a, b| badness(&all[*b]).total_cmp(&badness(&all[*a])));
+    order.truncate(count);
+    order.sort_unstable();
+    order.into_iter().map(|at| &all[at]).collect()
 }

@@ -8,8 +8,9 @@ use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
 use super::plots::{self, PlotError};
-use super::{AllAlgorithms, Answer, MapFacts, OneMap, TwoMaps};
-use crate::sim::{Failure, Load, Movement, PairsOf};
+use super::{AllAlgorithms, Answer, MapFacts, NOWHERE, OneMap, TwoMaps, pair_ends, worst};
+use crate::placement::narrate::count;
+use crate::sim::{Failure, Load, Movement};
 
 /// What stands where there is nothing to say.
 const NONE: &str = "-";
@@ -105,11 +106,11 @@ impl Answer for AllAlgorithms {
 
 fn describe(map: &MapFacts) -> String {
     let MapFacts { file, epoch, placement, replicas, nodes, subclusters } = map;
-    let subclusters = counted(*subclusters, "sub-cluster");
+    let subclusters = count(*subclusters, "sub-cluster");
     format!(
         "{file}: epoch {epoch}, {placement}, {} in {subclusters}, {}",
-        counted(*nodes, "node"),
-        counted(*replicas, "replica")
+        count(*nodes, "node"),
+        count(*replicas, "replica")
     )
 }
 
@@ -250,20 +251,12 @@ fn print_movement(out: &mut dyn Write, movement: &Movement, rows: usize) -> io::
     if movement.pairs.is_empty() {
         return Ok(());
     }
-    let of = match movement.pairs_of {
-        Some(PairsOf::SubClusters) => "sub-cluster",
-        _ => "node",
-    };
+    let of = pair_ends(movement);
     let shown = &movement.pairs[..rows.min(movement.pairs.len())];
     let (from, to) = (format!("from {of}"), format!("to {of}"));
     let cells = shown.iter().map(|pair| {
         let share = percent(pair.copies as f64 / movement.moved as f64);
-        [
-            pair.from.clone().unwrap_or("(a copy more)".to_owned()),
-            pair.to.clone(),
-            pair.copies.to_string(),
-            share,
-        ]
+        [pair.from.clone().unwrap_or(NOWHERE.to_owned()), pair.to.clone(), pair.copies.to_string(), share]
     });
     writeln!(out, "\n{}", table([&from, &to, "copies", "of all that move"], cells, &[0, 1]))?;
     print_cut(out, shown.len(), movement.pairs.len(), "that move most")
@@ -287,15 +280,6 @@ fn other_replicas(movement: &Movement) -> String {
     }
 }
 
-/// The rows to show, in their order: all, or the `count` that are worst.
-fn worst<T>(all: &[T], count: usize, badness: impl Fn(&T) -> f64) -> Vec<&T> {
-    let mut order: Vec<usize> = (0..all.len()).collect();
-    order.sort_by(|a, b| badness(&all[*b]).total_cmp(&badness(&all[*a])));
-    order.truncate(count);
-    order.sort_unstable();
-    order.into_iter().map(|at| &all[at]).collect()
-}
-
 fn print_cut(out: &mut dyn Write, shown: usize, all: usize, which: &str) -> io::Result<()> {
     if shown == all {
         return Ok(());
@@ -316,10 +300,6 @@ fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]
         });
     }
     table
-}
-
-fn counted(count: usize, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// How far from 1 the spread over so many nodes is by chance, as a standard deviation: that of chi squared by its

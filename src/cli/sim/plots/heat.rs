@@ -6,6 +6,7 @@ use plotters::coord::Shift;
 use plotters::prelude::*;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 
+use super::super::worst;
 use super::bars::{CHARACTER, MARGIN, TEXT, TITLE, said, short, text, text_room};
 
 /// The most rows and columns; beyond it, those with the least are left out, and the title says so.
@@ -162,11 +163,8 @@ fn busiest<'b>(names: &[String], values: impl Iterator<Item = (&'b String, f64)>
     let mut seen = HashSet::new();
     let named: Vec<&String> =
         names.iter().filter(|name| sums.contains_key(name) && seen.insert(*name)).collect();
-    let mut order: Vec<usize> = (0..named.len()).collect();
-    order.sort_by(|a, b| sums[named[*b]].total_cmp(&sums[named[*a]]));
-    order.truncate(LINES_MAX);
-    order.sort_unstable();
-    let kept: Vec<String> = order.into_iter().map(|at| named[at].clone()).collect();
+    let kept: Vec<String> =
+        worst(&named, LINES_MAX, |name| sums[*name]).into_iter().map(|name| (*name).clone()).collect();
     let cut = kept.len() < named.len();
     (kept, cut)
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use plotters::style::RGBColor;
 
-use super::AllAlgorithms;
+use super::{AllAlgorithms, NOWHERE, pair_ends};
 use crate::sim::{Failure, Load, Movement, PairsOf};
 use bars::{Bars, Marks, Series};
 use heat::Heat;
@@ -101,10 +101,7 @@ pub(super) fn load_change(folder: &Path, movement: &Movement) -> Result<(), Plot
 
 /// movement.svg: from where to where copies move.
 pub(super) fn movement(folder: &Path, movement: &Movement) -> Result<(), PlotError> {
-    let what = match movement.pairs_of {
-        Some(PairsOf::SubClusters) => "sub-cluster",
-        _ => "node",
-    };
+    let what = pair_ends(movement);
     let title = format!("{} copies move, {:.0} have to", movement.moved, movement.optimum);
     // In the order of the maps, and what comes from nowhere last.
     let order: Vec<String> = match movement.pairs_of {
@@ -114,7 +111,7 @@ pub(super) fn movement(folder: &Path, movement: &Movement) -> Result<(), PlotErr
         }
         _ => movement.nodes.iter().map(|node| node.node.to_string()).collect(),
     };
-    let nowhere = "(a copy more)".to_owned();
+    let nowhere = NOWHERE.to_owned();
     let cells = movement.pairs.iter().map(|pair| {
         let from = pair.from.clone().unwrap_or_else(|| nowhere.clone());
         (from, pair.to.clone(), pair.copies as f64)
