@@ -39,7 +39,7 @@ impl Algorithm {
         slots: &SlotTable,
     ) -> Result<Self, MapError> {
         if !matches!(spec, PlacementSpec::Crush(_)) {
-            domains::check_no_locations(members)?;
+            domains::check_no_locations(members, "only placement = \"crush\" looks at it")?;
         }
         let webdfs = |kind, php| {
             let groups: Vec<SlotGroup> = members.subclusters.iter().map(SubCluster::slots).collect();

@@ -11,7 +11,7 @@
 //! do not fit that this leads to nothing, all nodes take part in one draw by weight, as if they were in one straw2
 //! bucket. FROZEN.
 
-use super::crush::{self, choose, hash3, log2};
+use super::crush::{self, choose, distance, hash3};
 use super::substitute::{self, Candidates};
 use super::{Event, ObjectKey, Replicas, Trace};
 use crate::cluster::{ClusterMap, CrushTable, NodeIndex, REPLICAS_MAX};
@@ -74,10 +74,8 @@ impl TreeCandidates<'_> {
 
     /// A draw for an item as a straw2 bucket makes it, the lowest being the best, and what decides between equal ones.
     fn draw(&self, item: i32, weight: u32, attempt: u32) -> (u64, u32) {
-        /// The logarithm of what a draw never reaches, in the unit of [`log2`].
-        const TOP: u64 = 1 << 48;
         let hash = hash3(self.x, item as u32, attempt);
-        ((TOP - log2(hash & 0xffff)) / u64::from(weight.max(1)), hash)
+        (distance(hash) / u64::from(weight.max(1)), hash)
     }
 }
 

@@ -256,23 +256,19 @@ fn check_unused(members: &Members<'_>) -> Result<(), MapError> {
             return Err(MapError::WeightBesideCrushMap { subcluster, name, given });
         }
     }
-    match members.nodes.iter().position(|node| !node.location().is_empty()) {
-        Some(number) => Err(unused_location(members, number, "the crush_map says where nodes are")),
-        None => Ok(()),
-    }
+    check_no_locations(members, "the crush_map says where nodes are")
 }
 
-/// No node has a location, for an algorithm that does not look at it.
-pub(super) fn check_no_locations(members: &Members<'_>) -> Result<(), MapError> {
+/// No node has a location, where nothing looks at it for that reason.
+pub(super) fn check_no_locations(members: &Members<'_>, why: &'static str) -> Result<(), MapError> {
     match members.nodes.iter().position(|node| !node.location().is_empty()) {
-        Some(number) => Err(unused_location(members, number, "only placement = \"crush\" looks at it")),
+        Some(number) => {
+            let (subcluster, node) = members.place_of(number);
+            let name = members.nodes[number].name().clone();
+            Err(MapError::UnusedLocation { subcluster, node, name, why })
+        }
         None => Ok(()),
     }
-}
-
-fn unused_location(members: &Members<'_>, number: usize, why: &'static str) -> MapError {
-    let (subcluster, node) = members.place_of(number);
-    MapError::UnusedLocation { subcluster, node, name: members.nodes[number].name().clone(), why }
 }
 
 /// The rule of that name, or the only one.

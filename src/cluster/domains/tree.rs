@@ -59,7 +59,7 @@ pub(super) fn grow(members: &Members<'_>, domain: FailureDomain) -> Result<Crush
 /// All nodes name the same levels, and `domain` is among them.
 fn check_levels(members: &Members<'_>, domain: FailureDomain) -> Result<(), MapError> {
     let first = &members.nodes[0];
-    let words = |node: &crate::cluster::Node| {
+    let words = |node: &Node| {
         let levels: Vec<_> = node.location().levels().map(Level::as_str).collect();
         if levels.is_empty() { "none".to_owned() } else { levels.join(", ") }
     };

@@ -64,7 +64,7 @@ pub fn log2(u: u32) -> u64 {
 
 /// How far the logarithm of a draw is from that of 2^16: what straw2 divides by the weight. Above 0.
 #[inline]
-pub(super) fn distance(u: u32) -> u64 {
+pub(in crate::placement) fn distance(u: u32) -> u64 {
     TOP - log2(u)
 }
 

@@ -16,6 +16,7 @@ mod straw2;
 
 pub(super) use choose::choose;
 pub use hash::{hash1, hash2, hash3, hash4, hash5};
+pub(super) use ln::distance;
 pub use ln::log2;
 pub use rule::run;
 
