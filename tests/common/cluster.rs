@@ -1,4 +1,4 @@
-//! A cluster of real processes on loopback: `webdfs serve` per node, behind an nginx of its own with the shipped
+//! A cluster of real processes on loopback: `webdfs serve` per node, behind a web server of its own with the shipped
 //! configuration, or on the embedded front.
 //!
 //! Every cluster has a loopback address of its own (127.x.y.z), so that neither another cluster nor an outgoing
@@ -15,7 +15,7 @@ use std::sync::{Mutex, OnceLock};
 use super::http::{Answer, Call};
 use super::process::{Dir, Process};
 use super::setup::Options;
-use super::wait_until;
+use super::{servers, wait_until};
 
 /// The port of node 0's front; node 1 has the next one, and so on.
 const PORT: u16 = 8001;
@@ -35,6 +35,39 @@ pub enum Front {
     Responder,
     /// No web server.
     Embedded,
+    /// Apache with mod_fcgid: it starts webdfs itself; `webdfs agent` runs beside it.
+    ApacheFcgid,
+    /// Apache with mod_proxy_fcgi, connecting to a webdfs that runs on its own.
+    ApacheProxy,
+    /// lighttpd, connecting to a webdfs that runs on its own.
+    Lighttpd,
+    /// lighttpd, which starts several webdfs itself (`bin-path`, `max-procs`).
+    LighttpdSpawned,
+    /// HAProxy, which has no files of its own.
+    Haproxy,
+    /// Caddy.
+    Caddy,
+}
+
+impl Front {
+    /// What runs for a node beside the web server.
+    pub fn role(self) -> Option<&'static str> {
+        match self {
+            Front::ApacheFcgid => Some("agent"),
+            Front::LighttpdSpawned => None,
+            _ => Some("serve"),
+        }
+    }
+
+    /// `front` in node.toml.
+    pub fn word(self) -> &'static str {
+        match self {
+            Front::Nginx | Front::Responder | Front::Embedded => "nginx",
+            Front::ApacheFcgid | Front::ApacheProxy => "apache",
+            Front::Lighttpd | Front::LighttpdSpawned => "lighttpd",
+            Front::Haproxy | Front::Caddy => "plain",
+        }
+    }
 }
 
 /// A running cluster. Its nodes are numbered from 0; in the map they are called img1, img2, ...
@@ -51,7 +84,7 @@ pub struct Cluster {
 #[derive(Debug, Default)]
 struct Processes {
     webdfs: Option<Process>,
-    nginx: Option<Process>,
+    server: Option<Process>,
 }
 
 impl Cluster {
@@ -96,8 +129,8 @@ impl Cluster {
     /// The embedded front of a node: beside nginx, or the only front.
     pub fn side_address(&self, node: usize) -> SocketAddr {
         match self.front {
-            Front::Nginx | Front::Responder => SocketAddr::from((self.address, SIDE_PORT + node as u16)),
             Front::Embedded => self.address(node),
+            _ => SocketAddr::from((self.address, SIDE_PORT + node as u16)),
         }
     }
 
@@ -126,10 +159,10 @@ impl Cluster {
         self.node_dir(node).join("webdfs.sock")
     }
 
-    /// What it has logged, nginx's errors included.
+    /// What it has logged, its web server included.
     pub fn log(&self, node: usize) -> String {
         let read = |name: &str| fs::read(self.node_dir(node).join(name)).unwrap_or_default();
-        let logs = [read("webdfs.log"), read("nginx.log"), read("nginx-error.log")].concat();
+        let logs = [read("webdfs.log"), read("server.log"), read("server-error.log")].concat();
         String::from_utf8_lossy(&logs).into_owned()
     }
 
@@ -204,26 +237,25 @@ impl Cluster {
     pub fn restart(&self, node: usize) {
         let dir = self.node_dir(node);
         let mut processes = self.processes(node);
-        if processes.webdfs.is_none() {
+        if let (None, Some(role)) = (&processes.webdfs, self.front.role()) {
             let mut webdfs = Command::new(env!("CARGO_BIN_EXE_webdfs"));
-            webdfs.arg("serve").arg("--config").arg(self.config(node)).env("RUST_LOG", "info,webdfs=debug");
+            webdfs.arg(role).arg("--config").arg(self.config(node)).env("RUST_LOG", "info,webdfs=debug");
             processes.webdfs = Some(Process::start(&mut webdfs, &dir.join("webdfs.log")));
         }
-        if self.front != Front::Embedded && processes.nginx.is_none() {
-            let mut nginx = Command::new("nginx");
-            nginx.arg("-p").arg(&dir).arg("-c").arg(dir.join("nginx.conf"));
-            nginx.arg("-e").arg(dir.join("nginx-error.log"));
-            processes.nginx = Some(Process::start(&mut nginx, &dir.join("nginx.log")));
+        if let (None, Some(mut server)) = (&processes.server, servers::command(self, node)) {
+            processes.server = Some(Process::start(&mut server, &dir.join("server.log")));
         }
     }
 
     /// SIGKILL for all of a node, as when the machine loses its power. Nothing listens at its address afterwards.
     pub fn kill(&self, node: usize) {
-        self.kill_webdfs(node);
-        if let Some(nginx) = self.processes(node).nginx.take() {
+        if let Some(webdfs) = self.processes(node).webdfs.take() {
+            webdfs.kill();
+        }
+        if let Some(server) = self.processes(node).server.take() {
             // Its workers end with it: `kill` reaches the master alone, which cannot tell them.
-            let workers = children(nginx.id());
-            nginx.kill();
+            let workers = children(server.id());
+            server.kill();
             for worker in workers {
                 let pid = rustix::process::Pid::from_raw(worker).expect("a process id");
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
@@ -232,7 +264,7 @@ impl Cluster {
         wait_until("the killed node's socket is closed", || TcpListener::bind(self.address(node)).is_ok());
     }
 
-    /// SIGKILL for a node's webdfs; its nginx goes on.
+    /// SIGKILL for a node's webdfs; its web server goes on.
     pub fn kill_webdfs(&self, node: usize) {
         self.processes(node).webdfs.take().expect("the node runs").kill();
     }
@@ -257,9 +289,21 @@ impl Cluster {
         self.with_webdfs(node, Process::resume);
     }
 
-    /// Whether a node's webdfs is the process it was and runs.
+    /// Does something with the web server's (first) process of a node.
+    pub fn with_server<T>(&self, node: usize, act: impl FnOnce(&mut Process) -> T) -> T {
+        act(self.processes(node).server.as_mut().expect("a web server runs"))
+    }
+
+    /// Takes the web server of a node out of the cluster's care: [`restart`](Self::restart) starts another.
+    pub fn take_server(&self, node: usize) -> Process {
+        self.processes(node).server.take().expect("a web server runs")
+    }
+
+    /// Whether what was started for a node is what it was and runs.
     pub fn is_alive(&self, node: usize) -> bool {
-        self.with_webdfs(node, |webdfs| webdfs.ended().is_none())
+        let mut processes = self.processes(node);
+        let Processes { webdfs, server } = &mut *processes;
+        [webdfs, server].into_iter().flatten().all(|process| process.ended().is_none())
     }
 
     /// Waits until a node is complete and tells a missing name from one it cannot judge.
@@ -305,7 +349,7 @@ impl Drop for Cluster {
         for processes in &self.nodes {
             let mut processes = processes.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
             // First those that would log that the others are going.
-            processes.nginx = None;
+            processes.server = None;
             processes.webdfs = None;
         }
     }
@@ -314,13 +358,18 @@ impl Drop for Cluster {
 /// A cluster of the usual kind for tests that do it no harm, the same for all tests of a program. Each keeps to a
 /// folder of its own.
 pub fn shared(front: Front) -> Shared {
-    static NGINX: OnceLock<Cluster> = OnceLock::new();
-    static RESPONDER: OnceLock<Cluster> = OnceLock::new();
-    static EMBEDDED: OnceLock<Cluster> = OnceLock::new();
-    let cluster = match front {
-        Front::Nginx => &NGINX,
-        Front::Responder => &RESPONDER,
-        Front::Embedded => &EMBEDDED,
+    static CLUSTERS: Mutex<Vec<(Front, &'static OnceLock<Cluster>)>> = Mutex::new(Vec::new());
+    let cluster = {
+        let mut clusters = CLUSTERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        match clusters.iter().find(|(other, _)| *other == front) {
+            Some((_, cluster)) => *cluster,
+            None => {
+                // Never dropped, as a static is not either: the watchdog ends its processes.
+                let cluster: &'static OnceLock<Cluster> = Box::leak(Box::default());
+                clusters.push((front, cluster));
+                cluster
+            }
+        }
     };
     Shared(cluster.get_or_init(|| Cluster::start(front, Options::default())))
 }

@@ -15,6 +15,8 @@ pub mod kept;
 pub mod odd;
 /// Real processes that never outlive the test program.
 pub mod process;
+/// The web servers in front of the nodes, each around its shipped configuration.
+pub mod servers;
 /// What a cluster starts with.
 pub mod setup;
 

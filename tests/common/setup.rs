@@ -1,5 +1,5 @@
-//! The files that a cluster starts with: the map, each node's settings and secret, and an nginx around the shipped
-//! configuration.
+//! The files that a cluster starts with: the map, each node's settings and secret. Those of its web servers are in
+//! `servers`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use super::cluster::{Cluster, Front};
+use super::servers;
 
 /// The cluster secret.
 pub const SECRET: &str = "a secret for tests, and for nothing else";
@@ -41,6 +42,8 @@ pub struct Options {
     pub absent: &'static [usize],
     /// Nodes that the others reach at their [`detour_address`](Cluster::detour_address), where the test listens.
     pub detour: &'static [usize],
+    /// Whether the web server looks for a file itself before it asks webdfs (all can but HAProxy).
+    pub static_first: bool,
 }
 
 impl Default for Options {
@@ -61,6 +64,7 @@ impl Default for Options {
             prepare: |_| (),
             absent: &[],
             detour: &[],
+            static_first: true,
         }
     }
 }
@@ -96,9 +100,7 @@ impl Cluster {
         fs::create_dir_all(self.root(node)).expect("a folder");
         self.write_secret(node, SECRET);
         self.write_config(node, self.options.allow);
-        if self.front != Front::Embedded {
-            self.configure_nginx(node);
-        }
+        servers::configure(self, node);
     }
 
     /// Writes a node's secret.
@@ -110,50 +112,20 @@ impl Cluster {
     pub fn write_config(&self, node: usize, allow: &str) {
         let Options { durability, reserve, write, deliver, top, .. } = &self.options;
         let (name, side) = (self.name(node), self.side_address(node));
-        let fcgi = if self.front == Front::Embedded { "" } else { "fcgi = \"unix:webdfs.sock\"\n" };
+        let front = self.front.word();
+        let fcgi = match self.front {
+            // The web server starts webdfs, and hands it the socket.
+            Front::Embedded | Front::ApacheFcgid | Front::LighttpdSpawned => "",
+            _ => "fcgi = \"unix:webdfs.sock\"\n",
+        };
         let text = format!(
-            "name = \"{name}\"\nmap = \"../cluster.toml\"\nroot = \"root\"\nfront = \"nginx\"\n\
+            "name = \"{name}\"\nmap = \"../cluster.toml\"\nroot = \"root\"\nfront = \"{front}\"\n\
              durability = \"{durability}\"\n{top}\n\
              [listen]\n{fcgi}http = \"{side}\"\n\
              [deliver]\n{deliver}\n\
              [write]\nallow = {allow}\nreserve = \"{reserve}\"\n{write}\n"
         );
         fs::write(self.config(node), text).expect("node.toml is written");
-    }
-
-    /// An nginx for one node: the shipped files, with what they leave to the site around them.
-    fn configure_nginx(&self, node: usize) {
-        let dir = self.node_dir(node);
-        let shipped = |name: &str| {
-            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("nginx").join(name);
-            fs::read_to_string(path).expect("the shipped file")
-        };
-        let http = shipped("webdfs-http.conf");
-        let socket = format!("unix:{}", dir.join("webdfs.sock").display());
-        assert!(http.contains("unix:/run/webdfs/webdfs.sock"), "the shipped file names the socket");
-        fs::write(dir.join("webdfs-http.conf"), http.replace("unix:/run/webdfs/webdfs.sock", &socket))
-            .expect("a file is written");
-        fs::write(dir.join("webdfs.conf"), shipped("webdfs.conf")).expect("a file is written");
-
-        let user = if rustix::process::geteuid().is_root() { "user root;" } else { "" };
-        let temp: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("    {kind}_temp_path temp-{kind};\n"))
-            .concat();
-        let (listen, root) = (self.address(node), self.root(node));
-        let locations = match self.front {
-            Front::Responder => "location / { error_page 418 = @webdfs; return 418; }\n        ",
-            _ => "",
-        };
-        let conf = format!(
-            "daemon off;\n{user}\nworker_processes 1;\npid nginx.pid;\n\
-             error_log nginx-error.log warn;\n\
-             events {{ worker_connections 2048; }}\n\
-             http {{\n    access_log off;\n    include /etc/nginx/mime.types;\n{temp}\
-             \x20   include webdfs-http.conf;\n\
-             \x20   server {{\n        listen {listen};\n        root {root};\n        {locations}include webdfs.conf;\n    }}\n}}\n",
-            root = root.display()
-        );
-        fs::write(dir.join("nginx.conf"), conf).expect("nginx.conf is written");
     }
 }
 

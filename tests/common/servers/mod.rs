@@ -1,0 +1,51 @@
+//! The web servers in front of the nodes. Each file writes the configuration of one server, the shipped files with what
+//! they leave to the site around them, and says how to start it in the foreground.
+
+mod apache;
+mod caddy;
+mod haproxy;
+mod lighttpd;
+mod nginx;
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use super::cluster::{Cluster, Front};
+
+/// Writes what the web server of a node needs to start.
+pub(super) fn configure(cluster: &Cluster, node: usize) {
+    match cluster.front {
+        Front::Embedded => {}
+        Front::Nginx | Front::Responder => nginx::configure(cluster, node),
+        Front::ApacheFcgid | Front::ApacheProxy => apache::configure(cluster, node),
+        Front::Lighttpd | Front::LighttpdSpawned => lighttpd::configure(cluster, node),
+        Front::Haproxy => haproxy::configure(cluster, node),
+        Front::Caddy => caddy::configure(cluster, node),
+    }
+}
+
+/// What starts the web server of a node, in the foreground; `None` where there is none.
+pub(super) fn command(cluster: &Cluster, node: usize) -> Option<Command> {
+    match cluster.front {
+        Front::Embedded => None,
+        Front::Nginx | Front::Responder => Some(nginx::command(cluster, node)),
+        Front::ApacheFcgid | Front::ApacheProxy => Some(apache::command(cluster, node)),
+        Front::Lighttpd | Front::LighttpdSpawned => Some(lighttpd::command(cluster, node)),
+        Front::Haproxy => Some(haproxy::command(cluster, node)),
+        Front::Caddy => Some(caddy::command(cluster, node)),
+    }
+}
+
+/// A shipped file, `nginx/webdfs.conf` for instance, with this node's values in the place of those it is shipped with.
+///
+/// # Panics
+/// When one of those does not stand in the file.
+fn shipped(file: &str, values: &[(&str, &str)]) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    values.iter().fold(text, |text, (shipped, own)| {
+        assert!(text.contains(shipped), "{file} does not say {shipped}");
+        text.replace(shipped, own)
+    })
+}
