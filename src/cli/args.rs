@@ -20,6 +20,9 @@ pub struct ServeArgs {
     /// Let the embedded front listen here, in place of what the file says
     #[arg(long, value_name = "HOST:PORT")]
     pub http: Option<String>,
+    /// Stop when the process that started this one ends, however it ends; for web servers that start webdfs themselves
+    #[arg(long)]
+    pub die_with_parent: bool,
 }
 
 /// Show the decided settings, and test all that can be tested before serving

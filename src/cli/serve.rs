@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::num::NonZeroUsize;
 
+use rustix::process::{Signal, set_parent_process_death_signal};
 use tokio::runtime::Builder;
 
 use super::{CliError, ServeArgs};
@@ -14,6 +15,12 @@ const WORKERS_MAX: usize = 8;
 const DISK_THREADS_MAX: usize = 128;
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
+    if args.die_with_parent {
+        // A web server that is killed stops nothing that it has started, and nobody would ever connect again. The
+        // signal comes when the thread ends that started this process: right for lighttpd and for mod_fcgid's
+        // process manager, which have one; wrong for what starts a process and leaves, as spawn-fcgi does.
+        set_parent_process_death_signal(Some(Signal::TERM)).map_err(std::io::Error::from)?;
+    }
     let source = Source {
         config: args.config.clone(),
         overrides: args.overrides(),
