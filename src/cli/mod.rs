@@ -4,6 +4,7 @@
 mod agent;
 mod args;
 mod check;
+mod config;
 pub mod demo;
 mod explain;
 mod locate;
@@ -20,6 +21,7 @@ use crate::node::NodeError;
 
 pub use crate::chain::chain;
 pub use args::{AgentArgs, CheckArgs, ServeArgs};
+pub use config::{ConfigArgs, SiteError};
 pub use demo::DemoArgs;
 pub use explain::{ExplainArgs, MapsError};
 pub use locate::LocateArgs;
@@ -37,6 +39,7 @@ pub struct Cli {
 enum Command {
     Serve(ServeArgs),
     Check(CheckArgs),
+    Config(ConfigArgs),
     Locate(LocateArgs),
     Explain(ExplainArgs),
     Sim(SimArgs),
@@ -72,6 +75,9 @@ pub enum CliError {
     /// There is no simulation.
     #[error(transparent)]
     Sim(#[from] SimError),
+    /// The web server's configuration cannot be filled in.
+    #[error(transparent)]
+    Site(#[from] SiteError),
     /// The node does not run.
     #[error(transparent)]
     Node(#[from] NodeError),
@@ -100,6 +106,7 @@ impl Cli {
         match self.command {
             Command::Serve(args) => serve::run(&args),
             Command::Check(args) => check::run(&args),
+            Command::Config(args) => config::run(&args),
             Command::Locate(args) => locate::run(&args),
             Command::Explain(args) => explain::run(&args),
             Command::Sim(args) => sim::run(&args),

@@ -10,7 +10,7 @@ use super::file::{DeliverFile, ListenFile, NodeFile, WriteFile};
 use super::source::Source;
 use super::{
     Access, AllowRule, Deliver, Durability, FcgiListen, Layout, Listen, Naming, Remote, Reserve, SOCKET_MODE,
-    Secrets, Settings, Write, mode, size,
+    Secrets, Settings, Site, Write, mode, size,
 };
 use crate::cluster::NodeName;
 use crate::name::{DEFAULT_EXCLUDES, Exclude, ObjectName, Prefix};
@@ -52,11 +52,9 @@ const OBJECT_MAX_BOUND: u64 = 16 << 40;
 /// Decides every setting of `file`, which is the node.toml at the absolute path `path`.
 pub(super) fn decide(source: &Source<'_>, file: NodeFile, path: PathBuf) -> Result<Settings, ConfigError> {
     let base = path.parent().unwrap_or(Path::new("/"));
-    let name = source.required("name", file.name.as_ref(), None, "name = \"img1\"")?;
-    let name = NodeName::from_str(name.get_ref())
-        .map_err(|error| source.refuse("name", name, Reason::Name(error)))?;
+    let name = decide_name(source, &file)?;
     let root = decide_root(source, file.root.as_ref(), base)?;
-    let front = choose(source, "front", file.front.as_ref(), FrontKind::Nginx, &FRONTS)?;
+    let front = decide_front(source, &file)?;
     let Naming { map, prefix, index, root: _, layout } = decide_naming(source, &file, &path)?;
     let (exclude, exclude_patterns) = decide_exclude(source, file.exclude.as_ref())?;
     check_index_is_served(source, &file, index.as_deref(), &exclude)?;
@@ -104,6 +102,36 @@ pub(super) fn decide_naming(
         root: file.root.as_ref().map(|root| decide_root(source, Some(root), base)).transpose()?,
         layout: decide_layout(source, file)?,
     })
+}
+
+/// Decides what the web server in front has to know, of the node.toml at the absolute path `path`.
+pub(super) fn decide_site(source: &Source<'_>, file: &NodeFile, path: PathBuf) -> Result<Site, ConfigError> {
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let Naming { prefix, index, layout, .. } = decide_naming(source, file, &path)?;
+    let (exclude, exclude_patterns) = decide_exclude(source, file.exclude.as_ref())?;
+    check_index_is_served(source, file, index.as_deref(), &exclude)?;
+    Ok(Site {
+        name: decide_name(source, file)?,
+        root: decide_root(source, file.root.as_ref(), base)?,
+        layout,
+        prefix,
+        index,
+        exclude_patterns,
+        follow_symlinks: file.follow_symlinks.unwrap_or(false),
+        front: decide_front(source, file)?,
+        fcgi: decide_listen(source, &file.listen, base)?.fcgi,
+        object_max: decide_write(source, &file.write)?.object_max,
+        path,
+    })
+}
+
+fn decide_name(source: &Source<'_>, file: &NodeFile) -> Result<NodeName, ConfigError> {
+    let name = source.required("name", file.name.as_ref(), None, "name = \"img1\"")?;
+    NodeName::from_str(name.get_ref()).map_err(|error| source.refuse("name", name, Reason::Name(error)))
+}
+
+fn decide_front(source: &Source<'_>, file: &NodeFile) -> Result<FrontKind, ConfigError> {
+    choose(source, "front", file.front.as_ref(), FrontKind::Nginx, &FRONTS)
 }
 
 /// The value that `words` has for a text, or the default.

@@ -193,6 +193,33 @@ impl Naming {
     }
 }
 
+/// What a web server in front of the node has to know of it.
+#[derive(Debug)]
+pub struct Site {
+    /// As [`Settings::path`].
+    pub path: PathBuf,
+    /// As [`Settings::name`].
+    pub name: NodeName,
+    /// As [`Settings::root`].
+    pub root: PathBuf,
+    /// As [`Settings::layout`].
+    pub layout: Layout,
+    /// As [`Settings::prefix`].
+    pub prefix: Prefix,
+    /// As [`Settings::index`].
+    pub index: Option<String>,
+    /// As [`Settings::exclude_patterns`].
+    pub exclude_patterns: Vec<String>,
+    /// As [`Settings::follow_symlinks`].
+    pub follow_symlinks: bool,
+    /// As [`Settings::front`].
+    pub front: FrontKind,
+    /// As [`Listen::fcgi`].
+    pub fcgi: FcgiListen,
+    /// As [`Write::object_max`].
+    pub object_max: u64,
+}
+
 /// Reads node.toml and its secret file. The map is not read, see [`load_map`].
 ///
 /// # Errors
@@ -213,6 +240,22 @@ pub fn load_naming(node_toml: &Path) -> Result<Naming, ConfigError> {
     let (bytes, path) = read(node_toml)?;
     let source = source::Source::new(node_toml, &bytes)?;
     decide::decide_naming(&source, &source.parse()?, &path)
+}
+
+/// Reads from node.toml what the web server in front has to know, and leaves the secret alone: who configures the web
+/// server need not be one who may read it.
+///
+/// # Errors
+/// When the file cannot be read, a key is unknown, or one of these settings has an impossible value.
+pub fn load_site(node_toml: &Path) -> Result<Site, ConfigError> {
+    let (bytes, path) = read(node_toml)?;
+    let source = source::Source::new(node_toml, &bytes)?;
+    decide::decide_site(&source, &source.parse()?, path)
+}
+
+/// The word for a web server, as `front` in node.toml has it.
+pub fn front_word(front: FrontKind) -> &'static str {
+    word(&FRONTS, front)
 }
 
 /// The content of a file and its absolute path.

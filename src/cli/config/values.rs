@@ -1,0 +1,330 @@
+//! Which values of the shipped files are a node's own, and how each of them is written for its server.  Pure.
+
+use std::path::Path;
+
+use super::Filled;
+use super::exclude::Excluded;
+use super::servers::{Server, SiteError};
+use super::snippet::{Value, fill as fill_text};
+use crate::config::{FcgiListen, Layout, Site};
+
+/// The values that the files are shipped with.
+const ROOT: &str = "/srv/webdfs";
+const SOCKET: &str = "/run/webdfs/webdfs.sock";
+const NODE_TOML: &str = "/etc/webdfs/node.toml";
+const PROGRAM: &str = "/usr/bin/webdfs";
+/// The end of a path's segment in a regular expression.
+const END: &str = "(?:/|$)";
+
+/// The files of a server, filled in for a node whose program is `program`.
+///
+/// # Errors
+/// When a value cannot be said there.
+pub(super) fn fill(server: Server, site: &Site, program: &Path) -> Result<Vec<Filled>, SiteError> {
+    if site.prefix.as_bytes() != b"/" && server != Server::Haproxy {
+        return Err(SiteError::Prefix { prefix: site.prefix.to_string(), server: server.word() });
+    }
+    let patterns = site.exclude_patterns.iter().map(|pattern| server.text("exclude", pattern, " '#"));
+    let patterns = patterns.collect::<Result<Vec<_>, _>>()?;
+    // Stands in rewrite rules, where `$` and `%` mean something.
+    let index = site.index.as_deref().unwrap_or_default();
+    let index = server.text("index", index, " \"'\\$%{}")?;
+    let node = Node {
+        server,
+        site,
+        patterns,
+        index,
+        root: server.path("root", &site.root)?,
+        socket: match &site.fcgi {
+            FcgiListen::Unix { path, .. } => Some(server.path("[listen] fcgi", path)?),
+            _ => None,
+        },
+    };
+    let file = |name, text, values: Vec<Value>| Filled { name, text: fill_text(text, &values) };
+    Ok(match server {
+        Server::Nginx => vec![
+            file("webdfs-http.conf", include_str!("../../../nginx/webdfs-http.conf"), node.nginx_http()),
+            file("webdfs.conf", include_str!("../../../nginx/webdfs.conf"), node.nginx()),
+        ],
+        Server::ApacheFcgid => {
+            let values = node.apache_fcgid(program)?;
+            vec![file("webdfs-fcgid.conf", include_str!("../../../apache/webdfs-fcgid.conf"), values)]
+        }
+        Server::ApacheProxy => {
+            let text = include_str!("../../../apache/webdfs-proxy-fcgi.conf");
+            vec![file("webdfs-proxy-fcgi.conf", text, node.apache_proxy())]
+        }
+        Server::Lighttpd => vec![
+            file("webdfs.conf", include_str!("../../../lighttpd/webdfs.conf"), node.lighttpd(program)?),
+            file("mimetypes.conf", include_str!("../../../lighttpd/mimetypes.conf"), Vec::new()),
+        ],
+        Server::Haproxy => {
+            vec![file("webdfs.cfg", include_str!("../../../haproxy/webdfs.cfg"), node.haproxy())]
+        }
+        Server::Caddy => vec![file("Caddyfile", include_str!("../../../caddy/Caddyfile"), node.caddy())],
+    })
+}
+
+/// One node, in values that the server can be told.
+struct Node<'a> {
+    server: Server,
+    site: &'a Site,
+    patterns: Vec<String>,
+    /// Empty for none.
+    index: String,
+    root: String,
+    socket: Option<String>,
+}
+
+impl Node<'_> {
+    fn nginx_http(&self) -> Vec<Value> {
+        let address = self.address().unwrap_or_else(|| format!("unix:{}", self.socket()));
+        vec![Value::new("unix:/run/webdfs/webdfs.sock", self.server.word_of(address)), self.root(ROOT)]
+    }
+
+    fn nginx(&self) -> Vec<Value> {
+        const DOTFILES: &str = r"(?<=/\.)(?!well-known/)";
+        let excluded = self.excluded(END);
+        // It begins with the dot, which makes it cheap.
+        let mut inner =
+            vec![if excluded.dotfiles { DOTFILES.to_owned() } else { format!(r"(?<=/\.)webdfs{END}") }];
+        inner.extend(excluded.extensions.iter().map(|words| format!("(?:{words}){END}")));
+        let mut expression = format!(r"\.(?:{})", inner.join("|"));
+        for other in &excluded.others {
+            expression = format!("{expression}|{other}");
+        }
+        let mut values = vec![
+            self.root(ROOT),
+            Value::new(
+                "client_max_body_size 1g;",
+                format!("client_max_body_size {};", self.size(&["", "k", "m", "g"])),
+            ),
+            Value::new(
+                r"\.(?:(?<=/\.)(?!well-known/)|(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:/|$))",
+                expression,
+            ),
+            Value::new(
+                "index index.html /_webdfs/index;",
+                match &*self.index {
+                    "" => "index /_webdfs/index;".to_owned(),
+                    index => format!("index {index} /_webdfs/index;"),
+                },
+            ),
+        ];
+        if self.asks_for_everything() {
+            values.push(Value::new(
+                "#location / {\n#    error_page 404 = @webdfs;\n#    return 404;\n#}",
+                "location / {\n    error_page 404 = @webdfs;\n    return 404;\n}",
+            ));
+        }
+        values
+    }
+
+    fn apache(&self, all: &'static str) -> Vec<Value> {
+        const NAMES: &str = r"/\.(?!well-known/)|\.(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:/|$)|%2f";
+        const FOLDERS: &str = r"/\.(?!well-known/)|\.(?:php|phtml|cgi|pl|py|sh|asp|jsp)/|%2f";
+        let expression =
+            |end| format!("{}|%2f", self.excluded(end).alternatives(r"/\.(?!well-known/)", "(?:", end));
+        let mut values = vec![
+            self.root(ROOT),
+            Value::new("LimitRequestBody 1073741824", format!("LimitRequestBody {}", self.site.object_max)),
+            Value::new(NAMES, expression(END)),
+            Value::new(FOLDERS, expression("/")),
+            Value::new("$0index.html", format!("$0{}", self.index)),
+            Value::new(
+                "DirectoryIndex index.html",
+                match &*self.index {
+                    "" => "DirectoryIndex disabled".to_owned(),
+                    index => format!("DirectoryIndex {index}"),
+                },
+            ),
+        ];
+        if self.site.follow_symlinks {
+            values.push(Value::new("Options None", "Options FollowSymLinks"));
+        }
+        if self.asks_for_everything() {
+            values.push(Value::new("RewriteEngine On\n", format!("RewriteEngine On\n{all}\n")));
+        }
+        values
+    }
+
+    fn apache_fcgid(&self, program: &Path) -> Result<Vec<Value>, SiteError> {
+        if self.site.fcgi != FcgiListen::Inherited {
+            return Err(SiteError::FcgiSet);
+        }
+        let (program, folder, name) = self.program(program)?;
+        let mut values = self.apache(r#"RewriteRule "^/" "/usr/bin/webdfs" [H=fcgid-script,END]"#);
+        if let Some(rule) = values.iter_mut().find(|value| value.shipped == "RewriteEngine On\n") {
+            rule.own = rule.own.replace(PROGRAM, &program);
+        }
+        values.extend([
+            Value::new(PROGRAM, program),
+            Value::new("<Directory \"/usr/bin\">", format!("<Directory \"{folder}\">")),
+            Value::new("<Files \"webdfs\">", format!("<Files \"{name}\">")),
+            self.node_toml()?,
+        ]);
+        Ok(values)
+    }
+
+    fn apache_proxy(&self) -> Vec<Value> {
+        const SHIPPED: &str = "unix:/run/webdfs/webdfs.sock|fcgi://webdfs/";
+        let target = match self.address() {
+            Some(address) => format!("fcgi://{address}/"),
+            None => format!("unix:{}|fcgi://webdfs/", self.socket()),
+        };
+        let mut values =
+            self.apache(r#"RewriteRule "^/" "unix:/run/webdfs/webdfs.sock|fcgi://webdfs/" [P,QSD]"#);
+        if let Some(rule) = values.iter_mut().find(|value| value.shipped == "RewriteEngine On\n") {
+            rule.own = rule.own.replace(SHIPPED, &target);
+        }
+        values.push(Value::new(SHIPPED, target));
+        values
+    }
+
+    fn lighttpd(&self, program: &Path) -> Result<Vec<Value>, SiteError> {
+        let excluded = self.excluded(END);
+        let names = excluded.extensions.iter().map(|words| format!(r"\.(?:{words}){END}"));
+        let names: Vec<String> = names.chain(excluded.others.iter().cloned()).collect();
+        let names = if names.is_empty() { format!(r"/\.webdfs{END}") } else { names.join("|") };
+        let (program, ..) = self.program(program)?;
+        let mut values = vec![
+            self.root(ROOT),
+            self.node_toml()?,
+            Value::new(PROGRAM, program),
+            Value::new("server.max-request-size := 1048576", {
+                format!("server.max-request-size := {}", self.site.object_max.div_ceil(1024))
+            }),
+            Value::new(r"\.(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:/|$)", names),
+            Value::new(
+                r"(?:/|\.(?!well-known/))",
+                match excluded.dotfiles {
+                    true => r"(?:/|\.(?!well-known/))",
+                    false => r"(?:/|\.webdfs)",
+                },
+            ),
+            Value::new(
+                "\"/$1index.html$2\"",
+                match &*self.index {
+                    "" => "\"/_webdfs/client\"".to_owned(),
+                    index => format!("\"/$1{index}$2\""),
+                },
+            ),
+        ];
+        values.push(Value::new(
+            "\"socket\" => \"/run/webdfs/webdfs.sock\"",
+            match self.host_and_port() {
+                Some((host, port)) => format!("\"host\" => \"{host}\", \"port\" => {port}"),
+                None => format!("\"socket\" => \"{}\"", self.socket()),
+            },
+        ));
+        if self.site.fcgi == FcgiListen::Inherited {
+            values.push(Value::new("#\"bin-path\"", "\"bin-path\""));
+            values.push(Value::new("#\"max-procs\"", "\"max-procs\""));
+        }
+        if self.site.follow_symlinks {
+            let value = |word| format!("server.follow-symlink := \"{word}\"");
+            values.push(Value::new("server.follow-symlink := \"disable\"", value("enable")));
+        }
+        if self.asks_for_everything() {
+            values.push(Value::new("#url.rewrite-once", "url.rewrite-once"));
+        }
+        Ok(values)
+    }
+
+    fn haproxy(&self) -> Vec<Value> {
+        let address = self.address().unwrap_or_else(|| self.socket());
+        vec![
+            Value::new(ROOT, self.server.word_of(self.root.clone())),
+            Value::new(SOCKET, self.server.word_of(address)),
+            Value::new("gt 1073741824", format!("gt {}", self.site.object_max)),
+        ]
+    }
+
+    fn caddy(&self) -> Vec<Value> {
+        const NAMES: &str = r"(?i)/\.|\.(php|phtml|cgi|pl|py|sh|asp|jsp)(/|$)";
+        let end = "(/|$)";
+        let names = format!("(?i){}", self.excluded(end).alternatives(r"/\.", "(", end));
+        let address = self.address().unwrap_or_else(|| format!("unix/{}", self.socket()));
+        let mut values = vec![
+            Value::new("root * /srv/webdfs", format!("root * {}", self.server.word_of(self.root.clone()))),
+            Value::new("unix//run/webdfs/webdfs.sock", self.server.word_of(address)),
+            Value::new("max_size 1GiB", format!("max_size {}", self.size(&["B", "KiB", "MiB", "GiB"]))),
+            Value::new(NAMES, names),
+        ];
+        if self.asks_for_everything() {
+            // No request has this method.
+            values.push(Value::new("\tmethod GET HEAD\n", "\tmethod NONE\n"));
+        }
+        values
+    }
+
+    /// The root as it stands within quotes or in a comment.
+    fn root(&self, shipped: &'static str) -> Value {
+        Value::new(shipped, self.root.clone())
+    }
+
+    /// node.toml, as an argument of a command line without quotes.
+    fn node_toml(&self) -> Result<Value, SiteError> {
+        let path = self.server.path("the path of node.toml", &self.site.path)?;
+        Ok(Value::new(NODE_TOML, self.server.text("the path of node.toml", &path, " '")?))
+    }
+
+    /// The program's path, its folder and its name, likewise.
+    fn program(&self, program: &Path) -> Result<(String, String, String), SiteError> {
+        const WHAT: &str = "the path of this program";
+        let path = self.server.path(WHAT, program)?;
+        let path = self.server.text(WHAT, &path, " '")?;
+        let (folder, name) = path.rsplit_once('/').unwrap_or(("", &path));
+        Ok((
+            path.clone(),
+            if folder.is_empty() { "/".to_owned() } else { folder.to_owned() },
+            name.to_owned(),
+        ))
+    }
+
+    /// The socket's path; that of systemd's unit where node.toml names none.
+    fn socket(&self) -> String {
+        self.socket.clone().unwrap_or_else(|| SOCKET.to_owned())
+    }
+
+    /// Where to connect to over TCP.
+    fn address(&self) -> Option<String> {
+        self.host_and_port().map(|(host, port)| format!("{host}:{port}"))
+    }
+
+    /// The same in parts. Who listens everywhere is reached on this machine.
+    fn host_and_port(&self) -> Option<(String, String)> {
+        let FcgiListen::Tcp(address) = &self.site.fcgi else { return None };
+        let (host, port) = address.rsplit_once(':')?;
+        let host = match host {
+            "0.0.0.0" => "127.0.0.1",
+            "[::]" => "[::1]",
+            host => host,
+        };
+        Some((host.to_owned(), port.to_owned()))
+    }
+
+    fn excluded(&self, end: &str) -> Excluded {
+        Excluded::of(&self.patterns, end)
+    }
+
+    /// Whether no file lies under its URL path, so that the server finds none.
+    fn asks_for_everything(&self) -> bool {
+        self.site.layout != Layout::Path
+    }
+
+    /// `object_max` in the largest of the units (bytes and multiples of 1,024) in which it is a whole number.
+    fn size(&self, units: &[&str]) -> String {
+        let mut number = self.site.object_max;
+        let mut unit = 0;
+        while unit + 1 < units.len() && number.is_multiple_of(1024) {
+            number /= 1024;
+            unit += 1;
+        }
+        format!("{number}{}", units[unit])
+    }
+}
+
+#[cfg(test)]
+#[path = "values_tests.rs"]
+mod tests;

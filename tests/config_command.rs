@@ -1,0 +1,204 @@
+//! `webdfs config`: what it prints for a node is accepted by the real web server, and serves.
+
+mod common;
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use common::{Call, Cluster, Front, Options, noise};
+
+fn config(server: &str, node_toml: &Path, more: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    command.args(["config", server, "--config"]).arg(node_toml).args(more);
+    command.output().expect("webdfs config runs")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// The word for the configuration of a front.
+fn word(front: Front) -> &'static str {
+    match front {
+        Front::Nginx | Front::Responder | Front::Embedded => "nginx",
+        Front::ApacheFcgid => "apache-fcgid",
+        Front::ApacheProxy => "apache-proxy",
+        Front::Lighttpd | Front::LighttpdSpawned => "lighttpd",
+        Front::Haproxy => "haproxy",
+        Front::Caddy => "caddy",
+    }
+}
+
+/// Puts what the command says in the place of the shipped files.
+fn as_printed(cluster: &Cluster) {
+    for node in cluster.present() {
+        let dir = cluster.config(node).with_file_name("");
+        let server = word(cluster.front);
+        if cluster.front == Front::Caddy {
+            let output = config(server, &cluster.config(node), &["--file", "Caddyfile"]);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            fs::write(dir.join("webdfs.caddy"), output.stdout).expect("a file is written");
+        } else {
+            let output = config(server, &cluster.config(node), &["--output", dir.to_str().unwrap()]);
+            assert!(output.status.success(), "{}", text(&output.stderr));
+            assert!(text(&output.stderr).contains("wrote "), "{}", text(&output.stderr));
+        }
+        if cluster.front == Front::LighttpdSpawned {
+            // The one value that is not the node's: here three of them share a machine.
+            let file = dir.join("webdfs.conf");
+            let printed = fs::read_to_string(&file).expect("it was written");
+            let socket = cluster.socket(node).display().to_string();
+            fs::write(&file, printed.replace("/run/webdfs/webdfs.sock", &socket)).expect("a file is written");
+        }
+    }
+}
+
+fn serves_as_the_node_says(front: Front) {
+    let options = Options {
+        prepare: as_printed,
+        write: "object_max = \"5MiB\"",
+        top: "exclude = [\".*\", \"*.tmp\", \"private*\", \"Thumbs.db\"]\nindex = \"start.htm\"",
+        ..Options::default()
+    };
+    let cluster = Cluster::start(front, options);
+    let body = noise(1, 100_000);
+    cluster.put(0, "/made/cat.jpg", body.clone()).expect(201);
+    cluster.put(0, "/made/start.htm", "the index").expect(201);
+    for node in 0..3 {
+        assert!(cluster.get(node, "/made/cat.jpg").expect(200).body == body);
+        assert_eq!(cluster.get(node, "/made/").expect(200).text(), "the index");
+    }
+    // A name that is excluded by default and not here.
+    cluster.put(0, "/made/script.php", "text").expect(201);
+    assert_eq!(cluster.get(1, "/made/script.php").expect(200).text(), "text");
+    for name in
+        ["/made/a.tmp", "/made/A.TMP", "/private.jpg", "/made/private/a.jpg", "/made/Thumbs.db", "/.hidden"]
+    {
+        let file = cluster.file(0, name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "put here by hand").unwrap();
+        cluster.get(0, name).expect(404);
+    }
+    assert_ne!(cluster.get(0, "/.webdfs/node.toml").status, 200);
+    let large = Call::new("PUT", "/made/large.jpg").body(noise(2, (5 << 20) + 1024)).send(cluster.address(0));
+    assert_eq!(large.status, 413);
+    cluster.put(0, "/made/fits.jpg", noise(2, 5 << 20)).expect(201);
+}
+
+macro_rules! fronts {
+    ($($name:ident: $front:ident),+ $(,)?) => {
+        $(#[test] fn $name() { serves_as_the_node_says(Front::$front) })+
+    };
+}
+
+fronts!(
+    nginx_serves_as_the_node_says: Nginx,
+    apache_with_mod_fcgid_serves_as_the_node_says: ApacheFcgid,
+    apache_with_mod_proxy_fcgi_serves_as_the_node_says: ApacheProxy,
+    lighttpd_serves_as_the_node_says: Lighttpd,
+    lighttpd_that_starts_webdfs_serves_as_the_node_says: LighttpdSpawned,
+    haproxy_serves_as_the_node_says: Haproxy,
+    caddy_serves_as_the_node_says: Caddy,
+);
+
+#[test]
+fn odd_paths_are_written_so_that_every_server_accepts_them() {
+    let dir = common::process::Dir::new();
+    let odd = dir.join("my odd files");
+    fs::create_dir_all(odd.join("root")).unwrap();
+    let here = dir.path().display();
+    let node_toml = |front: &str, fcgi: &str| {
+        let path = dir.join(format!("{front}.toml"));
+        let text = format!(
+            "name = \"img1\"\nroot = \"my odd files/root\"\nfront = \"{front}\"\nexclude = [\"*~\", \"a+b*\", \".*\"]\n[listen]\n{fcgi}\n"
+        );
+        fs::write(&path, text).unwrap();
+        path
+    };
+    let socket = "fcgi = \"unix:my odd files/w.sock\"";
+    let print = |server: &str, front: &str, fcgi: &str| {
+        let output = config(server, &node_toml(front, fcgi), &["--output", here.to_string().as_str()]);
+        assert!(output.status.success(), "{server}: {}", text(&output.stderr));
+    };
+    let check = |program: &str, arguments: &[&str]| {
+        let mut command = Command::new(program);
+        command.args(arguments).current_dir(dir.path()).env("HOME", dir.path());
+        let output = command.output().unwrap_or_else(|error| panic!("{program}: {error}"));
+        let said = text(&output.stdout) + &text(&output.stderr);
+        assert!(output.status.success(), "{program}: {said}");
+    };
+
+    print("nginx", "nginx", socket);
+    let nginx = "pid nginx.pid; error_log nginx.log; events {}\n\
+                 http { include webdfs-http.conf; server { listen 127.0.0.1:8999; include webdfs.conf; } }\n";
+    fs::write(dir.join("nginx.conf"), nginx).unwrap();
+    check("nginx", &["-t", "-p", &here.to_string(), "-c", "nginx.conf", "-e", "nginx.log"]);
+
+    print("lighttpd", "lighttpd", socket);
+    let lighttpd = "server.port = 8999\nserver.document-root = \"/tmp\"\n\
+                    include \"webdfs.conf\"\ninclude \"mimetypes.conf\"\n";
+    fs::write(dir.join("lighttpd.conf"), lighttpd).unwrap();
+    check("lighttpd", &["-tt", "-f", &format!("{here}/lighttpd.conf")]);
+
+    print("haproxy", "plain", socket);
+    let haproxy = "frontend images\n    mode http\n    bind 127.0.0.1:8999\n    timeout client 60s\n    default_backend webdfs\n";
+    fs::write(dir.join("haproxy.cfg"), haproxy).unwrap();
+    check("haproxy", &["-c", "-f", "haproxy.cfg", "-f", "webdfs.cfg"]);
+
+    print("caddy", "caddy", socket);
+    fs::rename(dir.join("Caddyfile"), dir.join("webdfs.caddy")).unwrap();
+    fs::write(dir.join("Caddyfile"), "http://:8999 {\n\timport webdfs.caddy\n}\n").unwrap();
+    check("caddy", &["validate", "--config", "Caddyfile", "--adapter", "caddyfile"]);
+
+    let modules = ["mpm_event", "authn_core", "authz_core", "dir", "env", "rewrite"];
+    let load = |name: &&str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
+    for (server, fcgi, more) in [
+        ("apache-fcgid", "", &["fcgid"][..]),
+        ("apache-proxy", "fcgi = \"127.0.0.1:9000\"", &["proxy", "proxy_fcgi"][..]),
+    ] {
+        print(server, "apache", fcgi);
+        let file = if server == "apache-fcgid" { "webdfs-fcgid.conf" } else { "webdfs-proxy-fcgi.conf" };
+        let loads: String = modules.iter().chain(more).map(load).collect();
+        let conf = format!(
+            "ServerRoot {here}\nServerName localhost\nListen 127.0.0.1:8999\nErrorLog apache.log\nPidFile apache.pid\n\
+                            DefaultRuntimeDir {here}\n{loads}\n<VirtualHost *:8999>\nInclude {file}\n</VirtualHost>\n"
+        );
+        fs::write(dir.join("httpd.conf"), conf).unwrap();
+        check("/usr/sbin/apache2", &["-t", "-d", &here.to_string(), "-f", &format!("{here}/httpd.conf")]);
+    }
+}
+
+#[test]
+fn what_does_not_fit_together_is_said() {
+    let dir = common::process::Dir::new();
+    let node_toml = dir.join("node.toml");
+    let write =
+        |more: &str| fs::write(&node_toml, format!("name = \"img1\"\nroot = \"root\"\n{more}")).unwrap();
+
+    // No secret is there, and none is needed.
+    write("front = \"nginx\"\n");
+    let output = config("lighttpd", &node_toml, &[]);
+    assert!(output.status.success());
+    assert!(text(&output.stderr).contains("set front = \"lighttpd\""), "{}", text(&output.stderr));
+    let printed = text(&output.stdout);
+    assert!(printed.starts_with("# Of node img1, from ") && printed.contains("======== mimetypes.conf"));
+
+    let output = config("nginx", &node_toml, &["--file", "nginx.conf"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("use one of webdfs-http.conf, webdfs.conf"),
+        "{}",
+        text(&output.stderr)
+    );
+
+    write("[listen]\nfcgi = \"127.0.0.1:9000\"\n");
+    let output = config("apache-fcgid", &node_toml, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("take fcgi out of node.toml"), "{}", text(&output.stderr));
+
+    write("prefix = \"/images/\"\n");
+    let output = config("nginx", &node_toml, &[]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("prefix is \"/images/\""), "{}", text(&output.stderr));
+}
