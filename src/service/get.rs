@@ -122,6 +122,7 @@ async fn own(service: &Service, name: &ObjectName) -> Own {
 fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: &Replica) -> Response {
     let settings = &service.settings;
     if let Some(response) = deliver::hand_over(&settings.deliver, request, name, replica) {
+        log::debug!("{name} is left to the web server");
         return response;
     }
     let validators = Validators { version: replica.version, size: replica.size, front: settings.front };
