@@ -50,3 +50,41 @@ impl Weaver {
         Some(Ok(self.waiting.split_to(count)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream;
+
+    use super::*;
+    use crate::semantics::ByteRange;
+
+    fn frame(text: &'static str) -> Piece {
+        Piece::Frame(Bytes::from_static(text.as_bytes()))
+    }
+
+    /// What comes of a copy in pieces of `size` bytes: text, and whether it ends as it should.
+    async fn come(copy: &'static str, size: usize) -> (String, bool) {
+        let copy = copy.as_bytes().chunks(size).map(|piece| Ok(Bytes::from_static(piece)));
+        let range = |length| Piece::Copy(ByteRange::whole(length).unwrap());
+        let pieces =
+            vec![frame("<a>"), range(4), frame("<b>"), range(1), frame("<c>"), range(3), frame("<end>")];
+        let woven: Vec<_> = woven(pieces, Box::pin(stream::iter(copy))).collect().await;
+        let whole = woven.iter().all(Result::is_ok);
+        let bytes = woven.into_iter().filter_map(Result::ok).flatten().collect();
+        (String::from_utf8(bytes).unwrap(), whole)
+    }
+
+    #[tokio::test]
+    async fn frames_stand_where_they_belong_however_the_bytes_come() {
+        for size in 1..=9 {
+            assert_eq!(come("abcdefgh", size).await, ("<a>abcd<b>e<c>fgh<end>".into(), true), "{size}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_copy_that_ends_early_is_an_error_and_no_end() {
+        for size in 1..=9 {
+            assert_eq!(come("abcde", size).await, ("<a>abcd<b>e<c>".into(), false), "{size}");
+        }
+    }
+}

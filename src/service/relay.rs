@@ -172,3 +172,63 @@ fn pass_over(ranges: &mut VecDeque<ByteRange>, mut count: u64) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+    use crate::peer::envelope::{CRC32, SIZE, VERSION};
+    use crate::version::Version;
+
+    const COPY: CopyInfo = CopyInfo { version: Version::from_nanos(7), size: 1000, crc32: Some(0xabc) };
+
+    fn range(first: u64) -> ByteRange {
+        ByteRange::whole(COPY.size).unwrap().after(first).unwrap()
+    }
+
+    fn answer(status: u16, headers: &[(http::HeaderName, &str)]) -> ObjectAnswer {
+        let value = |text: &str| HeaderValue::from_str(text).unwrap();
+        let headers = headers.iter().map(|(name, text)| (name.clone(), value(text))).collect();
+        let status = StatusCode::from_u16(status).unwrap();
+        ObjectAnswer { status, headers, body: Box::pin(futures_util::stream::empty()) }
+    }
+
+    #[test]
+    fn only_the_same_range_of_the_same_copy_goes_on() {
+        let right = [
+            (VERSION, "7"),
+            (SIZE, "1000"),
+            (CRC32, "00000abc"),
+            (header::CONTENT_RANGE, "bytes 600-999/1000"),
+            (header::CONTENT_LENGTH, "400"),
+        ];
+        assert!(goes_on(&COPY, range(600), &answer(206, &right)));
+        assert!(!goes_on(&COPY, range(600), &answer(200, &right)));
+        assert!(!goes_on(&COPY, range(601), &answer(206, &right)));
+        for (index, wrong) in ["8", "1001", "00000abd", "bytes 600-999/*", "399"].into_iter().enumerate() {
+            let mut headers = right.clone();
+            headers[index].1 = wrong;
+            assert!(!goes_on(&COPY, range(600), &answer(206, &headers)), "{wrong}");
+        }
+        // A copy whose checksum is not known yet: its version and size are the same.
+        let without = [right[0].clone(), right[1].clone(), right[3].clone(), right[4].clone()];
+        assert!(goes_on(&COPY, range(600), &answer(206, &without)));
+        assert!(goes_on(&CopyInfo { crc32: None, ..COPY }, range(600), &answer(206, &right)));
+    }
+
+    #[test]
+    fn what_has_come_is_taken_off_range_after_range() {
+        let left = |count| {
+            let mut ranges = VecDeque::from([range(990), range(0), range(995)]);
+            pass_over(&mut ranges, count);
+            Vec::from(ranges)
+        };
+        assert_eq!(left(0), [range(990), range(0), range(995)]);
+        assert_eq!(left(9), [range(999), range(0), range(995)]);
+        assert_eq!(left(10), [range(0), range(995)]);
+        assert_eq!(left(510), [range(500), range(995)]);
+        assert_eq!(left(1014), [range(999)]);
+        assert_eq!(left(1015), []);
+    }
+}
