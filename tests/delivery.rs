@@ -12,6 +12,8 @@ use common::{Answer, Call, Cluster, Front, Options, PATIENCE, noise};
 
 /// Larger than `map_max` here.
 const LARGE: usize = 20_000;
+/// Parameters of a request.
+type Params<'a> = &'a [(&'a str, &'a str)];
 /// The servers that know X-Sendfile.
 const SENDERS: [Front; 4] = [Front::Lighttpd, Front::LighttpdSpawned, Front::ApacheProxy, Front::ApacheFcgid];
 /// Names that a header, a URL or a path could get wrong, percent-encoded; and whether lighttpd can be told of them.
@@ -59,7 +61,7 @@ fn shared(front: Front) -> &'static Cluster {
 }
 
 /// What webdfs answers to its server.
-fn told(cluster: &Cluster, method: &str, target: &str, more: &[(&str, &str)]) -> Reply {
+fn told(cluster: &Cluster, method: &str, target: &str, more: Params<'_>) -> Reply {
     let stream = UnixStream::connect(cluster.socket(0)).expect("webdfs listens");
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let mut pairs = vec![("REQUEST_METHOD", method), ("REQUEST_URI", target)];
@@ -68,7 +70,7 @@ fn told(cluster: &Cluster, method: &str, target: &str, more: &[(&str, &str)]) ->
 }
 
 /// What webdfs answers to its server, which has said that it sends files.
-fn told_sender(cluster: &Cluster, method: &str, target: &str, more: &[(&str, &str)]) -> Reply {
+fn told_sender(cluster: &Cluster, method: &str, target: &str, more: Params<'_>) -> Reply {
     told(cluster, method, target, &[&[("WEBDFS_SENDFILE", "1")], more].concat())
 }
 
@@ -169,7 +171,7 @@ fn a_file_is_named_with_status_200_alone() {
         let target = format!("/status-{}.jpg", front.word());
         put(cluster, &target, 3);
         let etag = cluster.get(0, &target).expect(200).etag().to_owned();
-        let cases: [(&str, &[(&str, &str)], u16); 8] = [
+        let cases: [(&str, Params<'_>, u16); 8] = [
             ("GET", &[("HTTP_IF_NONE_MATCH", &etag)], 304),
             ("HEAD", &[("HTTP_IF_NONE_MATCH", &etag)], 304),
             ("GET", &[("HTTP_IF_MATCH", "\"other\"")], 412),
