@@ -34,6 +34,22 @@ impl ByteRange {
         self.length
     }
 
+    /// All of a file; `None` if it is empty.
+    pub fn whole(size: u64) -> Option<Self> {
+        (size > 0).then_some(Self { offset: 0, length: size })
+    }
+
+    /// What is left of it after its first `count` bytes; `None` if that is nothing.
+    pub fn after(&self, count: u64) -> Option<Self> {
+        let length = self.length.checked_sub(count).filter(|&length| length > 0)?;
+        Some(Self { offset: self.offset + count, length })
+    }
+
+    /// The `Range` that asks for it.
+    pub fn as_range(&self) -> HeaderValue {
+        ascii_value(format!("bytes={}-{}", self.offset, self.offset + (self.length - 1)))
+    }
+
     /// The `Content-Range` of an answer that holds just this part of a file of `size` bytes.
     pub fn content_range(&self, size: u64) -> HeaderValue {
         ascii_value(format!("bytes {}-{}/{size}", self.offset, self.offset + (self.length - 1)))
@@ -43,6 +59,19 @@ impl ByteRange {
 /// The `Content-Range` of a 416 for a file of `size` bytes.
 pub fn unsatisfied_content_range(size: u64) -> HeaderValue {
     ascii_value(format!("bytes */{size}"))
+}
+
+/// Whether the range that is asked for is one in the plainest form, which all servers understand alike: `bytes=0-99`,
+/// `bytes=100-` or `bytes=-5`, and no number so large that some could not hold it.
+pub fn is_plain_range(headers: &HeaderMap) -> bool {
+    const DIGITS_MAX: usize = 15;
+    let mut lines = headers.get_all(RANGE).iter();
+    let (Some(only), None) = (lines.next(), lines.next()) else { return false };
+    let Some(spec) = only.as_bytes().strip_prefix(b"bytes=") else { return false };
+    let Some(dash) = spec.iter().position(|&byte| byte == b'-') else { return false };
+    let is_number = |digits: &[u8]| digits.len() <= DIGITS_MAX && digits.iter().all(u8::is_ascii_digit);
+    let (first, last) = (&spec[..dash], &spec[dash + 1..]);
+    is_number(first) && is_number(last) && !(first.is_empty() && last.is_empty())
 }
 
 /// Which bytes of a file to send.
