@@ -35,12 +35,12 @@ pub fn represent(
         Precondition::NotModified => return bare(StatusCode::NOT_MODIFIED, validators),
         Precondition::Failed => return empty(StatusCode::PRECONDITION_FAILED),
     }
-    let size = validators.size;
+    let (size, content_type) = (validators.size, content_type(name, validators.front));
     let mut response = match select(method, headers, validators) {
-        Selection::Whole => whole(name, size, file),
+        Selection::Whole => whole(content_type, size, file),
         Selection::Ranges(ranges) => match ranges.as_slice() {
-            [range] => single(name, size, *range, file),
-            ranges => several(name, size, ranges, file),
+            [range] => single(content_type, size, *range, file),
+            ranges => several(content_type, size, ranges, file),
         },
         Selection::Unsatisfiable => {
             let mut response = empty(StatusCode::RANGE_NOT_SATISFIABLE);
@@ -52,26 +52,31 @@ pub fn represent(
     response
 }
 
-fn whole(name: &ObjectName, size: u64, file: Option<&Arc<File>>) -> Response {
+fn whole(content_type: &'static str, size: u64, file: Option<&Arc<File>>) -> Response {
     let mut response = Response::new(StatusCode::OK);
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers.insert(header::CONTENT_LENGTH, size.into());
     response.headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     response.body = slice(file, 0, size).into_iter().collect();
     response
 }
 
-fn single(name: &ObjectName, size: u64, range: ByteRange, file: Option<&Arc<File>>) -> Response {
+fn single(content_type: &'static str, size: u64, range: ByteRange, file: Option<&Arc<File>>) -> Response {
     let mut response = Response::new(StatusCode::PARTIAL_CONTENT);
-    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     response.headers.insert(header::CONTENT_LENGTH, range.length().into());
     response.headers.insert(header::CONTENT_RANGE, range.content_range(size));
     response.body = slice(file, range.offset(), range.length()).into_iter().collect();
     response
 }
 
-fn several(name: &ObjectName, size: u64, ranges: &[ByteRange], file: Option<&Arc<File>>) -> Response {
-    let frame = Multipart::new(ranges, size, content_type(name), fastrand::u64(..));
+fn several(
+    content_type: &'static str,
+    size: u64,
+    ranges: &[ByteRange],
+    file: Option<&Arc<File>>,
+) -> Response {
+    let frame = Multipart::new(ranges, size, content_type, fastrand::u64(..));
     let mut response = Response::new(StatusCode::PARTIAL_CONTENT);
     response.headers.insert(header::CONTENT_TYPE, frame.content_type());
     response.headers.insert(header::CONTENT_LENGTH, frame.content_length().into());

@@ -26,7 +26,8 @@ fn agent(cluster: &Cluster, node: usize) -> Option<u32> {
     locks.lines().find_map(|line| {
         let words: Vec<&str> = line.split_whitespace().collect();
         let (pid, file) = (words.get(4)?, words.get(5)?);
-        (words[1] == "FLOCK" && file.rsplit(':').next() == Some(&lock.to_string())).then(|| pid.parse().unwrap())
+        (words[1] == "FLOCK" && file.rsplit(':').next() == Some(&lock.to_string()))
+            .then(|| pid.parse().unwrap())
     })
 }
 
@@ -121,7 +122,8 @@ fn a_graceful_restart_under_load_loses_no_request() {
         for number in 0..8 {
             cluster.put(0, &format!("/load/{number}.jpg"), noise(number, 30_000)).expect(201);
         }
-        let before = if cluster.front == Front::LighttpdSpawned { spawned(cluster, 0) } else { BTreeSet::new() };
+        let before =
+            if cluster.front == Front::LighttpdSpawned { spawned(cluster, 0) } else { BTreeSet::new() };
         let (stop, done) = (AtomicBool::new(false), AtomicUsize::new(0));
         let lost: Vec<String> = std::thread::scope(|scope| {
             let clients: Vec<_> = (0..4_u64)

@@ -1,6 +1,8 @@
 //! Requests: uploads of all kinds, large files, and heads that mean harm.
 
-use crate::common::{Call, Cluster, Connection, Front, Options, assert_nothing, assert_stored, noise, shared, wait_until};
+use crate::common::{
+    Call, Cluster, Connection, Front, Options, assert_nothing, assert_stored, noise, shared, wait_until,
+};
 use crate::in_both_roles;
 
 /// Larger than `map_max`: lighttpd sends it itself (X-Sendfile).
@@ -29,7 +31,8 @@ fn uploads_of_known_and_unknown_length_are_stored() {
             let target = format!("/uploads/expected-{size}.jpg");
             let mut connection = Connection::open(cluster.address(2)).unwrap();
             let length = size.to_string();
-            let call = Call::new("PUT", &target).header("Content-Length", &length).header("Expect", "100-continue");
+            let call =
+                Call::new("PUT", &target).header("Content-Length", &length).header("Expect", "100-continue");
             connection.begin(&call).unwrap();
             if size > 0 {
                 assert_eq!(connection.answer_head().unwrap().status, 100);
@@ -44,14 +47,18 @@ fn uploads_of_known_and_unknown_length_are_stored() {
 #[test]
 fn an_upload_that_ends_early_leaves_nothing() {
     in_both_roles(&Options::default(), |cluster| {
-        for (name, header) in [("known", ("Content-Length", "3000000")), ("chunked", ("Transfer-Encoding", "chunked"))] {
+        for (name, header) in
+            [("known", ("Content-Length", "3000000")), ("chunked", ("Transfer-Encoding", "chunked"))]
+        {
             let target = format!("/aborted/{name}.jpg");
             let mut connection = Connection::open(cluster.address(0)).unwrap();
             connection.begin(&Call::new("PUT", &target).header(header.0, header.1)).unwrap();
             let half = noise(1, 1_500_000);
             if name == "chunked" { connection.chunk(&half) } else { connection.write(&half) }.unwrap();
             if name == "known" {
-                wait_until("the upload has begun", || cluster.present().any(|node| !cluster.spools(node).is_empty()));
+                wait_until("the upload has begun", || {
+                    cluster.present().any(|node| !cluster.spools(node).is_empty())
+                });
             }
             drop(connection);
             assert_nothing(cluster, &target);
@@ -96,7 +103,8 @@ fn large_files_are_sent_by_lighttpd_whole_and_in_parts() {
             cluster.put(0, &target, body.clone()).expect(201);
             assert_stored(cluster, &target, &body);
             for node in cluster.present() {
-                let part = cluster.send(node, &Call::new("GET", &target).header("Range", "bytes=1000000-1999999"));
+                let part =
+                    cluster.send(node, &Call::new("GET", &target).header("Range", "bytes=1000000-1999999"));
                 assert!(part.expect(206).body == body[1_000_000..2_000_000], "{target} through node {node}");
                 let end = cluster.send(node, &Call::new("GET", &target).header("Range", "bytes=-5"));
                 assert!(end.expect(206).body == body[LARGE - 5..], "{target} through node {node}");
@@ -115,7 +123,8 @@ fn a_link_out_of_the_root_leads_nowhere_through_x_sendfile() {
     };
     let cluster =
         Cluster::start(Front::Lighttpd, Options { prepare, static_first: false, ..Options::default() });
-    for target in ["/link/a.jpg", "/../outside/a.jpg", "/%2e%2e/outside/a.jpg", "/x/..%2f..%2foutside/a.jpg"] {
+    for target in ["/link/a.jpg", "/../outside/a.jpg", "/%2e%2e/outside/a.jpg", "/x/..%2f..%2foutside/a.jpg"]
+    {
         let answer = cluster.get(0, target);
         assert!(matches!(answer.status, 400 | 404), "{target} {answer}");
     }
@@ -167,7 +176,8 @@ fn two_lengths_and_two_framings_are_refused() {
         "Content-Length : 1",
     ] {
         let mut connection = Connection::open(cluster.address(0)).unwrap();
-        let head = format!("PUT /framing/a.jpg HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n\r\nxx");
+        let head =
+            format!("PUT /framing/a.jpg HTTP/1.1\r\nHost: a\r\nConnection: close\r\n{headers}\r\n\r\nxx");
         connection.write(head.as_bytes()).unwrap();
         let answer = connection.answer("PUT").unwrap();
         assert!((400..=501).contains(&answer.status), "{headers} {answer}");
