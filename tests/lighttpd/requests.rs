@@ -184,3 +184,71 @@ fn two_lengths_and_two_framings_are_refused() {
         assert_nothing(&cluster, "/framing/a.jpg");
     }
 }
+
+#[test]
+fn a_slow_reader_and_a_large_upload_hold_no_memory_of_lighttpd() {
+    const HUGE: usize = 96 << 20;
+    const HELD_MAX: u64 = 16 << 20;
+    let options = Options { static_first: false, replicas: 2, ..Options::default() };
+    let cluster = Cluster::start(Front::Lighttpd, options);
+    // One that lies on the other nodes: its bytes come through webdfs.
+    let target = cluster.path_owned("/huge", |owners| !owners.contains(&0));
+    let body = noise(1, HUGE);
+    let held = || cluster.with_server(0, |server| server.private_memory().unwrap());
+
+    // A body of which half is sent, and all of that taken.
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    let length = HUGE.to_string();
+    connection.begin(&Call::new("PUT", &target).header("Content-Length", &length)).unwrap();
+    connection.write(&body[..HUGE / 2]).unwrap();
+    assert!(held() < HELD_MAX, "{} bytes of an upload", held());
+    connection.write(&body[HUGE / 2..]).unwrap();
+    connection.answer("PUT").unwrap().expect(201);
+    let uploads = cluster.root(0).with_file_name("uploads");
+    assert_eq!(std::fs::read_dir(uploads).unwrap().count(), 0);
+
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    let call = Call::new("GET", &target);
+    connection.begin(&call).unwrap();
+    let head = connection.answer_head().unwrap().expect(200);
+    assert!(connection.read_exactly(1 << 20).unwrap() == body[..1 << 20]);
+    // It has had time to take more from webdfs than it could send.
+    cluster.get(0, &target).expect(200);
+    assert!(held() < HELD_MAX, "{} bytes of an answer", held());
+    assert_eq!(head.header("Content-Length"), Some(length.as_str()));
+    assert!(connection.read_exactly(HUGE - (1 << 20)).unwrap() == body[1 << 20..]);
+}
+
+#[test]
+fn a_post_that_does_not_say_its_length_is_refused_by_lighttpd() {
+    // Why tests and clients send `Content-Length: 0`: lighttpd knows no body only of other methods.
+    let cluster = shared(Front::Lighttpd);
+    cluster.send(0, &Call::new("POST", "/post/")).expect(411);
+}
+
+#[test]
+fn uploads_can_ask_for_a_password() {
+    // The lines that the shipped file has ready for it, with the user's file.
+    let prepare = |cluster: &Cluster| {
+        let users = cluster.config(0).with_file_name("htpasswd");
+        std::fs::write(&users, "ada:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n").unwrap();
+        let path = cluster.config(0).with_file_name("webdfs.conf");
+        let shipped = std::fs::read_to_string(&path).unwrap();
+        let (before, ready) = shipped.split_at(shipped.find("#server.modules += ( \"mod_auth\"").unwrap());
+        let (ready, after) = ready.split_at(ready.find("\n\n").unwrap());
+        let ready = ready.replace("\n#", "\n").replace("/etc/webdfs/htpasswd", users.to_str().unwrap());
+        std::fs::write(path, [before, &ready[1..], after].concat()).unwrap();
+    };
+    let options = Options { prepare, allow: r#"["remote-user"]"#, ..Options::default() };
+    let cluster = Cluster::start(Front::Lighttpd, options);
+    let put = || Call::new("PUT", "/password/a.jpg").body("a");
+    let refused = cluster.send(0, &put()).expect(401);
+    assert!(refused.header("WWW-Authenticate").is_some(), "{refused}");
+    let (wrong, right) = ("Basic YWRhOndyb25n", "Basic YWRhOnNlY3JldA==");
+    cluster.send(0, &put().header("Authorization", wrong)).expect(401);
+    // Another node's lighttpd has no such lines: nobody has logged in there.
+    cluster.send(1, &put().header("Authorization", right)).expect(403);
+    assert_nothing(&cluster, "/password/a.jpg");
+    cluster.send(0, &put().header("Authorization", right)).expect(201);
+    assert_stored(&cluster, "/password/a.jpg", b"a");
+}
