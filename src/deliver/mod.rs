@@ -53,12 +53,12 @@ pub fn represent(
         Precondition::NotModified => return Representation::bare(StatusCode::NOT_MODIFIED, validators),
         Precondition::Failed => return Representation::empty(StatusCode::PRECONDITION_FAILED),
     }
-    let size = validators.size;
+    let (size, content_type) = (validators.size, content_type(name, validators.front));
     let mut answer = match select(method, headers, validators) {
-        Selection::Whole => Representation::whole(name, size),
+        Selection::Whole => Representation::whole(content_type, size),
         Selection::Ranges(ranges) => match ranges.as_slice() {
-            [range] => Representation::single(name, size, *range),
-            ranges => Representation::several(name, size, ranges),
+            [range] => Representation::single(content_type, size, *range),
+            ranges => Representation::several(content_type, size, ranges),
         },
         Selection::Unsatisfiable => {
             let mut answer = Representation::empty(StatusCode::RANGE_NOT_SATISFIABLE);
@@ -71,23 +71,23 @@ pub fn represent(
 }
 
 impl Representation {
-    fn whole(name: &ObjectName, size: u64) -> Self {
-        let mut answer = Self::new(StatusCode::OK, HeaderValue::from_static(content_type(name)), size);
+    fn whole(content_type: &'static str, size: u64) -> Self {
+        let mut answer = Self::new(StatusCode::OK, HeaderValue::from_static(content_type), size);
         answer.head.headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         answer.pieces = ByteRange::whole(size).map(Piece::Copy).into_iter().collect();
         answer
     }
 
-    fn single(name: &ObjectName, size: u64, range: ByteRange) -> Self {
-        let content_type = HeaderValue::from_static(content_type(name));
+    fn single(content_type: &'static str, size: u64, range: ByteRange) -> Self {
+        let content_type = HeaderValue::from_static(content_type);
         let mut answer = Self::new(StatusCode::PARTIAL_CONTENT, content_type, range.length());
         answer.head.headers.insert(header::CONTENT_RANGE, range.content_range(size));
         answer.pieces = vec![Piece::Copy(range)];
         answer
     }
 
-    fn several(name: &ObjectName, size: u64, ranges: &[ByteRange]) -> Self {
-        let frame = Multipart::new(ranges, size, content_type(name), fastrand::u64(..));
+    fn several(content_type: &'static str, size: u64, ranges: &[ByteRange]) -> Self {
+        let frame = Multipart::new(ranges, size, content_type, fastrand::u64(..));
         let mut answer = Self::new(StatusCode::PARTIAL_CONTENT, frame.content_type(), frame.content_length());
         let parts = frame.parts().iter();
         let parts = parts.flat_map(|(head, range)| [Piece::Frame(head.clone()), Piece::Copy(*range)]);
