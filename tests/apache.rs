@@ -4,6 +4,9 @@
 /// How Apache's processes and those it starts come and go.
 #[path = "apache/lives.rs"]
 mod lives;
+/// What Apache tells webdfs of a request.
+#[path = "apache/parameters.rs"]
+mod parameters;
 /// Names, bodies, who answers, and what is never served.
 #[path = "apache/requests.rs"]
 mod requests;
