@@ -379,6 +379,8 @@ fn reload(cluster: &Cluster) {
     match cluster.front {
         Front::Haproxy => {
             let ready = || cluster.log(0).matches("Loading success").count();
+            // The worker serves before its master has said so, and takes signals.
+            wait_until("the master is ready", || ready() > 0);
             let before = ready();
             cluster.with_server(0, |haproxy| haproxy.signal(Signal::USR2));
             wait_until("the new worker serves", || ready() > before);
