@@ -379,11 +379,16 @@ fn reload(cluster: &Cluster) {
     match cluster.front {
         Front::Haproxy => {
             let ready = || cluster.log(0).matches("Loading success").count();
-            // The worker serves before its master has said so, and takes signals.
+            // The worker serves before its master takes signals, and one that comes too early is lost.
             wait_until("the master is ready", || ready() > 0);
-            let before = ready();
-            cluster.with_server(0, |haproxy| haproxy.signal(Signal::USR2));
-            wait_until("the new worker serves", || ready() > before);
+            let (before, mut polls) = (ready(), 0);
+            wait_until("the new worker serves", || {
+                if polls % 100 == 0 {
+                    cluster.with_server(0, |haproxy| haproxy.signal(Signal::USR2));
+                }
+                polls += 1;
+                ready() > before
+            });
         }
         _ => {
             let mut caddy = std::process::Command::new("caddy");
