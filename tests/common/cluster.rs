@@ -248,9 +248,11 @@ impl Cluster {
         if let (None, Some(role)) = (&processes.webdfs, self.front.role()) {
             let mut webdfs = Command::new(env!("CARGO_BIN_EXE_webdfs"));
             webdfs.arg(role).arg("--config").arg(self.config(node)).env("RUST_LOG", "info,webdfs=debug");
+            servers::as_user(self, node, &mut webdfs);
             processes.webdfs = Some(Process::start(&mut webdfs, &dir.join("webdfs.log")));
         }
         if let (None, Some(mut server)) = (&processes.server, servers::command(self, node)) {
+            servers::as_user(self, node, &mut server);
             processes.server = Some(Process::start(&mut server, &dir.join("server.log")));
         }
     }

@@ -1,13 +1,126 @@
-//! apache.
+//! Apache httpd: one of two shipped files in a virtual host, and around it a server that owes nothing to the system's
+//! configuration.
+//!
+//! Apache does not serve as root, and mod_fcgid runs webdfs as Apache's user. So a test that runs as root runs all of
+//! a node as [`USER`], Apache included; any other user runs it as himself.
 
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, lchown};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
-use super::Cluster;
+use super::{Cluster, Front, shipped};
 
-pub(super) fn configure(_cluster: &Cluster, _node: usize) {
-    unimplemented!()
+/// Apache's user, as Debian calls it.
+const USER: &str = "www-data";
+/// Where Debian has Apache's modules.
+const MODULES: &str = "/usr/lib/apache2/modules";
+/// The modules of Debian's standard set that matter here, and those that a configuration must do without harm beside.
+const LOADED: &[&str] = &[
+    "mpm_event",
+    "authn_core",
+    "authn_file",
+    "authz_core",
+    "authz_host",
+    "authz_user",
+    "auth_basic",
+    "alias",
+    "dir",
+    "env",
+    "mime",
+    "negotiation",
+    "autoindex",
+    "setenvif",
+    "filter",
+    "deflate",
+    "reqtimeout",
+    "status",
+    "headers",
+    "rewrite",
+];
+
+pub(super) fn configure(cluster: &Cluster, node: usize) {
+    let dir = cluster.node_dir(node);
+    let (root, config, socket) = (cluster.root(node), cluster.config(node), cluster.socket(node));
+    let text = |path: &Path| path.to_str().expect("a path of UTF-8").to_owned();
+    let (root, config, socket) = (text(&root), text(&config), text(&socket));
+    let (file, module) = match cluster.front {
+        Front::ApacheFcgid => ("webdfs-fcgid.conf", "fcgid"),
+        _ => ("webdfs-proxy-fcgi.conf", "proxy_fcgi"),
+    };
+    let program = Path::new(env!("CARGO_BIN_EXE_webdfs"));
+    let mut values = vec![("/srv/webdfs", root.as_str())];
+    match cluster.front {
+        Front::ApacheFcgid => {
+            values.push(("/usr/bin/webdfs", env!("CARGO_BIN_EXE_webdfs")));
+            values.push(("\"/usr/bin\"", program.parent().and_then(Path::to_str).expect("a folder")));
+            values.push(("/etc/webdfs/node.toml", &config));
+        }
+        _ => values.push(("/run/webdfs/webdfs.sock", &socket)),
+    }
+    let mut site = shipped(&format!("apache/{file}"), &values);
+    if !cluster.options.static_first {
+        let everything =
+            site.lines().rev().find_map(|line| line.strip_prefix("#RewriteRule")).expect("offered");
+        site = format!("RewriteEngine On\nRewriteRule{everything}\n{site}");
+    }
+    fs::write(dir.join(file), site).expect("a file is written");
+
+    let load = |name: &str| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n");
+    let mut modules: String = LOADED.iter().map(|name| load(name)).collect();
+    match cluster.front {
+        Front::ApacheFcgid => {
+            modules += &load(module);
+            modules += "FcgidIPCDir fcgid\nFcgidProcessTableFile fcgid.shm\n";
+        }
+        _ => modules += &["proxy", module].map(load).concat(),
+    }
+    let conf = format!(
+        "ServerRoot \"{dir}\"\nPidFile httpd.pid\nErrorLog server-error.log\nLogLevel warn\n\
+         DefaultRuntimeDir \"{dir}\"\nListen {listen}\nServerName {host}\n{modules}\
+         TypesConfig /etc/mime.types\n\
+         StartServers 1\nServerLimit 4\nThreadsPerChild 32\nThreadLimit 32\nMaxRequestWorkers 128\n\
+         MinSpareThreads 8\nMaxSpareThreads 128\n\
+         <Directory />\n    Require all denied\n    Options FollowSymLinks\n    AllowOverride None\n</Directory>\n\
+         <VirtualHost {listen}>\n    Include {file}\n</VirtualHost>\n",
+        dir = dir.display(),
+        listen = cluster.address(node),
+        host = cluster.address(node).ip(),
+    );
+    fs::write(dir.join("httpd.conf"), conf).expect("httpd.conf is written");
 }
 
-pub(super) fn command(_cluster: &Cluster, _node: usize) -> Command {
-    unimplemented!()
+pub(super) fn command(cluster: &Cluster, node: usize) -> Command {
+    let dir = cluster.node_dir(node);
+    let mut apache = Command::new("/usr/sbin/apache2");
+    apache.arg("-d").arg(&dir).arg("-f").arg(dir.join("httpd.conf")).args(["-D", "FOREGROUND"]);
+    apache.arg("-E").arg(dir.join("server-error.log"));
+    apache
+}
+
+/// Makes a process of a node one of [`USER`]'s if this is root's, and the node's folder his.
+pub(super) fn as_user(cluster: &Cluster, node: usize, command: &mut Command) {
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let output = Command::new("id").arg("-u").arg(USER).output().expect("id runs");
+    let id = String::from_utf8_lossy(&output.stdout).trim().parse().expect("Debian's Apache brings its user");
+    let dir = cluster.node_dir(node);
+    // Made for this test program alone; the user has to pass through it.
+    let above = dir.parent().expect("the cluster's folder");
+    fs::set_permissions(above, fs::Permissions::from_mode(0o711)).expect("the folder is ours");
+    give(&dir, id);
+    command.uid(id).gid(id);
+}
+
+/// Gives a file, or a folder and all in it, to a user.
+fn give(path: &Path, id: u32) {
+    // What another process of the node removes meanwhile needs no owner.
+    let _ = lchown(path, Some(id), Some(id));
+    if path.symlink_metadata().is_ok_and(|metadata| metadata.is_dir()) {
+        for entry in fs::read_dir(path).into_iter().flatten().flatten() {
+            give(&entry.path(), id);
+        }
+    }
 }

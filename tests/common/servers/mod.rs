@@ -37,6 +37,13 @@ pub(super) fn command(cluster: &Cluster, node: usize) -> Option<Command> {
     }
 }
 
+/// Makes what is started for a node a process of the user that this web server needs, if it needs one.
+pub(super) fn as_user(cluster: &Cluster, node: usize, command: &mut Command) {
+    if matches!(cluster.front, Front::ApacheFcgid | Front::ApacheProxy) {
+        apache::as_user(cluster, node, command);
+    }
+}
+
 /// A shipped file, `nginx/webdfs.conf` for instance, with this node's values in the place of those it is shipped with.
 ///
 /// # Panics
