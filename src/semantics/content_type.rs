@@ -47,6 +47,9 @@ pub fn content_type(name: &ObjectName) -> &'static str {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+    use std::fmt::Write as _;
+
     use super::*;
 
     fn type_of(name: &[u8]) -> &'static str {
@@ -173,5 +176,40 @@ mod tests {
         {
             assert_eq!(type_of(name), DEFAULT_CONTENT_TYPE, "{}", name.escape_ascii());
         }
+    }
+
+    /// `lighttpd/mimetypes.conf` as it should be: lighttpd has no table of its own.
+    fn lighttpd_types() -> String {
+        let known = mime_guess::get_extensions("*", "*").expect("all extensions");
+        let extensions: BTreeSet<&str> =
+            known.iter().copied().chain(AS_NGINX.map(|(extension, _)| extension)).collect();
+        let mut text = String::from(LIGHTTPD_TYPES_HEAD);
+        for extension in extensions {
+            let content_type = type_of(format!("a.{extension}").as_bytes());
+            if content_type != DEFAULT_CONTENT_TYPE {
+                let _ = writeln!(text, "    \".{extension}\" => \"{content_type}\",");
+            }
+        }
+        let _ = writeln!(text, "    \"\" => \"{DEFAULT_CONTENT_TYPE}\"\n)");
+        text
+    }
+
+    const LIGHTTPD_TYPES_HEAD: &str = "\
+# The types of files for lighttpd, the very ones that webdfs sends, so that a file has one type whichever node answers.
+# Include it in place of Debian's `include_shell \"/usr/share/lighttpd/create-mime.conf.pl\"`, or after that: the list here
+# takes the place of any other. Made from webdfs's own table; a type that you change here changes on this node only.
+mimetype.use-xattr := \"disable\"
+mimetype.assign := (
+";
+
+    #[test]
+    fn the_types_shipped_for_lighttpd_are_those_that_webdfs_sends() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/lighttpd/mimetypes.conf");
+        let expected = lighttpd_types();
+        if std::env::var_os("WEBDFS_WRITE_TYPES").is_some() {
+            std::fs::write(path, &expected).expect("mimetypes.conf is written");
+        }
+        let shipped = std::fs::read_to_string(path).expect("mimetypes.conf is there");
+        assert!(shipped == expected, "{path} is out of date; WEBDFS_WRITE_TYPES=1 makes it anew");
     }
 }
