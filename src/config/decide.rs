@@ -18,10 +18,12 @@ use crate::php::PhpVersion;
 use crate::semantics::FrontKind;
 
 /// The words for the web servers in front.
-pub(super) const FRONTS: [(&str, FrontKind); 4] = [
+pub(super) const FRONTS: [(&str, FrontKind); 6] = [
     ("nginx", FrontKind::Nginx),
     ("apache", FrontKind::Apache),
     ("lighttpd", FrontKind::Lighttpd),
+    ("caddy", FrontKind::Caddy),
+    ("caddy-2.6", FrontKind::Caddy26),
     ("plain", FrontKind::Plain),
 ];
 

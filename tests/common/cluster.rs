@@ -65,7 +65,9 @@ impl Front {
             Front::Nginx | Front::Responder | Front::Embedded => "nginx",
             Front::ApacheFcgid | Front::ApacheProxy => "apache",
             Front::Lighttpd | Front::LighttpdSpawned => "lighttpd",
-            Front::Haproxy | Front::Caddy => "plain",
+            Front::Haproxy => "plain",
+            // Debian's.
+            Front::Caddy => "caddy-2.6",
         }
     }
 }

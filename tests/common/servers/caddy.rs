@@ -1,13 +1,40 @@
-//! caddy.
+//! Caddy: the shipped file, imported into a site of its own.
 
+use std::fs;
 use std::process::Command;
 
-use super::Cluster;
+use super::{Cluster, shipped};
 
-pub(super) fn configure(_cluster: &Cluster, _node: usize) {
-    unimplemented!()
+pub(super) fn configure(cluster: &Cluster, node: usize) {
+    let (dir, listen, root) = (cluster.node_dir(node), cluster.address(node), cluster.root(node));
+    let socket = cluster.socket(node);
+    let values = [
+        ("/run/webdfs/webdfs.sock", socket.to_str().expect("a path in UTF-8")),
+        ("/srv/webdfs", root.to_str().expect("a path in UTF-8")),
+    ];
+    let mut webdfs = shipped("caddy/Caddyfile", &values);
+    if !cluster.options.static_first {
+        webdfs = webdfs.replace("method GET HEAD", "method NONE");
+    }
+    fs::write(dir.join("webdfs.caddy"), webdfs).expect("a file is written");
+    let site = format!(
+        "{{\n    admin unix/{admin}\n    auto_https off\n}}\n\
+         http://:{port} {{\n    bind {address}\n    import webdfs.caddy\n}}\n",
+        admin = dir.join("caddy-admin.sock").display(),
+        port = listen.port(),
+        address = listen.ip(),
+    );
+    fs::write(dir.join("Caddyfile"), site).expect("a Caddyfile is written");
 }
 
-pub(super) fn command(_cluster: &Cluster, _node: usize) -> Command {
-    unimplemented!()
+pub(super) fn command(cluster: &Cluster, node: usize) -> Command {
+    let dir = cluster.node_dir(node);
+    let mut caddy = Command::new("caddy");
+    caddy.arg("run").arg("--config").arg(dir.join("Caddyfile")).args(["--adapter", "caddyfile"]);
+    // What it writes down about itself stays in the node's folder.
+    let home = dir.join("caddy");
+    for name in ["HOME", "XDG_DATA_HOME", "XDG_CONFIG_HOME"] {
+        caddy.env(name, &home);
+    }
+    caddy
 }
