@@ -68,7 +68,25 @@ macro_rules! lanes {
     };
 }
 
-lanes!(nginx, nginx_responder, nginx_handing_over, nginx_proxying, embedded);
+lanes!(
+    nginx,
+    nginx_responder,
+    nginx_handing_over,
+    nginx_proxying,
+    apache_fcgid,
+    apache_fcgid_responder,
+    apache_proxy,
+    apache_proxy_responder,
+    apache_proxy_handing_over,
+    lighttpd,
+    lighttpd_responder,
+    lighttpd_handing_over,
+    lighttpd_spawned,
+    haproxy,
+    caddy,
+    caddy_responder,
+    embedded,
+);
 
 #[test]
 fn the_set_is_large_and_no_name_stands_for_two_cases() {

@@ -59,3 +59,51 @@ pub fn nginx_proxying() -> Lane {
 pub fn embedded() -> Lane {
     lane("the embedded front", Front::Embedded, false, "")
 }
+
+pub fn apache_fcgid() -> Lane {
+    lane("Apache with mod_fcgid", Front::ApacheFcgid, true, "")
+}
+
+pub fn apache_fcgid_responder() -> Lane {
+    lane("Apache with mod_fcgid, every request to webdfs", Front::ApacheFcgid, false, "")
+}
+
+pub fn apache_proxy() -> Lane {
+    lane("Apache with mod_proxy_fcgi", Front::ApacheProxy, true, "")
+}
+
+pub fn apache_proxy_responder() -> Lane {
+    lane("Apache with mod_proxy_fcgi, every request to webdfs", Front::ApacheProxy, false, "")
+}
+
+pub fn apache_proxy_handing_over() -> Lane {
+    lane("Apache, files by X-Sendfile", Front::ApacheProxy, false, HAND_OVER)
+}
+
+pub fn lighttpd() -> Lane {
+    lane("lighttpd", Front::Lighttpd, true, "")
+}
+
+pub fn lighttpd_responder() -> Lane {
+    lane("lighttpd, every request to webdfs", Front::Lighttpd, false, "")
+}
+
+pub fn lighttpd_handing_over() -> Lane {
+    lane("lighttpd, files by X-Sendfile", Front::Lighttpd, false, HAND_OVER)
+}
+
+pub fn lighttpd_spawned() -> Lane {
+    lane("lighttpd, which starts webdfs", Front::LighttpdSpawned, true, "")
+}
+
+pub fn haproxy() -> Lane {
+    lane("HAProxy", Front::Haproxy, false, "")
+}
+
+pub fn caddy() -> Lane {
+    lane("Caddy", Front::Caddy, true, "")
+}
+
+pub fn caddy_responder() -> Lane {
+    lane("Caddy, every request to webdfs", Front::Caddy, false, "")
+}
