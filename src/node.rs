@@ -175,7 +175,12 @@ fn service_settings(settings: &Settings) -> ServiceSettings {
         object_max: settings.write.object_max,
         front: settings.front,
         remote: settings.deliver.remote,
-        deliver: DeliverSettings { map_max: settings.deliver.map_max },
+        deliver: DeliverSettings {
+            map_max: settings.deliver.map_max,
+            front: settings.front,
+            prefix: settings.prefix.clone(),
+            root: settings.root.clone(),
+        },
     }
 }
 

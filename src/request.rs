@@ -30,6 +30,8 @@ pub struct Request {
     pub failed_peers: Vec<String>,
     /// Whether the web server was told to send a file and did not find it.
     pub failed_file: bool,
+    /// Whether the web server sends a file below the root that `X-Sendfile` names: its configuration says so.
+    pub sends_files: bool,
 }
 
 /// How a request came.
@@ -69,7 +71,8 @@ impl Request {
     /// When the method or the target is missing, or something cannot be parsed.
     pub fn from_params<'a>(params: impl Iterator<Item = (&'a [u8], &'a [u8])>) -> Result<Self, RequestError> {
         let (mut method, mut target, mut address, mut user) = (None, None, None, None);
-        let (mut content_length, mut failed_peers, mut failed_file) = (None, Vec::new(), false);
+        let (mut content_length, mut failed_peers) = (None, Vec::new());
+        let (mut failed_file, mut sends_files) = (false, false);
         let mut headers = HeaderMap::with_capacity(16);
         for (name, value) in params {
             match name {
@@ -86,6 +89,7 @@ impl Request {
                     failed_peers = peers.split_ascii_whitespace().map(str::to_owned).collect();
                 }
                 b"WEBDFS_FAILED_FILE" => failed_file = !value.is_empty(),
+                b"WEBDFS_SENDFILE" => sends_files = value == b"1",
                 _ => {
                     if let Some(name) = header_name(name) {
                         insert(&mut headers, name, value);
@@ -106,6 +110,7 @@ impl Request {
             via: Via::WebServer,
             failed_peers,
             failed_file,
+            sends_files,
         })
     }
 }
@@ -184,6 +189,14 @@ mod tests {
         let request = request.unwrap();
         assert_eq!(request.failed_peers, ["10.0.0.2:80", "10.0.0.3:80"]);
         assert!(request.failed_file);
+    }
+
+    #[test]
+    fn that_the_server_sends_files_is_said_by_its_configuration_and_by_no_header() {
+        let sends = |name, value| request(&[GET[0], GET[1], (name, value)]).unwrap().sends_files;
+        assert!(sends("WEBDFS_SENDFILE", "1"));
+        assert!(!sends("WEBDFS_SENDFILE", "") && !sends("WEBDFS_SENDFILE", "0"));
+        assert!(!sends("HTTP_WEBDFS_SENDFILE", "1") && !sends("HTTP_X_WEBDFS_SENDFILE", "1"));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 
-pub use offload::{HOP, hand_over, internal_redirect, peer_address, redirect};
+pub use offload::{DeliverSettings, HOP, hand_over, internal_redirect, peer_address, redirect};
 
 use crate::name::ObjectName;
 use crate::response::{Body, FileSlice, Part, Response};
@@ -20,13 +20,6 @@ use crate::semantics::{
     ByteRange, Multipart, Precondition, Selection, Validators, content_type, evaluate, select,
     unsatisfied_content_range,
 };
-
-/// How own replicas are delivered.
-#[derive(Debug, Clone, Copy)]
-pub struct DeliverSettings {
-    /// Up to this many bytes replicas are mapped and sent; above, the web server sends them if it can.
-    pub map_max: u64,
-}
 
 /// Answers GET or HEAD with a copy of `name` of which `validators` are known. Without `file` only the head is
 /// made, as for HEAD.

@@ -174,6 +174,7 @@ fn received(request: hyper::Request<Incoming>, address: IpAddr) -> (Request, Byt
         via: Via::Embedded,
         failed_peers: Vec::new(),
         failed_file: false,
+        sends_files: false,
     };
     (request, unstalled(body, BODY_TIMEOUT))
 }

@@ -15,7 +15,7 @@ pub use conditional::{Precondition, evaluate};
 pub use content_type::{DEFAULT_CONTENT_TYPE, content_type};
 pub use digest::{Algorithm, DigestError, Expected};
 pub use multipart::Multipart;
-pub use range::{ByteRange, RANGES_MAX, Selection, select, unsatisfied_content_range};
+pub use range::{ByteRange, RANGES_MAX, Selection, is_plain_range, select, unsatisfied_content_range};
 pub use validators::{FrontKind, Validators};
 
 use http::HeaderValue;

@@ -45,6 +45,19 @@ pub fn unsatisfied_content_range(size: u64) -> HeaderValue {
     ascii_value(format!("bytes */{size}"))
 }
 
+/// Whether the range that is asked for is one in the plainest form, which all servers understand alike: `bytes=0-99`,
+/// `bytes=100-` or `bytes=-5`, and no number so large that some could not hold it.
+pub fn is_plain_range(headers: &HeaderMap) -> bool {
+    const DIGITS_MAX: usize = 15;
+    let mut lines = headers.get_all(RANGE).iter();
+    let (Some(only), None) = (lines.next(), lines.next()) else { return false };
+    let Some(spec) = only.as_bytes().strip_prefix(b"bytes=") else { return false };
+    let Some(dash) = spec.iter().position(|&byte| byte == b'-') else { return false };
+    let is_number = |digits: &[u8]| digits.len() <= DIGITS_MAX && digits.iter().all(u8::is_ascii_digit);
+    let (first, last) = (&spec[..dash], &spec[dash + 1..]);
+    is_number(first) && is_number(last) && !(first.is_empty() && last.is_empty())
+}
+
 /// Which bytes of a file to send.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {

@@ -121,9 +121,7 @@ async fn own(service: &Service, name: &ObjectName) -> Own {
 
 fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: &Replica) -> Response {
     let settings = &service.settings;
-    if let Some(response) =
-        deliver::hand_over(settings.deliver, settings.front, &settings.prefix, request, name, replica)
-    {
+    if let Some(response) = deliver::hand_over(&settings.deliver, request, name, replica) {
         return response;
     }
     let validators = Validators { version: replica.version, size: replica.size, front: settings.front };

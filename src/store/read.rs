@@ -1,5 +1,6 @@
 //! Looking at what the root holds.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -27,14 +28,13 @@ pub struct Replica {
     pub version: Version,
     /// Whether it lies in the escape area, where no web server can read it.
     pub escaped: bool,
-    /// Whether a web server finds it under its URL path.
-    pub at_url_path: bool,
+    /// Where it lies, relative to the root.
+    pub path: PathBuf,
 }
 
 impl Replica {
-    fn new((file, stat): (File, Stat), escaped: bool, layout: Layout) -> Self {
-        let at_url_path = !escaped && layout == Layout::Path;
-        Self { size: size(&stat), version: mtime(&stat), file: Arc::new(file), escaped, at_url_path }
+    fn new((file, stat): (File, Stat), escaped: bool, path: PathBuf) -> Self {
+        Self { size: size(&stat), version: mtime(&stat), file: Arc::new(file), escaped, path }
     }
 }
 
@@ -85,7 +85,8 @@ impl Store {
             },
         };
         let Some(opened) = opened else { return Ok(None) };
-        let replica = Replica::new(opened, escaped, self.settings.layout);
+        let place = path.filter(|_| !escaped).map_or_else(|| hash.escape(), Cow::into_owned);
+        let replica = Replica::new(opened, escaped, place);
         match look(&hash.tombstone())? {
             Some((_, stat)) if mtime(&stat) >= replica.version => Ok(None),
             _ => Ok(Some(replica)),
@@ -135,10 +136,11 @@ impl Store {
         let open = |path: &Path| self.open_file(path, false).map_err(|source| self.io("open", path, source));
         let escape = hash.escape();
         let escaped = open(&escape)?;
-        places.extend(escaped.map(|opened| (escape, Replica::new(opened, true, layout))));
+        places.extend(escaped.map(|opened| (escape.clone(), Replica::new(opened, true, escape))));
         if let Some(path) = layout::path(layout, name) {
             let opened = self.if_of(name, hash, &path, open(&path)?)?;
-            places.extend(opened.map(|opened| (path.into_owned(), Replica::new(opened, false, layout))));
+            let path = path.into_owned();
+            places.extend(opened.map(|opened| (path.clone(), Replica::new(opened, false, path))));
         }
         Ok(places)
     }
