@@ -26,15 +26,6 @@ use crate::semantics::Validators;
 use crate::store::{Replica, StoreError};
 use crate::version::Version;
 
-/// What of a client's request another node needs to know.
-const PASSED_ON: [HeaderName; 6] = [
-    header::RANGE,
-    header::IF_RANGE,
-    header::IF_MATCH,
-    header::IF_NONE_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_UNMODIFIED_SINCE,
-];
 /// What of another node's answer a client needs to know.
 const PASSED_BACK: [HeaderName; 6] = [
     header::CONTENT_TYPE,
@@ -59,8 +50,7 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &Obj
         return response;
     }
     let lacking = own.as_lacking(service, &route);
-    let headers = passed(&request.headers, &PASSED_ON);
-    let wanted = if request.method == Method::HEAD { Wanted::Head } else { Wanted::Copy(&headers) };
+    let wanted = if request.method == Method::HEAD { Wanted::Head } else { Wanted::Copy(&request.headers) };
     match look_up(service, &map, name, &route, lacking, wanted).await {
         Found::Copy(answer) => remote_answer(service, &map, name, &route, answer).await,
         Found::Head { version, size } => {
@@ -167,6 +157,10 @@ async fn remote_answer(
 ) -> Response {
     let mut response = Response::new(answer.status);
     response.headers = passed(&answer.headers, &PASSED_BACK);
+    if answer.status == StatusCode::NOT_MODIFIED {
+        // Web servers between the nodes put one in that would be that of the file (RFC 9110 section 8.6).
+        response.headers.remove(header::CONTENT_LENGTH);
+    }
     let mut body = answer.body;
     if route.own && answer.status == StatusCode::OK {
         match described(&answer.headers) {

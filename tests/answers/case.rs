@@ -32,9 +32,13 @@ pub enum Content {
     Any,
 }
 
+/// Any 4xx or 5xx, where nobody is left to read it.
+pub const ANY_ERROR: u16 = 0;
+
 /// What is expected of an answer.
 #[derive(Debug, Clone)]
 pub struct Expected {
+    /// [`ANY_ERROR`] or a status.
     pub status: u16,
     pub headers: Vec<(&'static str, Want)>,
     pub body: Content,
@@ -53,6 +57,8 @@ pub enum Sending {
     Chunked(Vec<u8>, usize),
     /// With its Content-Length, once the server has said 100 (or something final).
     Continue(Vec<u8>),
+    /// So many bytes are promised, and the server is asked whether it wants them: 100, or something final.
+    Asking(u64),
     /// So much is promised, less is sent, then the connection is closed.
     Cut { promised: usize, sent: Vec<u8> },
     /// As it stands behind the head; what it is, the case's own headers say.
@@ -150,7 +156,7 @@ pub fn head_of(body: Vec<u8>) -> Expected {
     Expected { body: Content::Is(Vec::new()), ..whole(body) }
 }
 
-/// 304: no body, and the validators (RFC 9110 section 15.4.5).
+/// 304: no body, and the ETag; Last-Modified is the file's, if it is there (RFC 9110 section 15.4.5).
 pub fn not_modified() -> Expected {
     Expected { validators: true, ..bare(304) }
 }
@@ -258,6 +264,12 @@ impl Case {
     /// The client does not wait for an answer; should one come all the same, it is as expected.
     pub fn unanswered(mut self) -> Self {
         self.answered = false;
+        self
+    }
+
+    /// Where this fact holds, the server closes the connection instead.
+    pub fn except_closed(mut self, fact: &'static Fact) -> Self {
+        self.except.push(Except { fact, instead: None, after: None });
         self
     }
 

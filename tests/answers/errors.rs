@@ -103,10 +103,11 @@ fn elsewhere() -> Vec<Case> {
         case("a target of 20,000 bytes is too long", "GET", format!("{{}}/{long}"))
             .expect(answer(414))
             .or(answer(400), "RFC 9112 section 3: what is longer than any name may be refused as a name"),
-        of_a("a header of 200,000 bytes is too long", "GET")
-            .header("X-Long", &"x".repeat(200_000))
+        of_a("a header of 2,000,000 bytes is too long", "GET")
+            .header("X-Long", &"x".repeat(2_000_000))
             .expect(answer(431))
-            .or(answer(400), "RFC 6585 section 5: 431 is one way to say it"),
+            .or(answer(400), "RFC 6585 section 5: 431 is one way to say it")
+            .unanswered(),
         of_a("a header name with a space is 400", "GET").header("X Y", "z").expect(answer(400)),
         of_a("headers that mean nothing here change nothing", "GET")
             .header("Accept", "text/plain")

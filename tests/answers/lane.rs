@@ -1,6 +1,9 @@
 //! A lane: a web server, set up in one way. Every lane runs the whole set on two places.
 
-use crate::common::{Front, Options};
+use std::time::{Duration, SystemTime};
+
+use super::facts::APACHE_YOUNG;
+use crate::common::{Front, Options, wait_until};
 
 /// Where the replicas are, as seen from the node that is asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +30,17 @@ impl Lane {
     pub fn is_static_first(&self) -> bool {
         self.options.static_first
             && !matches!(self.front, Front::Embedded | Front::Responder | Front::Haproxy)
+    }
+}
+
+impl Lane {
+    /// Waits until the web server takes what was stored up to now for as good as any other file.
+    pub fn wait_until_rested(&self) {
+        if APACHE_YOUNG.holds(self, Place::Local) {
+            // Versions are ahead of the clock by up to two seconds when one follows another.
+            let rested = SystemTime::now() + Duration::from_secs(4);
+            wait_until("the files have rested", || SystemTime::now() > rested);
+        }
     }
 }
 

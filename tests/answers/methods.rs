@@ -3,7 +3,7 @@
 use super::case::{
     A, Case, Want, answer, bare, case, created, head_of, missing, of_a, replaced, stored, whole,
 };
-use super::facts::NGINX_ASTERISK;
+use super::facts::{APACHE_HEAD_EMPTY, ASTERISK, LIGHTTPD_METHODS, NGINX_ASTERISK};
 use crate::common::noise;
 
 /// What there is, as OPTIONS and every 405 say (RFC 9110 section 10.2.1).
@@ -30,7 +30,8 @@ fn reading() -> Vec<Case> {
         case("GET of a file without bytes is 200", "GET", A).stored(A, "").expect(jpeg(whole(Vec::new()))),
         case("HEAD of a file without bytes is 200", "HEAD", A)
             .stored(A, "")
-            .expect(jpeg(head_of(Vec::new()))),
+            .expect(jpeg(head_of(Vec::new())))
+            .except(&APACHE_HEAD_EMPTY, bare(200).with("Content-Length", Want::Absent)),
     ]
 }
 
@@ -158,12 +159,15 @@ fn others() -> Vec<Case> {
         case("OPTIONS of a folder says the same", "OPTIONS", "{}/").stored(A, "a").expect(allowed()),
         case("OPTIONS of the server itself says the same", "OPTIONS", "*")
             .expect(allowed())
-            .except(&NGINX_ASTERISK, answer(400)),
+            .except(&NGINX_ASTERISK, answer(400))
+            .except(&ASTERISK, answer(200)),
         of_a("PATCH is 405", "PATCH").body("x").expect(not_allowed()),
         of_a("PROPFIND is 405", "PROPFIND").header("Depth", "0").expect(not_allowed()),
         case("MKCOL is 405", "MKCOL", "{}/x/").expect(not_allowed()),
         of_a("LOCK is 405", "LOCK").expect(not_allowed()),
-        of_a("a method nobody knows is 405", "FROBNICATE").expect(not_allowed()),
+        of_a("a method nobody knows is 405", "FROBNICATE")
+            .expect(not_allowed())
+            .except(&LIGHTTPD_METHODS, answer(501)),
         of_a("TRACE is 405, and nothing is echoed", "TRACE").header("Cookie", "secret").expect(not_allowed()),
     ]
 }

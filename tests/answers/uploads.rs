@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 
-use super::case::{A, Case, Sending, answer, case, created, of_a, replaced};
+use super::case::{A, ANY_ERROR, After, Case, Sending, answer, case, created, of_a, replaced};
+use super::facts::{CADDY_BAD_GATEWAY, CONTINUES_FIRST, FCGID_BROKEN_CHUNK};
 use crate::common::noise;
 
 /// Around what a server or webdfs keeps in one piece, and far beyond it.
@@ -64,6 +65,10 @@ fn sizes() -> Vec<Case> {
     cases
 }
 
+fn after(stored: &str) -> Vec<(String, After)> {
+    vec![(A.to_owned(), After::Stored(stored.into()))]
+}
+
 /// How a body is marked off, well and badly.
 fn framing() -> Vec<Case> {
     let raw = |name, headers: &[(&'static str, &str)], body: &[u8]| {
@@ -87,8 +92,12 @@ fn framing() -> Vec<Case> {
         raw("the size of a chunk may have zeros in front", &[CHUNKED], b"0005\r\nhello\r\n0\r\n\r\n")
             .expect(created())
             .then(A, "hello"),
-        refused(raw("a chunk without a size is 400", &[CHUNKED], b"5\r\nhello\r\nzz\r\n\r\n")),
-        refused(raw("a chunk longer than its size is 400", &[CHUNKED], b"5\r\nhello, world\r\n0\r\n\r\n")),
+        refused(raw("a chunk without a size is 400", &[CHUNKED], b"5\r\nhello\r\nzz\r\n\r\n"))
+            .except(&CADDY_BAD_GATEWAY, answer(502))
+            .except_after(&FCGID_BROKEN_CHUNK, created(), after("hellozz\r\n")),
+        refused(raw("a chunk longer than its size is 400", &[CHUNKED], b"5\r\nhello, world\r\n0\r\n\r\n"))
+            .except(&CADDY_BAD_GATEWAY, answer(502))
+            .except_after(&FCGID_BROKEN_CHUNK, created(), after("hello, world\r\n")),
         refused(raw("a negative length is 400", &[("Content-Length", "-1")], b"")),
         refused(raw("a length with letters is 400", &[("Content-Length", "5x")], b"hello")),
         refused(raw("a length in hexadecimal is 400", &[("Content-Length", "0x5")], b"hello")),
@@ -99,18 +108,22 @@ fn framing() -> Vec<Case> {
             b"hello",
         ))
         .or(answer(501), "RFC 9112 section 6.1: 501 for a transfer coding that is not understood"),
-        raw("more than may be uploaded is 413", &[("Content-Length", "1073741825")], b"")
+        put("more than may be uploaded is 413, before any of it is sent")
+            .sending(Sending::Asking((1 << 30) + 1))
             .expect(answer(413))
-            .then_missing(A),
-        raw("far more than may be uploaded is 413", &[("Content-Length", "9000000000000000000")], b"")
+            .then_missing(A)
+            .except(&CONTINUES_FIRST, answer(100)),
+        put("far more than may be uploaded is 413, before any of it is sent")
+            .sending(Sending::Asking(9_000_000_000_000_000_000))
             .expect(answer(413))
-            .then_missing(A),
+            .then_missing(A)
+            .except(&CONTINUES_FIRST, answer(100)),
     ]
 }
 
 /// Uploads that end before their end: the client may hear why, and nothing is stored.
 fn cut() -> Vec<Case> {
-    let refused = |case: Case| case.expect(answer(400)).unanswered();
+    let refused = |case: Case| case.expect(answer(ANY_ERROR)).unanswered();
     let half = || noise(3, 300_000);
     vec![
         refused(put("an upload cut off half-way stores nothing"))

@@ -23,15 +23,23 @@ pub fn check(lane: &Lane) {
     // One that has no path, so that only webdfs can send it.
     let long = format!("/validators/{}.jpg", "x".repeat(300));
     let mut wrong = Vec::new();
-    for (number, size) in sizes.into_iter().enumerate() {
-        for path in [format!("/validators/{number}.jpg"), format!("{long}{number}")] {
-            let mut earlier = None;
-            for (round, status) in [(0, 201), (1, 204), (2, 204)] {
-                let put = cluster.put(round, &path, noise(round as u64, size)).expect(status);
-                let found = validators(&cluster, &path, size, &put, &mut wrong);
-                assert_ne!(Some(&found.etag), earlier.as_ref(), "{path}: an overwritten file keeps its ETag");
-                earlier = Some(found.etag);
-            }
+    let mut objects: Vec<(String, usize, Option<String>)> = sizes
+        .into_iter()
+        .enumerate()
+        .flat_map(|(number, size)| {
+            [format!("/validators/{number}.jpg"), format!("{long}{number}")].map(|path| (path, size, None))
+        })
+        .collect();
+    for (round, status) in [(0, 201), (1, 204), (2, 204)] {
+        let put = |(path, size, _): &(String, usize, _)| {
+            cluster.put(round, path, noise(round as u64, *size)).expect(status)
+        };
+        let stored: Vec<_> = objects.iter().map(put).collect();
+        lane.wait_until_rested();
+        for ((path, size, earlier), put) in objects.iter_mut().zip(stored) {
+            let found = validators(&cluster, path, *size, &put, &mut wrong);
+            assert_ne!(Some(&found.etag), earlier.as_ref(), "{path}: an overwritten file keeps its ETag");
+            *earlier = Some(found.etag);
         }
     }
     assert!(wrong.is_empty(), "{}:\n{}", lane.name, wrong.join("\n"));
