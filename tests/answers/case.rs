@@ -148,7 +148,8 @@ pub fn bare(status: u16) -> Expected {
 pub fn whole(body: Vec<u8>) -> Expected {
     let length: &'static str = body.len().to_string().leak();
     let expected = Expected { body: Content::Is(body), validators: true, ..answer(200) };
-    expected.with("Content-Length", Want::Is(length)).with("Accept-Ranges", Want::Is("bytes"))
+    let expected = expected.with("Content-Length", Want::Is(length)).with("Vary", Want::Absent);
+    expected.with("Accept-Ranges", Want::Is("bytes"))
 }
 
 /// The head of [`whole`], as HEAD asks for it.

@@ -102,7 +102,8 @@ fn elsewhere() -> Vec<Case> {
         of_a("a request with two hosts is 400", "GET").header("Host", "other.example").expect(answer(400)),
         case("a target of 20,000 bytes is too long", "GET", format!("{{}}/{long}"))
             .expect(answer(414))
-            .or(answer(400), "RFC 9112 section 3: what is longer than any name may be refused as a name"),
+            .or(answer(400), "RFC 9112 section 3: what is longer than any name may be refused as a name")
+            .or(answer(431), "RFC 6585 section 5: 431 is one way to say it"),
         of_a("a header of 2,000,000 bytes is too long", "GET")
             .header("X-Long", &"x".repeat(2_000_000))
             .expect(answer(431))

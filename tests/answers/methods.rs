@@ -3,7 +3,7 @@
 use super::case::{
     A, Case, Want, answer, bare, case, created, head_of, missing, of_a, replaced, stored, whole,
 };
-use super::facts::{APACHE_HEAD_EMPTY, ASTERISK, LIGHTTPD_METHODS, NGINX_ASTERISK};
+use super::facts::{APACHE_HEAD_EMPTY, ASTERISK, FCGID_TRACE, LIGHTTPD_METHODS, NGINX_ASTERISK};
 use crate::common::noise;
 
 /// What there is, as OPTIONS and every 405 say (RFC 9110 section 10.2.1).
@@ -168,6 +168,9 @@ fn others() -> Vec<Case> {
         of_a("a method nobody knows is 405", "FROBNICATE")
             .expect(not_allowed())
             .except(&LIGHTTPD_METHODS, answer(501)),
-        of_a("TRACE is 405, and nothing is echoed", "TRACE").header("Cookie", "secret").expect(not_allowed()),
+        of_a("TRACE is 405, and nothing is echoed", "TRACE")
+            .header("Cookie", "secret")
+            .expect(not_allowed())
+            .except(&FCGID_TRACE, answer(405)),
     ]
 }

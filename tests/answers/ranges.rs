@@ -1,9 +1,9 @@
 //! Range and If-Range (RFC 9110 sections 13.1.5 and 14).
 
 use super::case::{
-    A, Case, Content, Expected, LENGTH, Want, answer, case, head_of, of_a, replaced, stored, whole,
+    A, Case, Content, Expected, LENGTH, Want, answer, bare, case, head_of, of_a, replaced, stored, whole,
 };
-use super::facts::NGINX_HEAD_RANGE;
+use super::facts::{APACHE_416, GO_RANGES, HEAD_RANGE, LIGHTTPD_416, LIGHTTPD_NONSENSE};
 use crate::common::noise;
 
 /// A server may ignore a Range, above all one that makes no sense.
@@ -41,6 +41,11 @@ fn parts(parts: &[(usize, usize)]) -> Expected {
 /// Nothing of it is there: 416, with the length that there is (section 15.5.17).
 fn unsatisfiable() -> Expected {
     answer(416).with("Content-Range", Want::Is("bytes */1000"))
+}
+
+/// A part that is not there.
+fn gone(case: Case) -> Case {
+    case.expect(unsatisfiable()).except(&APACHE_416, answer(416)).except(&LIGHTTPD_416, answer(416))
 }
 
 fn all() -> Expected {
@@ -92,7 +97,9 @@ fn several() -> Vec<Case> {
             (500, 599),
             (990, 999),
         ])),
-        get("parts with spaces between them", "bytes=0-9, 500-599").expect(parts(&[(0, 9), (500, 599)])),
+        get("parts with spaces between them", "bytes=0-9, 500-599")
+            .expect(parts(&[(0, 9), (500, 599)]))
+            .or(all(), IGNORED),
         get("parts in another order", "bytes=500-599,0-9")
             .expect(parts(&[(500, 599), (0, 9)]))
             .or(parts(&[(0, 9), (500, 599)]), "RFC 9110 section 15.3.7.2: the order may be another"),
@@ -100,7 +107,7 @@ fn several() -> Vec<Case> {
             parts(&[(0, 1)]),
             "RFC 9110 section 15.3.7.2: a single part of several asked for may be multipart",
         ),
-        get("of several parts none is there", "bytes=5000-,6000-").expect(unsatisfiable()),
+        gone(get("of several parts none is there", "bytes=5000-,6000-")),
         get("parts that overlap", "bytes=0-600,400-999")
             .expect(all())
             .or(part(0, 999), coalesced)
@@ -124,14 +131,22 @@ fn refused() -> Vec<Case> {
         ("a part and nonsense", "bytes=0-1,x"),
         ("two signs", "bytes=--1"),
     ];
-    let not_there = not_there.into_iter().map(|(name, range)| get(name, range).expect(unsatisfiable()));
+    let not_there = not_there.into_iter().map(|(name, range)| match range {
+        "bytes=-0" => get(name, range)
+            .expect(unsatisfiable())
+            .or(all(), IGNORED)
+            .except(&LIGHTTPD_416, answer(416))
+            .except(&GO_RANGES, bare(206)),
+        _ => gone(get(name, range)),
+    });
     let invalid = invalid.into_iter().map(|(name, range)| {
         let name: &'static str = format!("a range of {name} is ignored or refused").leak();
-        get(name, range).expect(all()).or(answer(416), IGNORED)
+        let case = get(name, range).expect(all()).or(answer(416), IGNORED);
+        if range.ends_with('x') { case.except(&LIGHTTPD_NONSENSE, part(0, 1)) } else { case }
     });
     let unknown = [
-        get("a range of another unit is ignored", "items=0-1").expect(all()),
-        get("a range without a unit is ignored", "0-1").expect(all()),
+        get("a range of another unit is ignored", "items=0-1").expect(all()).except(&GO_RANGES, answer(416)),
+        get("a range without a unit is ignored", "0-1").expect(all()).except(&GO_RANGES, answer(416)),
     ];
     not_there.chain(invalid).chain(unknown).collect()
 }
@@ -151,8 +166,7 @@ fn if_range() -> Vec<Case> {
         get("If-Range with a later date sends all, for it must be the very one", "{date+1}", "bytes=0-9")
             .expect(all()),
         get("If-Range with nonsense sends all", "nonsense", "bytes=0-9").expect(all()),
-        get("If-Range with the ETag and a part that is not there is 416", "{etag}", "bytes=5000-")
-            .expect(unsatisfiable()),
+        gone(get("If-Range with the ETag and a part that is not there is 416", "{etag}", "bytes=5000-")),
         get("If-Range with another ETag and a part that is not there sends all", "\"other\"", "bytes=5000-")
             .expect(all()),
         get("If-Range with the ETag sends several parts", "{etag}", "bytes=0-9,500-599")
@@ -166,7 +180,7 @@ fn elsewhere() -> Vec<Case> {
         of_a("HEAD knows no Range", "HEAD")
             .header("Range", "bytes=0-9")
             .expect(head_of(stored()).with("Content-Range", Want::Absent))
-            .except(&NGINX_HEAD_RANGE, Expected { body: Content::Is(Vec::new()), ..part(0, 9) }),
+            .except(&HEAD_RANGE, Expected { body: Content::Is(Vec::new()), ..part(0, 9) }),
         of_a("PUT knows no Range", "PUT")
             .header("Range", "bytes=0-1")
             .body("other")
@@ -193,7 +207,10 @@ fn elsewhere() -> Vec<Case> {
         get("a part of a file that is known to be the right one", "bytes=0-9")
             .header("If-Match", "{etag}")
             .expect(part(0, 9)),
-        get("the unit may be written large", "BYTES=0-9").expect(part(0, 9)).or(all(), IGNORED),
+        get("the unit may be written large", "BYTES=0-9")
+            .expect(part(0, 9))
+            .or(all(), IGNORED)
+            .except(&GO_RANGES, answer(416)),
     ]
 }
 

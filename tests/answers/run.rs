@@ -13,6 +13,9 @@ use super::case::{A, ANY_ERROR, After, Case, Content, Except, Expected, Sending,
 use super::lane::{Lane, Place};
 use crate::common::{Answer, Call, Cluster, Connection, wait_until};
 
+/// How often a request is repeated that is answered with 503 and Retry-After, as on a machine with too much to do.
+const BUSY_MAX: usize = 10;
+const BUSY_PAUSE: Duration = Duration::from_millis(300);
 /// Cases at once.
 const THREADS: usize = 4;
 /// Said between web servers and webdfs; never to clients.
@@ -138,7 +141,15 @@ impl Job<'_> {
 
     fn run(&self, lane: &Lane, cluster: &Cluster) -> Result<(), String> {
         let Some(known) = self.known.get() else { return Err("it was not stored".to_owned()) };
-        let answer = self.send(cluster, known.as_ref());
+        // 503 says: come again (design section 6). One that stays is an answer.
+        let mut answer = self.send(cluster, known.as_ref());
+        for _ in 0..BUSY_MAX {
+            if !answer.as_ref().is_ok_and(is_busy) {
+                break;
+            }
+            std::thread::sleep(BUSY_PAUSE);
+            answer = self.send(cluster, known.as_ref());
+        }
         let except = self.case.except.iter().find(|except| except.fact.holds(lane, self.place));
         self.judge(&answer, known.as_ref(), except)?;
         let after = except.and_then(|except| except.after.as_ref()).unwrap_or(&self.case.after);
@@ -153,9 +164,17 @@ impl Job<'_> {
             let put = Call::new("PUT", &self.fill(name))
                 .header("Content-Type", "application/x-claimed")
                 .body(body.clone());
-            let stored = put
-                .try_send(cluster.address(self.owner))
-                .map_err(|error| format!("storing {name}: {error}"))?;
+            let store = || {
+                put.try_send(cluster.address(self.owner)).map_err(|error| format!("storing {name}: {error}"))
+            };
+            let mut stored = store()?;
+            for _ in 0..BUSY_MAX {
+                if !is_busy(&stored) {
+                    break;
+                }
+                std::thread::sleep(BUSY_PAUSE);
+                stored = store()?;
+            }
             if stored.status != 201 {
                 return Err(format!("storing {name}: {stored}"));
             }
@@ -384,6 +403,10 @@ impl Job<'_> {
         }
         Ok(())
     }
+}
+
+fn is_busy(answer: &Answer) -> bool {
+    answer.status == 503 && answer.header("Retry-After").is_some()
 }
 
 /// `multipart/byteranges` (RFC 9110 section 14.6), whatever the server puts around its parts.

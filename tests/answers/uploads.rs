@@ -6,7 +6,9 @@ use md5::Md5;
 use sha2::{Digest, Sha256, Sha512};
 
 use super::case::{A, ANY_ERROR, After, Case, Sending, answer, case, created, of_a, replaced};
-use super::facts::{CADDY_BAD_GATEWAY, CONTINUES_FIRST, FCGID_BROKEN_CHUNK};
+use super::facts::{
+    CADDY_BAD_GATEWAY, CONTINUES_FIRST, FCGID_BROKEN_CHUNK, HAPROXY_CHUNKS, HAPROXY_NO_CHUNK,
+};
 use crate::common::noise;
 
 /// Around what a server or webdfs keeps in one piece, and far beyond it.
@@ -38,7 +40,14 @@ fn sizes() -> Vec<Case> {
         ];
         for (way, sending) in ways {
             let name: &'static str = format!("an upload of {words} {way}").leak();
-            cases.push(put(name).sending(sending).expect(created()).then(A, body.clone()));
+            let is_chunked = matches!(sending, Sending::Chunked(..));
+            let case = put(name).sending(sending).expect(created()).then(A, body.clone());
+            let nothing = || vec![(A.to_owned(), After::Missing)];
+            cases.push(match size {
+                0 if is_chunked => case.except_after(&HAPROXY_NO_CHUNK, answer(504), nothing()),
+                65_000.. if is_chunked => case.except_after(&HAPROXY_CHUNKS, answer(400), nothing()),
+                _ => case,
+            });
         }
     }
     let body = noise(9, 5000);

@@ -61,7 +61,9 @@ fn validators(
         Some(owner) => of_file(cluster, owner, path),
         None => known(put),
     };
-    if known(put) != right {
+    // Apache sends no date of the future; a version may be ahead by two seconds.
+    let told = Validators { etag: known(put).etag, last_modified: right.last_modified.clone() };
+    if told != right || (known(put) != right && cluster.front.word() != "apache") {
         wrong.push(format!("PUT of {path}: {put}\nwhere {right:?} is right"));
     }
     for node in cluster.present() {
@@ -80,7 +82,12 @@ fn validators(
                 let call = Call::new(method, path);
                 let call = header.iter().fold(call, |call, (name, value)| call.header(name, value));
                 let answer = call.send(address);
-                if answer.status != status || known(&answer) != right {
+                let mut found = known(&answer);
+                if status == 304 && found.last_modified == "none" {
+                    // RFC 9110 section 15.4.5: the ETag is enough.
+                    found.last_modified.clone_from(&right.last_modified);
+                }
+                if answer.status != status || found != right {
                     let way = format!("{method} {header:?} of {path} by the {way} of node {node}");
                     wrong.push(format!("{way}: {answer}\nwhere {status} and {right:?} is right"));
                 }
