@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use http::header;
+use http::{StatusCode, Version, header};
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
@@ -28,6 +28,7 @@ use crate::deliver::file;
 use crate::incoming::unstalled;
 use crate::request::{Request, Via};
 use crate::response::{Body, BodyError, ByteStream, Part, Response};
+use crate::service::refusal_of;
 
 /// How long a client's body may stall.
 const BODY_TIMEOUT: Duration = Duration::from_secs(60);
@@ -121,6 +122,10 @@ async fn connection<H: Handler>(
     let service = service_fn(move |request: hyper::Request<Incoming>| {
         let handler = handler.clone();
         async move {
+            if !names_its_host(&request) {
+                let problem = "a request of HTTP/1.1 has one Host header";
+                return Ok(sent(refusal_of(StatusCode::BAD_REQUEST, problem)));
+            }
             let (request, body) = received(request, address.ip());
             Ok::<_, Infallible>(sent(handler.handle(request, body).await))
         }
@@ -146,6 +151,12 @@ async fn connection<H: Handler>(
 /// Waits for the stop signal. A sender that is gone has stopped too.
 async fn stopping(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// RFC 9112 section 3.2: whoever forgets the host, or names two, may mean something else than the next server reads.
+fn names_its_host<T>(request: &hyper::Request<T>) -> bool {
+    let hosts = request.headers().get_all(header::HOST).iter().count();
+    hosts == 1 || (hosts == 0 && request.version() < Version::HTTP_11)
 }
 
 fn received(request: hyper::Request<Incoming>, address: IpAddr) -> (Request, ByteStream) {

@@ -19,7 +19,7 @@ use super::flow::watched;
 use super::health::Health;
 use super::message::{
     BASE, CONTROL_BYTES_MAX, CommitOrder, DeleteOrder, DoneAnswer, HeldAnswer, Hello, HelloAnswer, Missed,
-    Operation, PrepareAnswer, Refusal,
+    Operation, PrepareAnswer, Refusal, pass_on,
 };
 use super::sign::Signer;
 use crate::clock;
@@ -271,7 +271,7 @@ impl PeerClient {
         }
     }
 
-    /// Your copy of this. `headers` are the client's range and conditionals.
+    /// Your copy of this. Of the client's `headers` its range and conditions are passed on.
     ///
     /// # Errors
     /// When the node does not answer or refuses.
@@ -284,9 +284,7 @@ impl PeerClient {
     ) -> Result<ObjectReply, PeerError> {
         let operation = Operation::Object(name.clone());
         let (mut request, signature) = self.request(map, node, &operation, Some(b""), PeerBody::Whole(None));
-        for (name, value) in headers {
-            request.headers_mut().append(name, value.clone());
-        }
+        pass_on(headers, request.headers_mut());
         let sent = timeout(ANSWER_TIMEOUT, self.http.request(request)).await;
         let answer = self.answered_in_time(map, node, sent)?;
         let (parts, body) = answer.into_parts();

@@ -100,6 +100,10 @@ pub(super) async fn delete(
     if heard < needed {
         return Err(DeleteError::NotHeard { heard, needed });
     }
+    // Before the conditions, which say nothing about what is missing anyway (RFC 9110 section 13.2.1).
+    if nothing_to_delete(&answers, owners.len()) {
+        return Err(DeleteError::Missing);
+    }
     let newest = newest(answers.iter().map(|answer| answer.held));
     let holds = match only_if {
         OnlyIf::Headers(headers) => {
@@ -116,9 +120,6 @@ pub(super) async fn delete(
     };
     if !holds {
         return Err(DeleteError::Condition);
-    }
-    if nothing_to_delete(&answers, owners.len()) {
-        return Err(DeleteError::Missing);
     }
 
     let order = DeleteOrder { version: version::choose(clock::now(), &newest, None), missed };

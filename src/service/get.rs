@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::Service;
 use super::keep::{Described, kept_while_served};
@@ -26,15 +26,6 @@ use crate::semantics::{ByteRange, Validators};
 use crate::store::{Replica, StoreError};
 use crate::version::Version;
 
-/// What of a client's request another node needs to know.
-const PASSED_ON: [HeaderName; 6] = [
-    header::RANGE,
-    header::IF_RANGE,
-    header::IF_MATCH,
-    header::IF_NONE_MATCH,
-    header::IF_MODIFIED_SINCE,
-    header::IF_UNMODIFIED_SINCE,
-];
 pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &ObjectName) -> Response {
     let own = match own(service, name).await {
         Own::Replica(replica) => return own_answer(service, request, name, &replica),
@@ -49,8 +40,7 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &Obj
         return response;
     }
     let lacking = own.as_lacking(service, &route);
-    let headers = passed(&request.headers, &PASSED_ON);
-    let wanted = if request.method == Method::HEAD { Wanted::Head } else { Wanted::Copy(&headers) };
+    let wanted = if request.method == Method::HEAD { Wanted::Head } else { Wanted::Copy(&request.headers) };
     match look_up(service, &map, name, &route, lacking, wanted).await {
         Found::Copy { node, answer } => {
             let Some(relay) = Relay::of(service, &map, name, &route, node, &answer.headers) else {
@@ -219,14 +209,4 @@ pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<So
         Found::Missing => Err(StatusCode::NOT_FOUND),
         Found::Head { .. } | Found::Unknown => Err(StatusCode::SERVICE_UNAVAILABLE),
     }
-}
-
-fn passed(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
-    let mut passed = HeaderMap::new();
-    for name in names {
-        for value in headers.get_all(name) {
-            passed.append(name, value.clone());
-        }
-    }
-    passed
 }

@@ -20,7 +20,7 @@ use crate::peer::envelope::{
     COMPLETE, CRC32, Envelope, EnvelopeError, SIGNATURE, SIZE, VERSION, seal_answer,
 };
 use crate::peer::message::{
-    BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal,
+    BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal, passed_on,
 };
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
@@ -152,7 +152,7 @@ async fn perform(
             Ok(Reply::Control(control(&answer)))
         }
         Operation::Ask(name) => Ok(Reply::Control(control(&service.own_answer(&name).await?))),
-        Operation::Object(name) => object(service, &name, &request.headers).await,
+        Operation::Object(name) => object(service, &name, &passed_on(&request.headers)).await,
         Operation::Prepare(id, name) => {
             let length = request.content_length.ok_or(InternalError::Length)?;
             let body = file_body.unwrap_or_else(|| Box::pin(futures_util::stream::empty()));

@@ -186,18 +186,26 @@ impl Cluster {
 
     /// The owners of a path (percent-encoded) in rank order.
     pub fn owners(&self, path: &str) -> Vec<usize> {
+        self.owners_of(&[path.to_owned()]).remove(0)
+    }
+
+    /// The same of many paths.
+    pub fn owners_of(&self, paths: &[String]) -> Vec<Vec<usize>> {
         let node = self.present().next().expect("a node");
         let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
-        command.arg("locate").arg("--config").arg(self.config(node)).args(["--json", path]);
+        command.arg("locate").arg("--config").arg(self.config(node)).arg("--json").args(paths);
         let output = command.output().expect("webdfs locate runs");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
-        let owners = answer[0]["owners"].as_array().expect("a list of owners");
+        let answers: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).expect("JSON");
+        assert_eq!(answers.len(), paths.len(), "an answer for each path");
         let index = |owner: &serde_json::Value| {
             let name = owner["node"].as_str().expect("a name");
             (0..self.options.nodes).find(|node| self.name(*node) == name).expect("a node of the map")
         };
-        owners.iter().map(index).collect()
+        let owners = |answer: &serde_json::Value| {
+            answer["owners"].as_array().expect("a list of owners").iter().map(index).collect()
+        };
+        answers.iter().map(owners).collect()
     }
 
     /// A path below `folder` whose owners are such as `wanted` says.

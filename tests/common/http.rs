@@ -195,7 +195,7 @@ impl Connection {
         let mut words = first.splitn(3, ' ');
         let (version, status) = (words.next(), words.next());
         let status = status.and_then(|status| status.parse().ok());
-        let (Some("HTTP/1.1"), Some(status)) = (version, status) else {
+        let (Some("HTTP/1.1" | "HTTP/1.0"), Some(status)) = (version, status) else {
             return Err(broken(format!("not a status line: {first:?}")));
         };
         let reason = words.next().unwrap_or_default().to_owned();

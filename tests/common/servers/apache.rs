@@ -61,12 +61,10 @@ pub(super) fn configure(cluster: &Cluster, node: usize) {
         }
         _ => values.push(("/run/webdfs/webdfs.sock", &socket)),
     }
-    let mut site = shipped(&format!("apache/{file}"), &values);
     if !cluster.options.static_first {
-        let everything =
-            site.lines().rev().find_map(|line| line.strip_prefix("#RewriteRule")).expect("offered");
-        site = format!("RewriteEngine On\nRewriteRule{everything}\n{site}");
+        values.push(("#RewriteRule", "RewriteRule"));
     }
+    let site = shipped(&format!("apache/{file}"), &values);
     fs::write(dir.join(file), site).expect("a file is written");
 
     let load = |name: &str| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n");

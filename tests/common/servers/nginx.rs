@@ -23,7 +23,7 @@ pub(super) fn configure(cluster: &Cluster, node: usize) {
         "daemon off;\n{user}\nworker_processes 1;\npid nginx.pid;\n\
          error_log server-error.log warn;\n\
          events {{ worker_connections 2048; }}\n\
-         http {{\n    access_log off;\n    include /etc/nginx/mime.types;\n{temp}\
+         http {{\n    access_log off;\n    include /etc/nginx/mime.types;\n    default_type application/octet-stream;\n{temp}\
          \x20   include webdfs-http.conf;\n\
          \x20   server {{\n        listen {listen};\n        root {root};\n        {locations}include webdfs.conf;\n    }}\n}}\n",
         root = root.display()
