@@ -302,8 +302,12 @@ impl Node {
         let (pass_on, connections) = mpsc::unbounded_channel();
         self.fronts.leave_to(taken, pass_on);
         successor.pass_mandate(self.agent.stop().await);
-        successor.pass_connections(connections);
+        let passing = successor.pass_connections(connections);
         self.fronts.stop().await;
+        // Not before the last is on its way: without the runtime a connection cannot be taken out of it.
+        if let Err(panic) = passing.await {
+            log::error!("connections were not passed on: {panic}");
+        }
         finish(self.process).await;
     }
 }

@@ -164,8 +164,8 @@ impl Successor {
         }
     }
 
-    /// Passes on connections as they come, until the sender is dropped.
-    pub fn pass_connections(&self, mut from: mpsc::UnboundedReceiver<Stream>) {
+    /// Passes on connections as they come; the task ends after the sender was dropped.
+    pub fn pass_connections(&self, mut from: mpsc::UnboundedReceiver<Stream>) -> JoinHandle<()> {
         let channel = Arc::clone(&self.channel);
         spawn_blocking(move || {
             while let Some(stream) = from.blocking_recv() {
@@ -175,7 +175,7 @@ impl Successor {
                     log::warn!("a connection is closed rather than passed on: {error}");
                 }
             }
-        });
+        })
     }
 }
 

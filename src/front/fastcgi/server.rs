@@ -96,7 +96,7 @@ pub async fn serve_relayed<H: Handler>(
             biased;
             () = &mut stopping => break,
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                let _ = report(ended);
+                hand_on(report(ended), &relay);
                 continue;
             }
             Some(stream) = taken(&mut relay.taken) => Ok(stream),
@@ -121,15 +121,20 @@ pub async fn serve_relayed<H: Handler>(
     drop(listener);
     let ended = async {
         while let Some(ended) = connections.join_next().await {
-            if let (Some(stream), Some(successor)) = (report(ended), relay.successor.get()) {
-                // If it has gone, so has everything.
-                let _ = successor.send(stream);
-            }
+            hand_on(report(ended), &relay);
         }
     };
     if timeout(limits.drain, ended).await.is_err() {
         log::warn!("{} connections were still busy at the deadline and are cut", connections.len());
         connections.shutdown().await;
+    }
+}
+
+/// Passes a connection on that was left open.
+fn hand_on(left: Option<Stream>, relay: &Relay) {
+    if let (Some(stream), Some(successor)) = (left, relay.successor.get()) {
+        // If nobody is there to take it, it is closed.
+        let _ = successor.send(stream);
     }
 }
 
