@@ -76,9 +76,14 @@ impl Process {
 
     /// Starts a command; what it prints is added to the file `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
+        Self::start_with_input(command, Stdio::null(), log)
+    }
+
+    /// The same for a command that expects something on descriptor 0.
+    pub fn start_with_input(command: &mut Command, input: Stdio, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).expect("the log can be opened");
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(log.try_clone().expect("a descriptor"))
             .stderr(log)
             .spawn()
