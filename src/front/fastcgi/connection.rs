@@ -21,6 +21,7 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::ready;
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ const LINGER: Duration = Duration::from_secs(2);
 /// request as soon as it has connected, and uses the connection it used last before others.
 const QUIET: Duration = Duration::from_millis(500);
 /// How long after the stop signal a connection that is never quiet is served on. Then it is closed after an answer.
-const KEPT_AFTER_STOP: Duration = Duration::from_secs(3);
+const KEPT_AFTER_STOP: Duration = Duration::from_secs(1);
 
 /// Returns when the signal is given, or can no longer be.
 pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
@@ -113,6 +114,7 @@ where
     });
     let mut input = BytesMut::new();
     let mut open: Vec<(u16, Arc<Exchange>)> = Vec::new();
+    let ending = Ending::default();
     let mut work = FuturesUnordered::new();
     // While an answer of the protocol itself is being written nothing is read, so that there is never a second.
     let mut writing = false;
@@ -123,25 +125,26 @@ where
             if let Event::Request { id, params } = event {
                 let exchange = Exchange::new(limits.body_queue_bytes);
                 open.push((id, exchange.clone()));
-                work.push(perform(Job::Answer { id, params, exchange }, &handler, &writer));
+                ending.begin(stopped_at);
+                work.push(perform(Job::Answer { id, params, exchange }, &handler, &writer, &ending));
             } else {
                 pass_on(event, &open);
             }
         }
         if let Some(bytes) = connection.poll_output() {
             writing = true;
-            work.push(perform(Job::Write(bytes), &handler, &writer));
+            work.push(perform(Job::Write(bytes), &handler, &writer, &ending));
         }
         if connection.is_finished() && work.is_empty() {
             break Ok(End::Finished);
         }
         let between = work.is_empty() && input.is_empty() && connection.is_between_requests();
         if let (Some(since), true) = (stopped_at, between) {
+            if ending.is_said() || since.elapsed() > KEPT_AFTER_STOP {
+                break Ok(End::Finished);
+            }
             if hand_on() {
                 break Ok(End::Left);
-            }
-            if since.elapsed() > KEPT_AFTER_STOP {
-                break Ok(End::Finished);
             }
         }
         let large = connection.is_body_arriving();
@@ -222,8 +225,43 @@ enum Job {
     Write(Bytes),
 }
 
+/// How a connection is ended whose web server never leaves it quiet: with the last byte of an answer, so that nothing
+/// can be sent on it in between.
+#[derive(Debug, Default)]
+struct Ending {
+    /// Requests that are open.
+    open: AtomicUsize,
+    /// The stop signal is long ago: the answer to the last request that is open is the last one.
+    is_due: AtomicBool,
+    is_said: AtomicBool,
+}
+
+impl Ending {
+    fn begin(&self, stopped_at: Option<Instant>) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        if stopped_at.is_some_and(|since| since.elapsed() > KEPT_AFTER_STOP) {
+            self.is_due.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A request has been answered. Whether that was the last answer.
+    fn end(&self) -> bool {
+        let last = self.open.fetch_sub(1, Ordering::Relaxed) == 1 && self.is_due.load(Ordering::Relaxed);
+        self.is_said.fetch_or(last, Ordering::Relaxed) || last
+    }
+
+    fn is_said(&self) -> bool {
+        self.is_said.load(Ordering::Relaxed)
+    }
+}
+
 /// Does it; the id of the request that has thereby ended.
-async fn perform<W, H>(job: Job, handler: &H, writer: &Mutex<W>) -> (Option<u16>, Result<(), ServeError>)
+async fn perform<W, H>(
+    job: Job,
+    handler: &H,
+    writer: &Mutex<W>,
+    ending: &Ending,
+) -> (Option<u16>, Result<(), ServeError>)
 where
     W: AsyncWrite + Unpin,
     H: Handler,
@@ -242,6 +280,10 @@ where
             let response = response.unwrap_or_else(|| Response::new(StatusCode::NO_CONTENT));
             let sending = send(id, response, &exchange, writer);
             let sent = exchange.while_wanted(Wanted::EndOnly, sending).await;
+            // Without a wait since the last byte: see `Ending`.
+            if ending.end() {
+                let _ = writer.lock().await.shutdown().await;
+            }
             (Some(id), sent.unwrap_or(Ok(())))
         }
         Job::Write(bytes) => {
