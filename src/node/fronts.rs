@@ -103,7 +103,7 @@ impl Fronts {
         let http = fronts.handed_http(http, listen, origin).await?;
         if role == Role::Serve {
             if let Some(listener) = fronts.fastcgi_listener(listen, fcgi, origin).await? {
-                log::info!("node {} answers FastCGI on {listener}", settings.name);
+                log::info!("node {} answers FastCGI on {}", settings.name, place_of(&listener));
                 fronts.sockets.add(Kind::Fcgi, listener.spare());
                 let relay = Relay { taken: connections, successor: Arc::clone(&fronts.successor) };
                 let (current, stop) = (current.clone(), fronts.stop.subscribe());
