@@ -66,7 +66,7 @@ fn a_service_is_exposed_to_little() {
     let dir = Dir::new();
     for service in &installed(&dir)[SOCKETS.len()..] {
         let threshold = format!("--threshold={EXPOSURE_MAX}");
-        let output = analyze(&["security", "--offline=true", &threshold], &[service.clone()]);
+        let output = analyze(&["security", "--offline=true", &threshold], std::slice::from_ref(service));
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         println!("{}", said.lines().last().unwrap_or_default());
         assert!(output.status.success(), "{said}");

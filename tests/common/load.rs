@@ -86,7 +86,7 @@ impl Client<'_> {
 
     /// The answer, and whether the request had to be sent twice.
     fn request(&mut self, call: &Call) -> (Answer, bool) {
-        let keeps = self.number % 2 == 0;
+        let keeps = self.number.is_multiple_of(2);
         let mut again = false;
         if let Some(mut kept) = self.kept.take() {
             match call.send_on(&mut kept) {
