@@ -47,9 +47,10 @@ pub struct Agent {
 /// configuration again stays elected.
 #[derive(Debug)]
 pub struct Mandate {
-    _lock: AgentLock,
+    /// What keeps other processes from being elected. Passed to the next process with the mandate.
+    pub lock: AgentLock,
     /// Whether recovery is done: nobody else has worked here since.
-    recovered: bool,
+    pub recovered: bool,
 }
 
 impl Agent {
@@ -90,7 +91,7 @@ impl Agent {
             match on_thread(move || store.try_lock_agent()).await {
                 Ok(Some(lock)) => {
                     log::info!("this process does the background work of {}", self.store.root().display());
-                    return Mandate { _lock: lock, recovered: false };
+                    return Mandate { lock, recovered: false };
                 }
                 Ok(None) => complaints.settle(About::Election),
                 Err(error) => complaints.raise(About::Election, &error),

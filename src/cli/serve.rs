@@ -26,7 +26,7 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
         overrides: args.overrides(),
         working_directory: std::env::current_dir()?,
     };
-    Ok(block_on(node::serve(source))??)
+    Ok(block_on(node::serve(source, args.die_with_parent))??)
 }
 
 /// Runs a node's future on a runtime of its own.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt, stream};
-use http::{StatusCode, Version, header};
+use http::{HeaderValue, StatusCode, Version, header};
 use http_body_util::StreamBody;
 use hyper::body::{Frame, Incoming};
 use hyper::server::conn::http1;
@@ -21,7 +21,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinSet;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 
 use crate::deliver::file;
@@ -35,6 +35,10 @@ const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 /// How long a client may take none of the bytes of its answer. Without a limit, clients that never read would hold
 /// their connections, and in the end all of them.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How long a kept connection may still bring a request after the stop signal. The answer to that says that the
+/// connection ends with it; a connection closed out of the blue could meet a request on its way.
+const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// What answers requests.
 pub trait Handler: Clone + Send + Sync + 'static {
@@ -95,7 +99,7 @@ pub async fn serve<H: Handler>(
                 Err(error) => {
                     // Out of file descriptors, usually: others have to end first.
                     log::warn!("a connection cannot be accepted: {error}");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    sleep(Duration::from_millis(50)).await;
                 }
             },
         }
@@ -119,15 +123,20 @@ async fn connection<H: Handler>(
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
+    let stopped = stop.clone();
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let handler = handler.clone();
+        let (handler, stopped) = (handler.clone(), stopped.clone());
         async move {
             if !names_its_host(&request) {
                 let problem = "a request of HTTP/1.1 has one Host header";
                 return Ok(sent(refusal_of(StatusCode::BAD_REQUEST, problem)));
             }
             let (request, body) = received(request, address.ip());
-            Ok::<_, Infallible>(sent(handler.handle(request, body).await))
+            let mut answer = sent(handler.handle(request, body).await);
+            if *stopped.borrow() {
+                answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            Ok::<_, Infallible>(answer)
         }
     });
     let served = http1::Builder::new()
@@ -138,7 +147,7 @@ async fn connection<H: Handler>(
     let mut served = std::pin::pin!(served);
     let ended = tokio::select! {
         ended = served.as_mut() => ended,
-        () = stopping(&mut stop) => {
+        () = async { stopping(&mut stop).await; sleep(LAST_REQUEST).await } => {
             served.as_mut().graceful_shutdown();
             served.await
         }

@@ -1,6 +1,7 @@
 //! Locks that work across the processes of one root, and vanish with their holder.
 
 use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, OFlags, flock};
@@ -20,10 +21,24 @@ pub(super) fn wait_for(file: &File) -> std::io::Result<()> {
     Ok(rustix::io::retry_on_intr(|| flock(file, FlockOperation::LockExclusive))?)
 }
 
-/// The right to do the root's background work, held until dropped.
+/// The right to do the root's background work, held until dropped; by several processes in turn if the descriptor is
+/// passed on, for the lock is that of the open file (flock(2)).
 #[derive(Debug)]
 pub struct AgentLock {
-    _file: File,
+    file: File,
+}
+
+impl From<OwnedFd> for AgentLock {
+    /// The lock of the process that passed this descriptor.
+    fn from(descriptor: OwnedFd) -> Self {
+        Self { file: descriptor.into() }
+    }
+}
+
+impl AsFd for AgentLock {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
+    }
 }
 
 impl Store {
@@ -51,7 +66,7 @@ impl Store {
         let path = Path::new(layout::AGENT_LOCK);
         let file = self.open_lock(path)?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Some(AgentLock { _file: file })),
+            Ok(()) => Ok(Some(AgentLock { file })),
             Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
             Err(error) => Err(self.io("lock", path, error.into())),
         }

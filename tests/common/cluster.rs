@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 
@@ -23,6 +23,8 @@ const PORT: u16 = 8001;
 const SIDE_PORT: u16 = 9001;
 /// Where a test may listen in place of a node.
 const DETOUR_PORT: u16 = 7001;
+/// What a process says that has been replaced, after the new one's id.
+const TAKEN_OVER: &str = "has taken over; running";
 /// Lines of each log that a failing test shows.
 const LOG_LINES: usize = 60;
 
@@ -289,6 +291,25 @@ impl Cluster {
     /// Takes the webdfs process of a node out of the cluster's care: [`restart`](Self::restart) starts another.
     pub fn take_webdfs(&self, node: usize) -> Process {
         self.processes(node).webdfs.take().expect("the node runs")
+    }
+
+    /// SIGUSR2 for a node's webdfs: a new process takes its place. How the old one ended.
+    pub fn upgrade(&self, node: usize) -> ExitStatus {
+        Process::prepare_to_adopt();
+        let mut old = self.take_webdfs(node);
+        let before = self.log(node).matches(TAKEN_OVER).count();
+        old.signal(rustix::process::Signal::USR2);
+        wait_until("a new process has taken over", || {
+            assert!(!self.log(node).contains("this process goes on"), "it has not:\n{}", self.log(node));
+            self.log(node).matches(TAKEN_OVER).count() > before
+        });
+        let log = self.log(node);
+        let line = log.lines().rev().find(|line| line.contains(TAKEN_OVER)).expect("just seen");
+        let words = line.split_once("process ").expect("process ID").1;
+        let id = words.split(' ').next().and_then(|id| id.parse().ok()).expect("a process id");
+        let ended = old.wait();
+        self.processes(node).webdfs = Some(Process::adopt(id));
+        ended
     }
 
     /// SIGSTOP for a node's webdfs: it takes connections and never answers.

@@ -11,6 +11,8 @@ pub mod fcgi;
 pub mod http;
 /// What must be as it was after something went wrong.
 pub mod kept;
+/// Clients that put a node under load.
+pub mod load;
 /// A FastCGI handler that does odd things.
 pub mod odd;
 /// Real processes that never outlive the test program.
@@ -26,6 +28,7 @@ pub use cluster::{Cluster, Front, shared};
 pub use detour::{Detour, End, Harm, Way};
 pub use http::{Answer, Call, Connection};
 pub use kept::{Kept, assert_missing, assert_nothing, assert_stored};
+pub use load::{Load, under_load};
 pub use setup::Options;
 
 /// Long enough for any machine; only a failing test waits for all of it.

@@ -3,13 +3,13 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::os::unix::process::CommandExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
 
 /// How long a process may take to end by itself before it is killed.
 const GRACE: Duration = Duration::from_secs(5);
@@ -17,33 +17,88 @@ const GRACE: Duration = Duration::from_secs(5);
 /// A running process.
 #[derive(Debug)]
 pub struct Process {
-    child: Child,
+    handle: Handle,
     /// Whether it is stopped (SIGSTOP).
     paused: bool,
 }
 
+/// How a process is waited for.
+#[derive(Debug)]
+enum Handle {
+    /// This program has started it.
+    Own(Child),
+    /// A process that this program has started has started it, and has ended.
+    Adopted { pid: Pid, ended: Option<ExitStatus> },
+}
+
+impl Handle {
+    fn pid(&self) -> Pid {
+        match self {
+            Handle::Own(child) => Pid::from_raw(child.id() as i32).expect("a process id"),
+            Handle::Adopted { pid, .. } => *pid,
+        }
+    }
+
+    fn try_wait(&mut self) -> std::io::Result<Option<ExitStatus>> {
+        match self {
+            Handle::Own(child) => child.try_wait(),
+            Handle::Adopted { ended: Some(ended), .. } => Ok(Some(*ended)),
+            Handle::Adopted { pid, ended } => {
+                let status = waitpid(Some(*pid), WaitOptions::NOHANG)?;
+                *ended = status.map(|(_, status)| ExitStatus::from_raw(status.as_raw()));
+                Ok(*ended)
+            }
+        }
+    }
+
+    fn kill(&mut self) {
+        if self.try_wait().is_ok_and(|ended| ended.is_none()) {
+            let _ = kill_process(self.pid(), Signal::KILL);
+            while self.try_wait().is_ok_and(|ended| ended.is_none()) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+        }
+    }
+}
+
 impl Process {
+    /// From now on processes whose parents have ended are this program's children, and can be adopted.
+    pub fn prepare_to_adopt() {
+        set_child_subreaper(Some(rustix::process::getpid())).expect("a subreaper");
+    }
+
+    /// Cares for a process that one of ours has started, and that has outlived it.
+    pub fn adopt(id: u32) -> Self {
+        tell_watchdog(&format!("+ {id}"));
+        let pid = Pid::from_raw(id as i32).expect("a process id");
+        Self { handle: Handle::Adopted { pid, ended: None }, paused: false }
+    }
+
     /// Starts a command; what it prints is added to the file `log`.
     pub fn start(command: &mut Command, log: &Path) -> Self {
+        Self::start_with_input(command, Stdio::null(), log)
+    }
+
+    /// The same for a command that expects something on descriptor 0.
+    pub fn start_with_input(command: &mut Command, input: Stdio, log: &Path) -> Self {
         let log = File::options().create(true).append(true).open(log).expect("the log can be opened");
         let child = command
-            .stdin(Stdio::null())
+            .stdin(input)
             .stdout(log.try_clone().expect("a descriptor"))
             .stderr(log)
             .spawn()
             .unwrap_or_else(|error| panic!("{command:?} cannot be started: {error}"));
         tell_watchdog(&format!("+ {}", child.id()));
-        Self { child, paused: false }
+        Self { handle: Handle::Own(child), paused: false }
     }
 
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.handle.pid().as_raw_nonzero().get() as u32
     }
 
     pub fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.child.id() as i32).expect("a process id");
         // One that has ended and was not waited for still takes signals.
-        kill_process(pid, signal).expect("the process is ours");
+        kill_process(self.handle.pid(), signal).expect("the process is ours");
     }
 
     /// SIGSTOP: it takes connections (the system does) and never answers.
@@ -59,7 +114,7 @@ impl Process {
 
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
-        self.child.try_wait().expect("the process is ours")
+        self.handle.try_wait().expect("the process is ours")
     }
 
     /// Waits for its end.
@@ -74,8 +129,7 @@ impl Process {
 
     /// SIGKILL: nothing is finished.
     pub fn kill(mut self) {
-        self.child.kill().expect("the process is ours");
-        self.child.wait().expect("the process is ours");
+        self.handle.kill();
     }
 
     /// Its private memory that no file is behind (RssAnon), in bytes; `None` once it has ended.
@@ -88,22 +142,21 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+        if self.handle.try_wait().is_ok_and(|ended| ended.is_none()) {
             if self.paused {
                 self.signal(Signal::CONT);
             }
             self.signal(Signal::TERM);
             let deadline = Instant::now() + GRACE;
-            while self.child.try_wait().is_ok_and(|ended| ended.is_none()) {
+            while self.handle.try_wait().is_ok_and(|ended| ended.is_none()) {
                 if Instant::now() > deadline {
-                    let _ = self.child.kill();
-                    let _ = self.child.wait();
+                    self.handle.kill();
                     break;
                 }
                 std::thread::sleep(Duration::from_millis(5));
             }
         }
-        tell_watchdog(&format!("- {}", self.child.id()));
+        tell_watchdog(&format!("- {}", self.id()));
     }
 }
 

@@ -14,8 +14,8 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::sync::Mutex;
 
 use super::batch::Batch;
+use super::connection::ServeError;
 use super::exchange::{Exchange, Wanted};
-use super::server::ServeError;
 use super::slice::{Piece, take_piece};
 use crate::response::{ByteStream, FileSlice, Part, Response};
 

@@ -233,6 +233,12 @@ impl Connection {
         self.owed
     }
 
+    /// Whether no request is open and none has begun to arrive: another process could go on here as if the connection
+    /// were new.
+    pub fn is_between_requests(&self) -> bool {
+        self.requests.is_empty() && self.record.is_none() && self.output.is_empty()
+    }
+
     /// Whether a body is on its way, so that large reads are worth their memory.
     pub fn is_body_arriving(&self) -> bool {
         self.requests.iter().any(|(_, phase)| matches!(phase, Phase::Body))

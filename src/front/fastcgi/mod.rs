@@ -12,13 +12,15 @@
 //! | `exchange` | what the connection and one of its requests share: the body on its way to the handler |
 //! | `slice` | pieces of a file: read or mapped |
 //! | `answer` | sends one response, batch by batch |
-//! | `server` | accepting, reading, running the handler |
+//! | `connection` | one connection: reading, running the handler |
+//! | `server` | accepting |
 //!
 //! The specification: <https://fastcgi-archives.github.io/FastCGI_Specification.html>
 
 mod answer;
 mod batch;
 pub mod conn;
+mod connection;
 mod exchange;
 pub mod pairs;
 pub mod record;
@@ -26,5 +28,6 @@ mod server;
 mod slice;
 
 pub use self::conn::ProtocolError;
+pub use self::connection::{ServeError, serve_connection};
 pub use self::pairs::Params;
-pub use self::server::{Handler, Limits, ServeError, serve, serve_connection};
+pub use self::server::{Handler, Limits, Relay, serve, serve_relayed};

@@ -1,43 +1,34 @@
-//! The tokio shell: accepts connections, reads, runs the handler.
+//! The tokio shell: accepts connections, and ends them.
 //!
-//! Here is waiting, and little else: what the bytes mean is decided in `conn`, how an answer is written in `answer`.
-//!
-//! One task serves one connection. The requests on it are futures of that task. An ordinary GET is one read and one
-//! vectored write: its records arrive together, the handler answers without waiting, and after a short read tokio does
-//! not ask the socket again before it has become readable.
-//!
-//! **Who may stop what.** A handler is never dropped because the web server or its client went away: it may be in the
-//! middle of something that must be finished. It notices by [`BodyError::Cut`] if the body was still arriving, runs to
-//! its end, and its answer is thrown away; a stream that is being sent is dropped at once. Only the deadline after the
-//! stop signal drops handlers. A web server that closes its side of a connection counts as gone: none half-closes.
+//! What happens on one is in `connection`. When the process stops, connections that the web server keeps are treated
+//! with care: it may be sending a request on one at this very moment, and it cannot always repeat it.
 
-use std::future::{Future, poll_fn};
-use std::io;
+use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
-use std::task::ready;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::answer::send;
-use super::conn::{Connection, ConnectionLimits, Event, ProtocolError};
-use super::exchange::{Exchange, RequestBody, Wanted};
+use super::connection::{ServeError, converse, stopped};
 use super::pairs::Params;
-use crate::front::listen::Listener;
-use crate::response::{BodyError, ByteStream, Response};
+use crate::front::listen::{Listener, Stream};
+use crate::response::{ByteStream, Response};
 
 /// What answers requests.
 pub trait Handler: Clone + Send + Sync + 'static {
     /// Answers one request. `body` ends without an error only if the web server said that it was complete; a handler
-    /// that does not want it drops it. The future runs to its end even if the web server goes away meanwhile.
+    /// that does not want it drops it. The future runs to its end even if the web server goes away meanwhile, unless
+    /// [`may_be_dropped`](Self::may_be_dropped) says otherwise.
     fn handle(&self, params: Params, body: ByteStream) -> impl Future<Output = Response> + Send;
+
+    /// Whether the answer to this request may be given up at any point once nobody waits for it: what it does by then
+    /// has no need of an end.
+    fn may_be_dropped(&self, _params: &Params) -> bool {
+        false
+    }
 }
 
 /// What web servers may ask for, each and all together.
@@ -68,36 +59,34 @@ impl Default for Limits {
     }
 }
 
-/// Why a connection ended before its time. Requests that were open on it are lost.
-#[derive(Debug, thiserror::Error)]
-pub enum ServeError {
-    /// Reading or writing failed; usually the web server has gone.
-    #[error("the connection failed: {0}")]
-    Io(#[from] io::Error),
-    /// What came in was not FastCGI.
-    #[error("the web server broke the FastCGI protocol: {0}")]
-    Protocol(#[from] ProtocolError),
-    /// An answer had begun and could not be completed. Only a connection cut in the middle tells the web server so.
-    #[error("the body of an answer ended before its end: {0}")]
-    Body(#[source] BodyError),
-    /// A file was shorter than the slice of it that was to be sent, or could not be read.
-    #[error("a file could not be sent: {0}")]
-    File(#[source] io::Error),
-}
-
-/// The buffer for a request with its parameters.
-const READ_SMALL: usize = 16 << 10;
-/// The buffer while a body is arriving.
-const READ_LARGE: usize = 64 << 10;
-/// How long the rest of a body that nobody wanted is read before the connection is closed all the same.
-const LINGER: Duration = Duration::from_secs(2);
 /// How long to wait when no connection can be accepted, for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// How kept connections pass from a process to the one that takes its place. Between two requests there is nothing to a
+/// connection but its socket, and what has been sent on it already goes along.
+#[derive(Debug, Default)]
+pub struct Relay {
+    /// Connections of the process whose place this one has taken.
+    pub taken: Option<mpsc::UnboundedReceiver<Stream>>,
+    /// Where connections go that are between two requests after the stop signal; without one they are closed.
+    pub successor: Arc<OnceLock<mpsc::UnboundedSender<Stream>>>,
+}
+
 /// Accepts connections and serves them until `stop` says true, or its sender is dropped. Then nothing more is accepted,
-/// idle connections are closed, and running requests are finished; what still runs after [`Limits::drain`] is dropped.
-/// Returns when the last connection has ended.
+/// connections are closed once they have been idle for a moment, and running requests are finished; what still
+/// runs after [`Limits::drain`] is dropped. Returns when the last connection has ended.
 pub async fn serve<H: Handler>(listener: Listener, handler: H, limits: Limits, stop: watch::Receiver<bool>) {
+    serve_relayed(listener, handler, limits, stop, Relay::default()).await;
+}
+
+/// The same for a process that takes another's place, or may be followed by one: see [`Relay`].
+pub async fn serve_relayed<H: Handler>(
+    listener: Listener,
+    handler: H,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+    mut relay: Relay,
+) {
     let mut connections = JoinSet::new();
     let mut stopping = pin!(stopped(stop.clone()));
     let mut failing = false;
@@ -107,15 +96,19 @@ pub async fn serve<H: Handler>(listener: Listener, handler: H, limits: Limits, s
             biased;
             () = &mut stopping => break,
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                report(ended);
+                hand_on(report(ended), &relay);
                 continue;
             }
+            Some(stream) = taken(&mut relay.taken) => Ok(stream),
             accepted = listener.accept(), if has_room => accepted,
         };
         match accepted {
             Ok(stream) => {
                 failing = false;
-                connections.spawn(serve_connection(stream, handler.clone(), limits.clone(), stop.clone()));
+                let (handler, limits, stop) = (handler.clone(), limits.clone(), stop.clone());
+                let successor = Arc::clone(&relay.successor);
+                let hand_on = move || successor.get().is_some();
+                connections.spawn(converse(stream, handler, limits, stop, hand_on));
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -128,7 +121,7 @@ pub async fn serve<H: Handler>(listener: Listener, handler: H, limits: Limits, s
     drop(listener);
     let ended = async {
         while let Some(ended) = connections.join_next().await {
-            report(ended);
+            hand_on(report(ended), &relay);
         }
     };
     if timeout(limits.drain, ended).await.is_err() {
@@ -137,179 +130,30 @@ pub async fn serve<H: Handler>(listener: Listener, handler: H, limits: Limits, s
     }
 }
 
-/// Logs what was wrong with a connection that has ended.
-fn report(ended: Result<Result<(), ServeError>, JoinError>) {
+/// Passes a connection on that was left open.
+fn hand_on(left: Option<Stream>, relay: &Relay) {
+    if let (Some(stream), Some(successor)) = (left, relay.successor.get()) {
+        // If nobody is there to take it, it is closed.
+        let _ = successor.send(stream);
+    }
+}
+
+/// The next connection of the process before this one; `None` for good after the last.
+async fn taken(from: &mut Option<mpsc::UnboundedReceiver<Stream>>) -> Option<Stream> {
+    let next = from.as_mut()?.recv().await;
+    if next.is_none() {
+        *from = None;
+    }
+    next
+}
+
+/// Logs what was wrong with a connection that has ended. One that was left open between two requests comes back.
+fn report(ended: Result<Result<Option<Stream>, ServeError>, JoinError>) -> Option<Stream> {
     match ended {
-        Ok(Ok(())) => {}
+        Ok(Ok(left)) => return left,
         Ok(Err(error @ (ServeError::Io(_) | ServeError::Body(_)))) => log::debug!("{error}"),
         Ok(Err(error)) => log::warn!("{error}"),
         Err(panic) => log::error!("a request ended in a panic: {panic}"),
     }
-}
-
-/// Returns when the signal is given, or can no longer be.
-async fn stopped(mut stop: watch::Receiver<bool>) {
-    let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// Serves one connection until the web server closes it, a request that came without `FCGI_KEEP_CONN` is answered, or
-/// `stop` says true and no request is open.
-///
-/// # Errors
-/// The connection could not be used to its end. Handlers that were running have been let run to theirs.
-pub async fn serve_connection<S, H>(
-    stream: S,
-    handler: H,
-    limits: Limits,
-    stop: watch::Receiver<bool>,
-) -> Result<(), ServeError>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send,
-    H: Handler,
-{
-    let (mut reader, writer) = tokio::io::split(stream);
-    let writer = Mutex::new(writer);
-    let mut stopping = pin!(stopped(stop));
-    let mut connection = Connection::new(ConnectionLimits {
-        params_bytes_max: limits.params_bytes_max,
-        requests_max: limits.requests_max.max(1),
-        connections_max: limits.connections_max,
-    });
-    let mut input = BytesMut::new();
-    let mut open: Vec<(u16, Arc<Exchange>)> = Vec::new();
-    let mut work = FuturesUnordered::new();
-    // While an answer of the protocol itself is being written nothing is read, so that there is never a second.
-    let mut writing = false;
-
-    let end = loop {
-        while let Some(event) = connection.poll_event() {
-            if let Event::Request { id, params } = event {
-                let exchange = Exchange::new(limits.body_queue_bytes);
-                open.push((id, exchange.clone()));
-                work.push(perform(Job::Answer { id, params, exchange }, &handler, &writer));
-            } else {
-                pass_on(event, &open);
-            }
-        }
-        if let Some(bytes) = connection.poll_output() {
-            writing = true;
-            work.push(perform(Job::Write(bytes), &handler, &writer));
-        }
-        if connection.is_finished() && work.is_empty() {
-            break Ok(End::Finished);
-        }
-        let large = connection.is_body_arriving();
-        tokio::select! {
-            biased;
-            Some((done, result)) = work.next(), if !work.is_empty() => {
-                match done {
-                    Some(id) => {
-                        connection.end(id);
-                        open.retain(|(other, _)| *other != id);
-                    }
-                    None => writing = false,
-                }
-                if let Err(error) = result {
-                    break Err(error);
-                }
-            }
-            read = read(&mut reader, &mut input, large, &open), if !writing => match read {
-                Ok(0) => break Ok(End::Gone),
-                Ok(_) => if let Err(error) = connection.handle_input(&mut input) {
-                    break Err(error.into());
-                }
-                Err(error) => break Err(error.into()),
-            },
-            () = &mut stopping, if work.is_empty() => break Ok(End::Finished),
-        }
-    };
-
-    open.iter().for_each(|(_, exchange)| exchange.reduce(Wanted::No));
-    // Handlers run to their end. Answers of the protocol itself are of no use any more, and might never be read.
-    while !open.is_empty()
-        && let Some((done, _)) = work.next().await
-    {
-        open.retain(|(id, _)| done != Some(*id));
-    }
-    if matches!(end?, End::Finished) && connection.is_input_owed() {
-        // Closing now could reset the connection under the answer: the web server is still writing.
-        writer.lock().await.shutdown().await?;
-        let _ = timeout(LINGER, tokio::io::copy(&mut reader, &mut tokio::io::sink())).await;
-    }
-    Ok(())
-}
-
-/// How a connection ended well.
-enum End {
-    /// By us.
-    Finished,
-    /// By the web server.
-    Gone,
-}
-
-/// Tells the request that an event belongs to. It may have been answered before its body was complete.
-fn pass_on(event: Event, open: &[(u16, Arc<Exchange>)]) {
-    let (Event::Request { id, .. } | Event::Body { id, .. } | Event::BodyEnd { id } | Event::Abort { id }) =
-        event;
-    let Some((_, exchange)) = open.iter().find(|(open, _)| *open == id) else { return };
-    match event {
-        Event::Body { bytes, .. } => exchange.push(bytes),
-        Event::BodyEnd { .. } => exchange.complete(),
-        Event::Abort { .. } => exchange.reduce(Wanted::EndOnly),
-        Event::Request { .. } => unreachable!("a request is not an event of another"),
-    }
-}
-
-/// Something a connection does beside reading.
-enum Job {
-    /// Answers a request.
-    Answer { id: u16, params: Params, exchange: Arc<Exchange> },
-    /// Writes whole records.
-    Write(Bytes),
-}
-
-/// Does it; the id of the request that has thereby ended.
-async fn perform<W, H>(job: Job, handler: &H, writer: &Mutex<W>) -> (Option<u16>, Result<(), ServeError>)
-where
-    W: AsyncWrite + Unpin,
-    H: Handler,
-{
-    match job {
-        Job::Answer { id, params, exchange } => {
-            let body = Box::pin(RequestBody(exchange.clone()));
-            let response = handler.handle(params, body).await;
-            let sending = send(id, response, &exchange, writer);
-            let sent = exchange.while_wanted(Wanted::EndOnly, sending).await;
-            (Some(id), sent.unwrap_or(Ok(())))
-        }
-        Job::Write(bytes) => {
-            let written = writer.lock().await.write_all(&bytes).await;
-            (None, written.map_err(ServeError::Io))
-        }
-    }
-}
-
-/// Waits until every queue has room, then for input, and appends it to `input`. A connection that waits with an empty
-/// buffer has none: thousands of idle ones cost little.
-async fn read<R: AsyncRead + Unpin>(
-    reader: &mut R,
-    input: &mut BytesMut,
-    large: bool,
-    open: &[(u16, Arc<Exchange>)],
-) -> io::Result<usize> {
-    let capacity = if large { READ_LARGE } else { READ_SMALL };
-    poll_fn(|context| {
-        for (_, exchange) in open {
-            ready!(exchange.poll_room(context));
-        }
-        if input.capacity() - input.len() < capacity / 2 {
-            input.reserve(capacity);
-        }
-        let read = pin!(reader.read_buf(input)).poll(context);
-        if read.is_pending() && input.is_empty() {
-            *input = BytesMut::new();
-        }
-        read
-    })
-    .await
+    None
 }

@@ -1,8 +1,11 @@
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixListener as StdUnixListener;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 
+use super::inherited::parse_addresses;
 use super::*;
 
 fn directory() -> tempfile::TempDir {
@@ -127,13 +130,21 @@ async fn anything_but_a_listening_socket_is_refused_with_what_it_is() {
 #[test]
 fn sockets_of_systemd_are_taken_only_if_they_are_meant_for_this_process() {
     let own = std::process::id().to_string();
-    assert!(Listener::systemd(None, None).unwrap().is_none());
-    assert!(Listener::systemd(Some("1"), Some("1")).unwrap().is_none());
-    assert!(Listener::systemd(Some("nonsense"), Some("1")).unwrap().is_none());
-    assert!(Listener::systemd(Some(&own), Some("0")).unwrap().is_none());
-    for count in ["2", "-1", "many"] {
-        let error = Listener::systemd(Some(&own), Some(count)).unwrap_err();
+    let nothing = |pid, count| {
+        let handed = Listener::systemd(pid, count, None).unwrap();
+        handed.fcgi.is_none() && handed.http.is_none()
+    };
+    assert!(nothing(None, None));
+    assert!(nothing(Some("1"), Some("1")));
+    assert!(nothing(Some("nonsense"), Some("1")));
+    assert!(nothing(Some(&own), Some("0")));
+    for count in ["3", "-1", "many"] {
+        let error = Listener::systemd(Some(&own), Some(count), None).unwrap_err();
         assert!(matches!(error, ListenError::Environment { name: "LISTEN_FDS", .. }), "{error}");
+    }
+    for names in [None, Some("fcgi:fcgi"), Some("webdfs.socket:http"), Some("fcgi")] {
+        let error = Listener::systemd(Some(&own), Some("2"), names).unwrap_err();
+        assert!(matches!(error, ListenError::Environment { name: "LISTEN_FDNAMES", .. }), "{error}");
     }
 }
 
@@ -153,4 +164,37 @@ async fn only_the_web_servers_addresses_may_connect_where_they_are_given() {
     let (_refused, allowed) = (client("127.0.0.1").await, client("127.0.0.3").await);
     let Stream::Tcp(accepted) = listener.accept().await.unwrap() else { panic!("not over TCP") };
     assert_eq!(accepted.peer_addr().unwrap(), allowed.local_addr().unwrap());
+}
+
+#[tokio::test]
+async fn a_spare_keeps_a_socket_listening_and_may_leave_its_file() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let listener = Listener::unix(&path, 0o600).unwrap();
+    let spare = listener.spare().unwrap();
+    drop(listener);
+    let waiting = UnixStream::connect(&path).await.unwrap();
+    let socket = spare.as_fd().try_clone_to_owned().unwrap();
+    let mut next = Listener::adopted(socket, 7).unwrap();
+    assert_eq!(next.unix_path().as_deref(), Some(&*path));
+    spare.leave_file();
+    assert!(path.exists());
+    next.own_file(&path, 0o660).unwrap();
+    assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o660);
+    let accepted = next.accept().await.unwrap();
+    drop((waiting, accepted));
+    answers(&next, &path).await;
+    drop(next);
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn a_connection_can_be_handed_on_with_what_it_carries() {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    near.write_all(b"a request").await.unwrap();
+    let socket = Stream::Unix(far).into_socket().unwrap();
+    let mut adopted = Stream::adopted(socket).unwrap();
+    let mut got = [0; 9];
+    adopted.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"a request");
 }

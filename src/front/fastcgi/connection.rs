@@ -1,0 +1,319 @@
+//! One connection: reads it, runs the handler, and decides when it ends.
+//!
+//! Here is waiting, and little else: what the bytes mean is decided in `conn`, how an answer is written in `answer`.
+//!
+//! One task serves one connection. The requests on it are futures of that task. An ordinary GET is one read and one
+//! vectored write: its records arrive together, the handler answers without waiting, and after a short read tokio does
+//! not ask the socket again before it has become readable.
+//!
+//! **Who may stop what.** A handler is not dropped because the web server or its client went away, for it may be in the
+//! middle of something that must be finished, unless it says that it may be ([`Handler::may_be_dropped`]). It
+//! notices by [`BodyError::Cut`] if the body was still arriving, runs to its end, and its answer is thrown away; a
+//! stream that is being sent is dropped at once. Only the deadline after the stop signal drops every handler. A web
+//! server that closes its side of a connection counts as gone: none half-closes.
+//!
+//! **When a connection ends.** FastCGI has no way to tell a web server that a connection which it asked to keep is about
+//! to be closed. What it sends at that moment is lost, and nginx repeats it only if it has the body still. So after
+//! the stop signal a connection is served on until it has been quiet for a while, or passed to the process that takes
+//! this one's place, which loses nothing at all.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::ready;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use http::StatusCode;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::{Mutex, watch};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::answer::send;
+use super::conn::{Connection, ConnectionLimits, Event, ProtocolError};
+use super::exchange::{Exchange, RequestBody, Wanted};
+use super::pairs::Params;
+use super::server::{Handler, Limits};
+use crate::response::{BodyError, Response};
+
+/// Why a connection ended before its time. Requests that were open on it are lost.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// Reading or writing failed; usually the web server has gone.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// What came in was not FastCGI.
+    #[error("the web server broke the FastCGI protocol: {0}")]
+    Protocol(#[from] ProtocolError),
+    /// An answer had begun and could not be completed. Only a connection cut in the middle tells the web server so.
+    #[error("the body of an answer ended before its end: {0}")]
+    Body(#[source] BodyError),
+    /// A file was shorter than the slice of it that was to be sent, or could not be read.
+    #[error("a file could not be sent: {0}")]
+    File(#[source] io::Error),
+}
+
+/// The buffer for a request with its parameters.
+const READ_SMALL: usize = 16 << 10;
+/// The buffer while a body is arriving.
+const READ_LARGE: usize = 64 << 10;
+/// How long the rest of a body that nobody wanted is read before the connection is closed all the same.
+const LINGER: Duration = Duration::from_secs(2);
+/// How long nothing may arrive on a connection after the stop signal before it is closed. A web server sends its first
+/// request as soon as it has connected, and uses the connection it used last before others.
+const QUIET: Duration = Duration::from_millis(500);
+/// How long after the stop signal a connection that is never quiet is served on. Then it is closed after an answer.
+const KEPT_AFTER_STOP: Duration = Duration::from_secs(1);
+
+/// Returns when the signal is given, or can no longer be.
+pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// Serves one connection until the web server closes it, a request that came without `FCGI_KEEP_CONN` is answered, or
+/// `stop` says true and nothing has come for a while.
+///
+/// # Errors
+/// The connection could not be used to its end. Handlers that were running have been let run to theirs.
+pub async fn serve_connection<S, H>(
+    stream: S,
+    handler: H,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+) -> Result<(), ServeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: Handler,
+{
+    converse(stream, handler, limits, stop, || false).await.map(drop)
+}
+
+/// The same. If `hand_on` says true after the stop signal, the stream comes back as soon as it is between two requests.
+pub(super) async fn converse<S, H>(
+    stream: S,
+    handler: H,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+    hand_on: impl Fn() -> bool,
+) -> Result<Option<S>, ServeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send,
+    H: Handler,
+{
+    let (mut reader, writer) = tokio::io::split(stream);
+    let writer = Mutex::new(writer);
+    let mut stopping = pin!(stopped(stop));
+    let mut connection = Connection::new(ConnectionLimits {
+        params_bytes_max: limits.params_bytes_max,
+        requests_max: limits.requests_max.max(1),
+        connections_max: limits.connections_max,
+    });
+    let mut input = BytesMut::new();
+    let mut open: Vec<(u16, Arc<Exchange>)> = Vec::new();
+    let ending = Ending::default();
+    let mut work = FuturesUnordered::new();
+    // While an answer of the protocol itself is being written nothing is read, so that there is never a second.
+    let mut writing = false;
+    let mut stopped_at: Option<Instant> = None;
+
+    let end = loop {
+        while let Some(event) = connection.poll_event() {
+            if let Event::Request { id, params } = event {
+                let exchange = Exchange::new(limits.body_queue_bytes);
+                open.push((id, exchange.clone()));
+                ending.begin(stopped_at);
+                work.push(perform(Job::Answer { id, params, exchange }, &handler, &writer, &ending));
+            } else {
+                pass_on(event, &open);
+            }
+        }
+        if let Some(bytes) = connection.poll_output() {
+            writing = true;
+            work.push(perform(Job::Write(bytes), &handler, &writer, &ending));
+        }
+        if connection.is_finished() && work.is_empty() {
+            break Ok(End::Finished);
+        }
+        let between = work.is_empty() && input.is_empty() && connection.is_between_requests();
+        if let (Some(since), true) = (stopped_at, between) {
+            if ending.is_said() || since.elapsed() > KEPT_AFTER_STOP {
+                break Ok(End::Finished);
+            }
+            if hand_on() {
+                break Ok(End::Left);
+            }
+        }
+        let large = connection.is_body_arriving();
+        tokio::select! {
+            biased;
+            Some((done, result)) = work.next(), if !work.is_empty() => {
+                match done {
+                    Some(id) => {
+                        connection.end(id);
+                        open.retain(|(other, _)| *other != id);
+                    }
+                    None => writing = false,
+                }
+                if let Err(error) = result {
+                    break Err(error);
+                }
+            }
+            read = read(&mut reader, &mut input, large, &open), if !writing => match read {
+                Ok(0) => break Ok(End::Gone),
+                Ok(_) => if let Err(error) = connection.handle_input(&mut input) {
+                    break Err(error.into());
+                }
+                Err(error) => break Err(error.into()),
+            },
+            () = &mut stopping, if stopped_at.is_none() => stopped_at = Some(Instant::now()),
+            () = async { sleep(QUIET).await }, if stopped_at.is_some() && between => break Ok(End::Finished),
+        }
+    };
+
+    open.iter().for_each(|(_, exchange)| exchange.reduce(Wanted::No));
+    // Handlers run to their end. Answers of the protocol itself are of no use any more, and might never be read.
+    while !open.is_empty()
+        && let Some((done, _)) = work.next().await
+    {
+        open.retain(|(id, _)| done != Some(*id));
+    }
+    drop(work);
+    match end? {
+        End::Left => return Ok(Some(reader.unsplit(writer.into_inner()))),
+        End::Finished if connection.is_input_owed() => {
+            // Closing now could reset the connection under the answer: the web server is still writing.
+            writer.lock().await.shutdown().await?;
+            let _ = timeout(LINGER, tokio::io::copy(&mut reader, &mut tokio::io::sink())).await;
+        }
+        End::Finished | End::Gone => {}
+    }
+    Ok(None)
+}
+
+/// How a connection ended well.
+enum End {
+    /// By us.
+    Finished,
+    /// By the web server.
+    Gone,
+    /// It has not: it is left to the next process.
+    Left,
+}
+
+/// Tells the request that an event belongs to. It may have been answered before its body was complete.
+fn pass_on(event: Event, open: &[(u16, Arc<Exchange>)]) {
+    let (Event::Request { id, .. } | Event::Body { id, .. } | Event::BodyEnd { id } | Event::Abort { id }) =
+        event;
+    let Some((_, exchange)) = open.iter().find(|(open, _)| *open == id) else { return };
+    match event {
+        Event::Body { bytes, .. } => exchange.push(bytes),
+        Event::BodyEnd { .. } => exchange.complete(),
+        Event::Abort { .. } => exchange.reduce(Wanted::EndOnly),
+        Event::Request { .. } => unreachable!("a request is not an event of another"),
+    }
+}
+
+/// Something a connection does beside reading.
+enum Job {
+    /// Answers a request.
+    Answer { id: u16, params: Params, exchange: Arc<Exchange> },
+    /// Writes whole records.
+    Write(Bytes),
+}
+
+/// How a connection is ended whose web server never leaves it quiet: with the last byte of an answer, so that nothing
+/// can be sent on it in between.
+#[derive(Debug, Default)]
+struct Ending {
+    /// Requests that are open.
+    open: AtomicUsize,
+    /// The stop signal is long ago: the answer to the last request that is open is the last one.
+    is_due: AtomicBool,
+    is_said: AtomicBool,
+}
+
+impl Ending {
+    fn begin(&self, stopped_at: Option<Instant>) {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        if stopped_at.is_some_and(|since| since.elapsed() > KEPT_AFTER_STOP) {
+            self.is_due.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A request has been answered. Whether that was the last answer.
+    fn end(&self) -> bool {
+        let last = self.open.fetch_sub(1, Ordering::Relaxed) == 1 && self.is_due.load(Ordering::Relaxed);
+        self.is_said.fetch_or(last, Ordering::Relaxed) || last
+    }
+
+    fn is_said(&self) -> bool {
+        self.is_said.load(Ordering::Relaxed)
+    }
+}
+
+/// Does it; the id of the request that has thereby ended.
+async fn perform<W, H>(
+    job: Job,
+    handler: &H,
+    writer: &Mutex<W>,
+    ending: &Ending,
+) -> (Option<u16>, Result<(), ServeError>)
+where
+    W: AsyncWrite + Unpin,
+    H: Handler,
+{
+    match job {
+        Job::Answer { id, params, exchange } => {
+            let body = Box::pin(RequestBody(exchange.clone()));
+            let may_be_dropped = handler.may_be_dropped(&params);
+            let handled = handler.handle(params, body);
+            let response = if may_be_dropped {
+                exchange.while_wanted(Wanted::Yes, handled).await
+            } else {
+                Some(handled.await)
+            };
+            // Of an answer that nobody wants nothing is sent but the end.
+            let response = response.unwrap_or_else(|| Response::new(StatusCode::NO_CONTENT));
+            let sending = send(id, response, &exchange, writer);
+            let sent = exchange.while_wanted(Wanted::EndOnly, sending).await;
+            // Without a wait since the last byte: see `Ending`.
+            if ending.end() {
+                let _ = writer.lock().await.shutdown().await;
+            }
+            (Some(id), sent.unwrap_or(Ok(())))
+        }
+        Job::Write(bytes) => {
+            let written = writer.lock().await.write_all(&bytes).await;
+            (None, written.map_err(ServeError::Io))
+        }
+    }
+}
+
+/// Waits until every queue has room, then for input, and appends it to `input`. A connection that waits with an empty
+/// buffer has none: thousands of idle ones cost little.
+async fn read<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    input: &mut BytesMut,
+    large: bool,
+    open: &[(u16, Arc<Exchange>)],
+) -> io::Result<usize> {
+    let capacity = if large { READ_LARGE } else { READ_SMALL };
+    poll_fn(|context| {
+        for (_, exchange) in open {
+            ready!(exchange.poll_room(context));
+        }
+        if input.capacity() - input.len() < capacity / 2 {
+            input.reserve(capacity);
+        }
+        let read = pin!(reader.read_buf(input)).poll(context);
+        if read.is_pending() && input.is_empty() {
+            *input = BytesMut::new();
+        }
+        read
+    })
+    .await
+}

@@ -1,0 +1,254 @@
+//! Listening sockets: made here, or handed over by whoever started the process.
+//!
+//! Here is how a socket comes to be, and how it goes; what is spoken over it is the front's business. Protocols
+//! followed: FastCGI 1.0, sections 2.2 and 3.2 (the socket on descriptor 0), and sd_listen_fds(3).
+
+mod file;
+mod inherited;
+mod stream;
+
+use std::fmt;
+use std::fs::Permissions;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rustix::net::SocketAddrUnix;
+use tokio::net::{TcpListener, UnixListener};
+
+use file::{SocketFile, Unusable, remove_stale, unix_socket};
+pub use inherited::{Handed, is_spawned};
+pub use stream::Stream;
+
+/// Connections that may wait to be accepted. The system lowers it to its own maximum, `net.core.somaxconn`.
+const BACKLOG: i32 = 4096;
+/// Why there is no socket to listen on.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// Another process answers on this path.
+    #[error("{0}: another process listens on this socket; stop it, or choose another path")]
+    InUse(PathBuf),
+    /// Something that is not a socket has this name, and is left alone.
+    #[error("{0}: exists and is not a socket; remove it, or choose another path")]
+    NotASocketFile(PathBuf),
+    /// A step of making the socket failed.
+    #[error("{name}: cannot {step}: {error}")]
+    Step {
+        /// The socket, as configured.
+        name: String,
+        /// What was tried.
+        step: &'static str,
+        /// Why it failed.
+        #[source]
+        error: io::Error,
+    },
+    /// An inherited descriptor is not what was promised.
+    #[error(
+        "file descriptor {fd} {problem}; expected is a stream socket that listens, of family unix or inet"
+    )]
+    NotListening {
+        /// Its number.
+        fd: RawFd,
+        /// What is there instead.
+        problem: String,
+    },
+    /// An environment variable that describes inherited sockets makes no sense.
+    #[error("the environment variable {name} is {value:?}; expected is {expected}")]
+    Environment {
+        /// The variable.
+        name: &'static str,
+        /// What it holds.
+        value: String,
+        /// What it should hold.
+        expected: &'static str,
+    },
+}
+
+/// A socket that listens.
+#[derive(Debug)]
+pub struct Listener {
+    socket: Socket,
+    name: String,
+    /// Removes the socket's file, if it was made here.
+    file: Option<Arc<SocketFile>>,
+    /// The addresses that may connect over TCP; none: all.
+    allowed: Option<Vec<IpAddr>>,
+}
+
+#[derive(Debug)]
+enum Socket {
+    Unix(UnixListener),
+    Tcp(TcpListener),
+}
+
+impl Listener {
+    /// Listens on a unix socket under `path` with these permission bits. A socket file on which nobody answers is
+    /// replaced; the new one is removed when the listener is dropped.
+    ///
+    /// # Errors
+    /// Another process answers there, something else has that name, or the system refuses.
+    pub fn unix(path: &Path, mode: u32) -> Result<Self, ListenError> {
+        let name = format!("unix:{}", path.display());
+        let step = |step| {
+            let name = name.clone();
+            move |error| ListenError::Step { name, step, error }
+        };
+        let address =
+            SocketAddrUnix::new(path).map_err(io::Error::from).map_err(step("use this path for a socket"))?;
+        remove_stale(path, &address).map_err(|error| match error {
+            Unusable::InUse => ListenError::InUse(path.to_owned()),
+            Unusable::NotASocket => ListenError::NotASocketFile(path.to_owned()),
+            Unusable::Io(error) => step("replace what is there")(error),
+        })?;
+        let socket = unix_socket().map_err(step("make a socket"))?;
+        rustix::net::bind(&socket, &address).map_err(io::Error::from).map_err(step("bind"))?;
+        let file = SocketFile::new(path).map_err(step("find the file it made"))?;
+        // Nobody can connect before it listens, so nobody gets in by the mode that the umask left.
+        std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(step("set the mode"))?;
+        rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from).map_err(step("listen"))?;
+        let socket = UnixListener::from_std(socket.into()).map_err(step("watch it"))?;
+        Ok(Self { socket: Socket::Unix(socket), name, file: Some(Arc::new(file)), allowed: None })
+    }
+
+    /// Listens on `HOST:PORT`; port 0 lets the system choose, see [`Listener::tcp_address`].
+    ///
+    /// # Errors
+    /// The host is unknown, the port is taken, or the system refuses.
+    pub async fn tcp(address: &str) -> Result<Self, ListenError> {
+        let step = |step, error| ListenError::Step { name: address.to_owned(), step, error };
+        let socket = TcpListener::bind(address).await.map_err(|error| step("listen", error))?;
+        Ok(Self { socket: Socket::Tcp(socket), name: address.to_owned(), file: None, allowed: None })
+    }
+
+    /// The same socket, to be handed to another process. It listens as long as either is held.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn spare(&self) -> io::Result<Spare> {
+        // Not below three: nothing may be taken for a standard stream.
+        let socket = rustix::io::fcntl_dupfd_cloexec(self, 3)?;
+        Ok(Spare { socket, file: self.file.clone() })
+    }
+
+    /// Takes over the care for the file of a socket that another process has made: from now on it has these permission
+    /// bits, and goes when this listener does.
+    ///
+    /// # Errors
+    /// The file cannot be found or changed.
+    pub fn own_file(&mut self, path: &Path, mode: u32) -> io::Result<()> {
+        let file = SocketFile::new(path)?;
+        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+        self.file = Some(Arc::new(file));
+        Ok(())
+    }
+
+    /// The socket for a front that speaks over TCP alone; `None` if it is of family unix.
+    pub fn into_tcp(self) -> Option<TcpListener> {
+        match self.socket {
+            Socket::Tcp(socket) => Some(socket),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    /// The path, if it is one of family unix that has one.
+    pub fn unix_path(&self) -> Option<PathBuf> {
+        match &self.socket {
+            Socket::Unix(socket) => socket.local_addr().ok()?.as_pathname().map(Path::to_owned),
+            Socket::Tcp(_) => None,
+        }
+    }
+
+    /// The address, if it is one of TCP.
+    pub fn tcp_address(&self) -> Option<SocketAddr> {
+        match &self.socket {
+            Socket::Tcp(socket) => socket.local_addr().ok(),
+            Socket::Unix(_) => None,
+        }
+    }
+
+    /// The next connection. Those that ended before they were accepted, and those from addresses that may not connect,
+    /// are passed over. Dropping the future loses none.
+    ///
+    /// # Errors
+    /// The system has no descriptor or memory left; later it may.
+    pub async fn accept(&self) -> io::Result<Stream> {
+        loop {
+            let accepted = match &self.socket {
+                Socket::Unix(socket) => socket.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+                Socket::Tcp(socket) => match socket.accept().await {
+                    Ok((_, address)) if !self.is_allowed(address.ip()) => {
+                        log::warn!("{self}: a connection from {address} was refused");
+                        continue;
+                    }
+                    Ok((stream, _)) => {
+                        // Without it an answer in several writes waits for acknowledgements. Failing that, it works.
+                        let _ = stream.set_nodelay(true);
+                        Ok(Stream::Tcp(stream))
+                    }
+                    Err(error) => Err(error),
+                },
+            };
+            match accepted {
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
+                accepted => return accepted,
+            }
+        }
+    }
+
+    fn is_allowed(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.allowed.as_ref().is_none_or(|allowed| allowed.contains(&address))
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.socket {
+            Socket::Unix(socket) => socket.as_fd(),
+            Socket::Tcp(socket) => socket.as_fd(),
+        }
+    }
+}
+
+/// A listening socket that can be handed to another process.
+#[derive(Debug)]
+pub struct Spare {
+    socket: OwnedFd,
+    file: Option<Arc<SocketFile>>,
+}
+
+impl Spare {
+    /// The same as another listening socket of TCP.
+    ///
+    /// # Errors
+    /// No descriptor is left.
+    pub fn of_tcp(listener: &TcpListener) -> io::Result<Self> {
+        Ok(Self { socket: rustix::io::fcntl_dupfd_cloexec(listener, 3)?, file: None })
+    }
+
+    /// Leaves the socket's file to the process that has the socket now.
+    pub fn leave_file(self) {
+        if let Some(file) = &self.file {
+            file.leave();
+        }
+    }
+}
+
+impl AsFd for Spare {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// As it was configured.
+impl fmt::Display for Listener {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! What is made from the settings, and made anew when they are read again.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, RwLock};
+
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+use super::NodeError;
+use crate::agent::{Agent, Mandate};
+use crate::config::{self, Settings};
+use crate::deliver::DeliverSettings;
+use crate::front::fastcgi::{self, Params};
+use crate::front::http as embedded;
+use crate::peer::client::PeerClient;
+use crate::peer::sign::Signer;
+use crate::request::Request;
+use crate::response::{ByteStream, Response};
+use crate::service::{Service, ServiceParts, ServiceSettings};
+use crate::store::{Store, StoreSettings};
+
+/// Everything that is made anew when the configuration is read again.
+pub(super) struct Generation {
+    pub settings: Settings,
+    pub fingerprint: crate::cluster::Fingerprint,
+    pub service: Arc<Service>,
+    pub agent: Agent,
+}
+
+/// What is the same for all generations of a process.
+pub(super) struct Process {
+    pub background: TaskTracker,
+    pub elected: watch::Sender<bool>,
+}
+
+impl Generation {
+    pub fn build(settings: Settings, process: &Process) -> Result<Self, NodeError> {
+        let map = Arc::new(config::load_map(&settings.map)?);
+        let own = map
+            .index_of(&settings.name)
+            .ok_or_else(|| NodeError::NotInMap { name: settings.name.clone(), map: settings.map.clone() })?;
+        let store = Arc::new(Store::open(store_settings(&settings))?);
+        let complete = Arc::new(AtomicBool::new(store.identify(&settings.name)?.complete));
+        let signer = Signer::new(&settings.secrets);
+        let peers = PeerClient::new(settings.name.clone(), signer.clone());
+        let agent = Agent {
+            own,
+            map: Arc::clone(&map),
+            store: Arc::clone(&store),
+            peers: peers.clone(),
+            complete: Arc::clone(&complete),
+            elected: process.elected.clone(),
+        };
+        let fingerprint = map.fingerprint();
+        let parts = ServiceParts {
+            own,
+            map,
+            store,
+            peers,
+            signer,
+            complete,
+            background: process.background.clone(),
+            settings: service_settings(&settings),
+        };
+        let service = Arc::new(Service::new(parts));
+        Ok(Self { settings, fingerprint, service, agent })
+    }
+}
+
+/// The settings of the storage root among those of the node.
+pub fn store_settings(settings: &Settings) -> StoreSettings {
+    StoreSettings {
+        root: settings.root.clone(),
+        layout: settings.layout,
+        durability: settings.durability,
+        reserve: settings.write.reserve,
+        file_mode: settings.file_mode,
+        folder_mode: settings.folder_mode,
+        follow_symlinks: settings.follow_symlinks,
+        root_is_mount: settings.root_is_mount,
+    }
+}
+
+fn service_settings(settings: &Settings) -> ServiceSettings {
+    ServiceSettings {
+        prefix: settings.prefix.clone(),
+        index: settings.index.clone(),
+        exclude: settings.exclude.clone(),
+        access: settings.write.allow.clone(),
+        object_max: settings.write.object_max,
+        front: settings.front,
+        remote: settings.deliver.remote,
+        deliver: DeliverSettings {
+            map_max: settings.deliver.map_max,
+            front: settings.front,
+            prefix: settings.prefix.clone(),
+            root: settings.root.clone(),
+        },
+    }
+}
+
+/// Hands requests of every front to the service of the newest generation.
+#[derive(Clone)]
+pub(super) struct Current(Arc<RwLock<Arc<Service>>>);
+
+impl Current {
+    pub fn new(service: Arc<Service>) -> Self {
+        Self(Arc::new(RwLock::new(service)))
+    }
+
+    /// Requests that begin from now on are answered by this one.
+    pub fn replace(&self, service: Arc<Service>) {
+        *self.0.write().expect("no holder panics") = service;
+    }
+
+    fn service(&self) -> Arc<Service> {
+        Arc::clone(&self.0.read().expect("no holder panics"))
+    }
+}
+
+impl fastcgi::Handler for Current {
+    /// Whoever only reads leaves nothing half done: what it does to the disk (an index, a mark) is done by a thread
+    /// that runs to its end, and a copy that is kept while it is served belongs to a task of its own.
+    fn may_be_dropped(&self, params: &Params) -> bool {
+        params.get(b"REQUEST_METHOD").is_some_and(|method| matches!(method, b"GET" | b"HEAD"))
+    }
+
+    async fn handle(&self, params: Params, body: ByteStream) -> Response {
+        match Request::from_params(params.iter()) {
+            Ok(request) => self.service().answer(request, body).await,
+            Err(error) => {
+                log::warn!("a request cannot be understood: {error}");
+                crate::service::refusal_of(error.status(), &error.to_string())
+            }
+        }
+    }
+}
+
+impl embedded::Handler for Current {
+    async fn handle(&self, request: Request, body: ByteStream) -> Response {
+        self.service().answer(request, body).await
+    }
+}
+
+/// The agent of one generation, and the way to stop it.
+pub(super) struct RunningAgent {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<Option<Mandate>>,
+}
+
+impl RunningAgent {
+    pub fn start(agent: Agent, mandate: Option<Mandate>) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        Self { stop, task: tokio::spawn(agent.run(mandate, stopped)) }
+    }
+
+    /// What it hands over to the next generation's.
+    pub async fn stop(self) -> Option<Mandate> {
+        self.stop.send_replace(true);
+        self.task.await.unwrap_or_else(|error| {
+            log::error!("the background work failed: {error}");
+            None
+        })
+    }
+}

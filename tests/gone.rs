@@ -1,0 +1,149 @@
+//! A client that goes away stops the work behind it.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::TcpListener;
+use std::os::unix::net::UnixStream;
+use std::sync::mpsc;
+use std::time::Duration;
+
+use common::{Call, Cluster, Connection, Front, Options, fcgi, noise, wait_until};
+
+/// Clients at once that go away.
+const CLIENTS: usize = 30;
+
+/// Descriptors of sockets that a node's webdfs has open.
+fn sockets(cluster: &Cluster, node: usize) -> usize {
+    let folder = cluster.with_webdfs(node, |webdfs| format!("/proc/{}/fd", webdfs.id()));
+    let links = std::fs::read_dir(folder).unwrap().filter_map(|entry| entry.unwrap().path().read_link().ok());
+    links.filter(|link| link.to_string_lossy().starts_with("socket:")).count()
+}
+
+fn proxying() -> Options {
+    Options {
+        nodes: 2,
+        replicas: 1,
+        write_quorum: 1,
+        deliver: "remote = \"proxy\"\nmap_max = \"1GiB\"",
+        ..Options::default()
+    }
+}
+
+#[test]
+fn a_download_that_is_broken_off_ends_at_the_owner_too() {
+    let cluster = Cluster::start(Front::Responder, proxying());
+    let target = cluster.path_owned("/gone", |owners| owners == [1]);
+    cluster.put(1, &target, noise(1, 64 << 20)).expect(201);
+    let idle = [sockets(&cluster, 0), sockets(&cluster, 1)];
+    let clients: Vec<_> = (0..CLIENTS)
+        .map(|_| {
+            let mut client = Connection::open(cluster.address(0)).unwrap();
+            client.begin(&Call::new("GET", &target)).unwrap();
+            client.answer_head().unwrap().expect(200);
+            client.read_exactly(100_000).unwrap();
+            client
+        })
+        .collect();
+    for node in 0..2 {
+        let busy = sockets(&cluster, node);
+        // Some of what is used now was kept open before.
+        assert!(busy > idle[node] + CLIENTS / 2, "node {node}: {busy} sockets, {} before", idle[node]);
+    }
+    drop(clients);
+    for node in 0..2 {
+        // A kept connection may have come meanwhile.
+        wait_until("the work has ended", || sockets(&cluster, node) <= idle[node] + 1);
+    }
+}
+
+#[test]
+fn an_upload_that_is_broken_off_leaves_no_spool_anywhere() {
+    let cluster = Cluster::start(Front::Nginx, Options::default());
+    let mut client = Connection::open(cluster.address(0)).unwrap();
+    let call = Call::new("PUT", "/gone/a.jpg").header("Content-Length", "10000000");
+    client.begin(&call).unwrap();
+    client.write(&noise(1, 3 << 20)).unwrap();
+    wait_until("every node has a spool", || (0..3).all(|node| !cluster.spools(node).is_empty()));
+    drop(client);
+    wait_until("no node has one", || (0..3).all(|node| cluster.spools(node).is_empty()));
+    cluster.get(1, "/gone/a.jpg").expect(404);
+}
+
+/// Listens in the place of a node, never answers, and says which requests for `target` came and went.
+fn hang(cluster: &Cluster, node: usize, target: &str) -> mpsc::Receiver<&'static str> {
+    let listener = TcpListener::bind(cluster.address(node)).unwrap();
+    let (tell, told) = mpsc::channel();
+    let target = target.to_owned();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (tell, target) = (tell.clone(), target.clone());
+            std::thread::spawn(move || {
+                let mut stream = BufReader::new(stream.unwrap());
+                let mut line = String::new();
+                if stream.read_line(&mut line).is_ok() && line.contains(&target) {
+                    let _ = tell.send("came");
+                    let _ = stream.read_to_end(&mut Vec::new());
+                    let _ = tell.send("went");
+                }
+            });
+        }
+    });
+    told
+}
+
+#[test]
+fn a_request_that_waits_for_an_owner_is_given_up_and_no_other_owner_is_asked() {
+    let options = Options {
+        nodes: 3,
+        replicas: 2,
+        absent: &[1, 2],
+        deliver: "remote = \"proxy\"",
+        ..Options::default()
+    };
+    let cluster = Cluster::launch(Front::Responder, options);
+    wait_until("webdfs listens", || UnixStream::connect(cluster.socket(0)).is_ok());
+    wait_until("nginx listens", || Connection::open(cluster.address(0)).is_ok());
+    let target = cluster.path_owned("/waits", |owners| !owners.contains(&0));
+    let owners = cluster.owners(&target);
+    let name = target.rsplit('/').next().unwrap();
+    let (first, second) = (hang(&cluster, owners[0], name), hang(&cluster, owners[1], name));
+    let mut client = Connection::open(cluster.address(0)).unwrap();
+    client.begin(&Call::new("GET", &target)).unwrap();
+    // Whichever of the two is asked first: one that has just failed is asked last.
+    let (asked, other) = match first.recv_timeout(Duration::from_secs(3)) {
+        Ok(_) => (first, second),
+        Err(_) => (second, first),
+    };
+    drop(client);
+    while asked.recv_timeout(common::PATIENCE).expect("the owner sees that it is over") != "went" {}
+    // Were the request still being worked on, the other owner would be asked now.
+    assert!(other.recv_timeout(Duration::from_secs(1)).is_err(), "nobody waits for this");
+}
+
+#[test]
+fn a_request_that_the_web_server_aborts_ends_at_the_owner_too() {
+    let cluster = Cluster::start(Front::Nginx, proxying());
+    let target = cluster.path_owned("/gone", |owners| owners == [1]);
+    cluster.put(1, &target, noise(1, 64 << 20)).expect(201);
+    let idle = sockets(&cluster, 1);
+    let pairs = [("REQUEST_METHOD", "GET"), ("REQUEST_URI", &*target), ("REMOTE_ADDR", "127.0.0.1")];
+    let begin = || {
+        let mut client = fcgi::Client::new(UnixStream::connect(cluster.socket(0)).unwrap());
+        client.send(&fcgi::get(1, true, &pairs));
+        assert!(client.next_record().unwrap().unwrap().content.starts_with(b"Status: 200"));
+        client
+    };
+    let mut clients: Vec<_> = (0..CLIENTS).map(|_| begin()).collect();
+    wait_until("the owner is at work", || sockets(&cluster, 1) > idle + CLIENTS / 2);
+    // The web server may also say so, and keep the connection.
+    for client in &mut clients {
+        client.send(&fcgi::record(fcgi::ABORT_REQUEST, 1, b"", 0));
+        while client.next_record().unwrap().unwrap().record_type != fcgi::END_REQUEST {}
+    }
+    wait_until("the work has ended", || sockets(&cluster, 1) <= idle + 1);
+    for client in &mut clients {
+        client.send(&fcgi::get(1, true, &[("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/missing.jpg")]));
+        assert_eq!(client.reply(1).status(), 404);
+    }
+}

@@ -1,0 +1,107 @@
+//! A process that is started with its socket on descriptor 0, as `spawn-fcgi` does for nginx.
+
+mod common;
+
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use common::process::Process;
+use common::{Cluster, Front, Options, noise, wait_until};
+use rustix::process::Signal;
+
+/// A cluster behind nginx whose webdfs is not started, and has no `fcgi` in its configuration.
+fn without_webdfs() -> Cluster {
+    let options = Options { nodes: 1, replicas: 1, write_quorum: 1, ..Options::default() };
+    let cluster = Cluster::start(Front::Responder, options);
+    let mut webdfs = cluster.take_webdfs(0);
+    webdfs.signal(Signal::TERM);
+    assert_eq!(webdfs.wait().code(), Some(0));
+    let config = std::fs::read_to_string(cluster.config(0)).unwrap();
+    std::fs::write(cluster.config(0), config.replace("fcgi = \"unix:webdfs.sock\"\n", "")).unwrap();
+    Process::prepare_to_adopt();
+    cluster
+}
+
+fn log(cluster: &Cluster) -> String {
+    let path = cluster.root(0).parent().unwrap().join("webdfs.log");
+    path.display().to_string()
+}
+
+fn serves(cluster: &Cluster) {
+    let body = noise(1, 3 << 20);
+    wait_until("it serves", || cluster.get(0, "/missing.jpg").status == 404);
+    let put = cluster.put(0, "/a.jpg", body.clone());
+    assert!(matches!(put.status, 201 | 204), "{put}");
+    assert!(cluster.get(0, "/a.jpg").expect(200).body == body);
+}
+
+/// Starts what `spawn-fcgi` starts: the process id that it writes down.
+fn spawn_fcgi(cluster: &Cluster, more: &[&str], pid_file: &Path) -> Process {
+    let script = format!("exec \"$0\" serve --config \"$1\" 2>>\"{}\"", log(cluster));
+    let mut command = Command::new("spawn-fcgi");
+    command.arg("-s").arg(cluster.socket(0)).arg("-P").arg(pid_file).args(more);
+    command.args(["--", "/bin/sh", "-c", &script, env!("CARGO_BIN_EXE_webdfs")]).arg(cluster.config(0));
+    let output = command.output().expect("spawn-fcgi runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let pid = std::fs::read_to_string(pid_file).unwrap();
+    Process::adopt(pid.lines().next().unwrap().trim().parse().unwrap())
+}
+
+#[test]
+fn what_spawn_fcgi_starts_serves_nginx_and_stops_cleanly() {
+    let cluster = without_webdfs();
+    let pid_file = cluster.root(0).parent().unwrap().join("pid");
+    for (mode, signal) in [("600", Signal::TERM), ("660", Signal::USR1), ("666", Signal::INT)] {
+        let mut webdfs = spawn_fcgi(&cluster, &["-M", &format!("0{mode}")], &pid_file);
+        let file = cluster.socket(0).metadata().unwrap();
+        assert!(file.file_type().is_socket());
+        assert_eq!(format!("{:o}", file.permissions().mode() & 0o777), mode, "as spawn-fcgi made it");
+        serves(&cluster);
+        webdfs.signal(signal);
+        assert_eq!(webdfs.wait().code(), Some(0), "{signal:?}");
+        // It was spawn-fcgi that made it, and it replaces one on which nobody listens.
+        assert!(cluster.socket(0).exists());
+        cluster.get(0, "/a.jpg").expect(502);
+    }
+}
+
+#[test]
+fn several_processes_of_spawn_fcgi_share_the_socket_and_the_root() {
+    let cluster = without_webdfs();
+    let pid_file = cluster.root(0).parent().unwrap().join("pid");
+    let mut first = spawn_fcgi(&cluster, &["-F", "3"], &pid_file);
+    let pids = std::fs::read_to_string(&pid_file).unwrap();
+    let others = pids.split_whitespace().skip(1);
+    let others: Vec<_> = others.map(|pid| Process::adopt(pid.parse().unwrap())).collect();
+    assert_eq!(others.len(), 2, "{pids}");
+    serves(&cluster);
+    first.signal(Signal::KILL);
+    first.wait();
+    serves(&cluster);
+    for mut process in others {
+        process.signal(Signal::TERM);
+        assert_eq!(process.wait().code(), Some(0));
+    }
+    cluster.get(0, "/a.jpg").expect(502);
+}
+
+#[test]
+fn a_spawned_process_does_not_start_another_in_its_place() {
+    let cluster = without_webdfs();
+    std::fs::remove_file(cluster.socket(0)).unwrap_or_default();
+    let socket: OwnedFd = UnixListener::bind(cluster.socket(0)).unwrap().into();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    command.args(["serve", "--die-with-parent", "--config"]).arg(cluster.config(0));
+    let log_file = log(&cluster);
+    let mut webdfs = Process::start_with_input(&mut command, Stdio::from(socket), Path::new(&log_file));
+    serves(&cluster);
+    webdfs.signal(Signal::USR2);
+    wait_until("it says so", || cluster.log(0).contains("SIGUSR2 is ignored: the web server"));
+    serves(&cluster);
+    assert!(!cluster.log(0).contains("takes over once it serves"));
+    webdfs.signal(Signal::TERM);
+    assert_eq!(webdfs.wait().code(), Some(0));
+}
