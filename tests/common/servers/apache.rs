@@ -38,6 +38,7 @@ const LOADED: &[&str] = &[
     "status",
     "headers",
     "rewrite",
+    "xsendfile",
 ];
 
 pub(super) fn configure(cluster: &Cluster, node: usize) {
@@ -49,12 +50,13 @@ pub(super) fn configure(cluster: &Cluster, node: usize) {
         Front::ApacheFcgid => ("webdfs-fcgid.conf", "fcgid"),
         _ => ("webdfs-proxy-fcgi.conf", "proxy_fcgi"),
     };
-    let program = Path::new(env!("CARGO_BIN_EXE_webdfs"));
+    let folder = text(Path::new(env!("CARGO_BIN_EXE_webdfs")).parent().expect("a folder"));
+    let folder = format!("\"{folder}\"");
     let mut values = vec![("/srv/webdfs", root.as_str())];
     match cluster.front {
         Front::ApacheFcgid => {
             values.push(("/usr/bin/webdfs", env!("CARGO_BIN_EXE_webdfs")));
-            values.push(("\"/usr/bin\"", program.parent().and_then(Path::to_str).expect("a folder")));
+            values.push(("\"/usr/bin\"", &folder));
             values.push(("/etc/webdfs/node.toml", &config));
         }
         _ => values.push(("/run/webdfs/webdfs.sock", &socket)),
@@ -81,7 +83,7 @@ pub(super) fn configure(cluster: &Cluster, node: usize) {
          StartServers 1\nServerLimit 4\nThreadsPerChild 32\nThreadLimit 32\nMaxRequestWorkers 128\n\
          MinSpareThreads 8\nMaxSpareThreads 128\n\
          <Directory />\n    Require all denied\n    Options FollowSymLinks\n    AllowOverride None\n</Directory>\n\
-         <VirtualHost {listen}>\n    Include {file}\n</VirtualHost>\n",
+         <VirtualHost {listen}>\n    ServerName {host}\n    Include {file}\n</VirtualHost>\n",
         dir = dir.display(),
         listen = cluster.address(node),
         host = cluster.address(node).ip(),
