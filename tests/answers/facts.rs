@@ -7,7 +7,7 @@ use crate::common::Front;
 /// More would be no exceptions any more.
 pub const FACTS_MAX: usize = 25;
 /// Cases with an exception, counted once for each fact.
-pub const EXCEPTIONS_MAX: usize = 50;
+pub const EXCEPTIONS_MAX: usize = 70;
 
 pub struct Fact {
     pub text: &'static str,
@@ -138,8 +138,8 @@ pub static FCGID_TRACE: Fact = Fact {
     of: |lane, _| lane.front == Front::ApacheFcgid,
 };
 
-pub static FCGID_BROKEN_CHUNK: Fact = Fact {
-    text: "Apache ends a body at a chunk that it cannot read, and mod_fcgid takes that for the end of the upload",
+pub static FCGID_CHUNKS: Fact = Fact {
+    text: "mod_fcgid takes a chunked upload that Apache could not read to its end for a whole one, so that all are refused (411)",
     of: |lane, _| lane.front == Front::ApacheFcgid,
 };
 
