@@ -45,15 +45,15 @@ fn a_download_that_is_broken_off_ends_at_the_owner_too() {
             client
         })
         .collect();
-    for node in 0..2 {
+    for (node, idle) in idle.into_iter().enumerate() {
         let busy = sockets(&cluster, node);
         // Some of what is used now was kept open before.
-        assert!(busy > idle[node] + CLIENTS / 2, "node {node}: {busy} sockets, {} before", idle[node]);
+        assert!(busy > idle + CLIENTS / 2, "node {node}: {busy} sockets, {} before", idle);
     }
     drop(clients);
-    for node in 0..2 {
+    for (node, idle) in idle.into_iter().enumerate() {
         // A kept connection may have come meanwhile.
-        wait_until("the work has ended", || sockets(&cluster, node) <= idle[node] + 1);
+        wait_until("the work has ended", || sockets(&cluster, node) <= idle + 1);
     }
 }
 

@@ -8,7 +8,8 @@ use crate::config::Overrides;
 
 /// Answer requests until told to stop
 ///
-/// SIGTERM and SIGUSR1 end it once running requests are finished; SIGHUP makes it read its configuration again.
+/// SIGTERM and SIGUSR1 end it once running requests are finished; SIGHUP makes it read its configuration again; SIGUSR2
+/// starts the program anew, after an upgrade, and leaves the sockets to the new process once that serves.
 #[derive(Debug, Args)]
 pub struct ServeArgs {
     /// The settings of this node

@@ -45,9 +45,6 @@ const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
 /// Idle connections kept to one node.
 const IDLE_PER_NODE: usize = 64;
 
-/// Bytes read ahead on one connection, and written behind: what a slow reader holds of another node's object.
-const BUFFER_MAX: usize = 128 << 10;
-
 /// Why another node did not do as asked.
 #[derive(Debug, thiserror::Error)]
 pub enum PeerError {
@@ -144,7 +141,6 @@ impl PeerClient {
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_NODE)
             .pool_timer(TokioTimer::new())
-            .http1_max_buf_size(BUFFER_MAX)
             .build(connector);
         Self { own, signer, http, health: Health::default() }
     }
