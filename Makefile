@@ -3,7 +3,7 @@
 CARGO ?= cargo
 SECONDS_PER_RUN ?= 2
 
-.PHONY: all test lint deps bench bench-placement demo clean
+.PHONY: all test lint deps bench bench-delivery bench-placement demo clean
 
 all:
 	$(CARGO) build --release
@@ -27,6 +27,12 @@ bench: deps
 	tools/install-test-deps bench
 	$(CARGO) build --release
 	WEBDFS_BENCH_SECONDS=$(SECONDS_PER_RUN) $(CARGO) bench --bench serve
+
+# What is the fastest way to deliver a file of each size, for each web server: what decides the defaults. Seven minutes.
+bench-delivery: deps
+	tools/install-test-deps bench
+	$(CARGO) build --release
+	WEBDFS_BENCH_ROWS=x WEBDFS_BENCH_SECONDS=$(SECONDS_PER_RUN) $(CARGO) bench --bench serve
 
 # Nanoseconds per lookup, and ratios, with the C code of CRUSH as one of the sides. No network, no web server.
 bench-placement:

@@ -10,6 +10,10 @@
  *   mapped   (the default) mapped into memory and sent by the responder
  *   read     read into memory and sent by the responder
  *   accel    named to nginx in X-Accel-Redirect, under ACCEL_PREFIX (default: /_files)
+ *   sendfile named to lighttpd or Apache in X-Sendfile; with VALIDATORS set, ETag and Last-Modified are said as well,
+ *            which Apache needs
+ *
+ * If SOCKET is "-", the socket is file descriptor 0: a web server has started this.
  *
  * Each thread accepts for itself, as libfcgi's own threaded example does. libfcgi copies what it is given into a buffer
  * of 8 KiB, whose size cannot be chosen, and writes that whenever it is full: a file of 4 KiB leaves in one write, one of
@@ -30,6 +34,8 @@ static const char *root;
 static const char *accel_prefix;
 static int listening;
 static int accel;
+static int sendfile;
+static int validators;
 static int reading;
 
 static const char *content_type(const char *path)
@@ -78,6 +84,21 @@ static void answer(FCGX_Request *request)
         }
         FCGX_FPrintF(request->out, "Status: 200 OK\r\nContent-Type: %s\r\nX-Accel-Redirect: %s%.*s\r\n\r\n",
                      content_type(path), accel_prefix, (int) length, uri);
+        return;
+    }
+    if (sendfile) {
+        if (stat(path, &st) != 0 || !S_ISREG(st.st_mode)) {
+            status(request, "404 Not Found");
+            return;
+        }
+        FCGX_FPrintF(request->out, "Status: 200 OK\r\nContent-Type: %s\r\nX-Sendfile: %s\r\n", content_type(path), path);
+        if (validators) {
+            gmtime_r(&st.st_mtime, &tm);
+            strftime(modified, sizeof modified, "%a, %d %b %Y %H:%M:%S GMT", &tm);
+            FCGX_FPrintF(request->out, "Last-Modified: %s\r\nETag: \"%lx-%lx\"\r\n", modified, (long) st.st_size,
+                         (long) st.st_mtime);
+        }
+        FCGX_PutStr("\r\n", 2, request->out);
         return;
     }
     fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -142,15 +163,19 @@ int main(int argc, char **argv)
     }
     root = argv[2];
     accel = mode != NULL && strcmp(mode, "accel") == 0;
+    sendfile = mode != NULL && strcmp(mode, "sendfile") == 0;
+    validators = getenv("VALIDATORS") != NULL;
     reading = mode != NULL && strcmp(mode, "read") == 0;
     accel_prefix = getenv("ACCEL_PREFIX") != NULL ? getenv("ACCEL_PREFIX") : "/_files";
     FCGX_Init();
-    unlink(argv[1]);
-    umask(0); /* nginx may run as another user */
-    listening = FCGX_OpenSocket(argv[1], 1024);
-    if (listening < 0) {
-        perror(argv[1]);
-        return 1;
+    if (strcmp(argv[1], "-") != 0) {
+        unlink(argv[1]);
+        umask(0); /* the web server may run as another user */
+        listening = FCGX_OpenSocket(argv[1], 1024);
+        if (listening < 0) {
+            perror(argv[1]);
+            return 1;
+        }
     }
     for (n = 1; n < threads; n++) {
         if (pthread_create(&thread, NULL, serve, NULL) != 0) {

@@ -4,14 +4,16 @@ use std::fs;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::check::Connection;
-use crate::nginx::{Asks, Nginx, Server};
-use crate::processes::Process;
+use crate::processes::{Process, User, written};
+use crate::servers::nginx::{self, Server};
+use crate::servers::{Asks, Start, WebServer};
 
 /// How many nodes there are.
 pub const NODES: usize = 3;
@@ -33,11 +35,15 @@ pub struct Spec {
     pub replicas: u32,
     pub durability: &'static str,
     pub peers: Peers,
+    /// As whom the responders run.
+    pub user: Option<User>,
 }
 
 /// How a responder delivers.
 #[derive(Debug, Clone, Copy)]
 pub struct Deliver {
+    /// As in node.toml.
+    pub front: &'static str,
     /// As in node.toml.
     pub map_max: &'static str,
     /// As in node.toml.
@@ -45,7 +51,7 @@ pub struct Deliver {
 }
 
 /// The settings that are shipped.
-const SHIPPED: Deliver = Deliver { map_max: "256KiB", remote: "internal" };
+pub const SHIPPED: Deliver = Deliver { front: "nginx", map_max: "256KiB", remote: "internal" };
 
 /// A responder and its FastCGI socket.
 pub struct Responder {
@@ -62,9 +68,7 @@ impl Responder {
 
     /// How many bytes it has written so far, to whatever.
     pub fn written(&self) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/io", self.process.id()))?;
-        let written = text.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok());
-        written.ok_or_else(|| "/proc does not say how much was written".into())
+        written(self.process.id())
     }
 }
 
@@ -79,13 +83,30 @@ pub struct Node {
     folder: PathBuf,
     /// node.toml up to the sections.
     settings: String,
-    _nginx: Nginx,
+    user: Option<User>,
+    _nginx: WebServer,
 }
 
 impl Node {
     /// Starts one more responder on this node's root.
     pub fn extra_responder(&self, name: &str, deliver: Deliver) -> Result<Responder> {
-        start_responder(&self.folder, name, &self.settings, deliver, None)
+        start_responder(&self.folder, name, &self.settings, deliver, None, self.user)
+    }
+
+    /// What a web server has to start for one more responder on this node's root.
+    pub fn start(&self, name: &str, deliver: Deliver) -> Result<Start> {
+        let config = configure(&self.folder, name, &self.settings, deliver, "")?;
+        if let Some(user) = self.user {
+            user.own(&config)?;
+        }
+        Ok(Start {
+            command: format!(
+                "{} serve --config {} --die-with-parent",
+                env!("CARGO_BIN_EXE_webdfs"),
+                config.display()
+            ),
+            environment: vec![("RUST_LOG", "warn".to_owned())],
+        })
     }
 }
 
@@ -110,20 +131,26 @@ impl Cluster {
         let secret = folder.join("secret");
         fs::write(&secret, "the secret of a cluster for benchmarks\n")?;
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
+        if let Some(user) = spec.user {
+            user.own(&folder)?;
+        }
         let nodes = addresses.into_iter().enumerate();
         let nodes = nodes.map(|(number, (web, embedded))| {
             let folder = folder.join(format!("n{number}"));
             let root = folder.join("root");
             fs::create_dir_all(&root)?;
+            if let Some(user) = spec.user {
+                user.own(&folder)?;
+            }
             let settings = format!(
                 "name = \"n{number}\"\nmap = \"../cluster.toml\"\nroot = \"root\"\nsecret_file = \"../secret\"\n\
                  durability = \"{}\"\n",
                 spec.durability
             );
-            let responder = start_responder(&folder, "node", &settings, SHIPPED, Some(&embedded))?;
+            let responder = start_responder(&folder, "node", &settings, SHIPPED, Some(&embedded), spec.user)?;
             let server = Server::shipped(&web, &root, Asks::WhatIsMissing)?;
-            let nginx = Nginx::start("nginx", &folder, Some(&responder.socket), &[server])?;
-            Ok(Node { root, responder, address: web, folder, settings, _nginx: nginx })
+            let nginx = nginx::start("nginx", &folder, Some(&responder.socket), &[server])?;
+            Ok(Node { root, responder, address: web, folder, settings, user: spec.user, _nginx: nginx })
         });
         let cluster = Self { nodes: nodes.collect::<Result<_>>()?, map };
         cluster.wait_until_it_stores()?;
@@ -165,19 +192,31 @@ fn start_responder(
     settings: &str,
     deliver: Deliver,
     embedded: Option<&str>,
+    user: Option<User>,
 ) -> Result<Responder> {
     let socket = folder.join(format!("{name}.sock"));
     let http = embedded.map(|address| format!("http = \"{address}\"\n")).unwrap_or_default();
+    let listen = format!("fcgi = \"unix:{name}.sock\"\n{http}");
+    let config = configure(folder, name, settings, deliver, &listen)?;
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    command.arg("serve").arg("--config").arg(&config).env("RUST_LOG", "warn");
+    if let Some(user) = user {
+        user.own(&config)?;
+        command.uid(user.id).gid(user.group);
+    }
+    Responder::ready(Process::start(name, folder, &mut command)?, socket)
+}
+
+/// Writes a node.toml; `listen` is what stands in the section of that name.
+fn configure(folder: &Path, name: &str, settings: &str, deliver: Deliver, listen: &str) -> Result<PathBuf> {
     let text = format!(
-        "{settings}[listen]\nfcgi = \"unix:{name}.sock\"\n{http}\
+        "front = \"{}\"\n{settings}[listen]\n{listen}\
          [deliver]\nmap_max = \"{}\"\nremote = \"{}\"\n[write]\nallow = [\"127.0.0.0/8\"]\n",
-        deliver.map_max, deliver.remote
+        deliver.front, deliver.map_max, deliver.remote
     );
     let config = folder.join(format!("{name}.toml"));
     fs::write(&config, text)?;
-    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
-    command.arg("serve").arg("--config").arg(&config).env("RUST_LOG", "warn");
-    Responder::ready(Process::start(name, folder, &mut command)?, socket)
+    Ok(config)
 }
 
 /// An address of loopback that is free at the moment; every node has an IP address of its own.

@@ -25,7 +25,8 @@ impl Plan {
         let rows = std::env::var("WEBDFS_BENCH_ROWS").ok().filter(|rows| !rows.is_empty());
         let rows: Option<Vec<String>> =
             rows.map(|rows| rows.split(',').map(|row| row.trim().to_owned()).collect());
-        let known = |row: &String| crate::rows::ALL.iter().any(|(name, _)| name == row);
+        let known = || crate::rows::ALL.iter().chain(&crate::rows::ON_REQUEST);
+        let known = |row: &String| known().any(|(name, _)| name == row);
         if let Some(unknown) = rows.iter().flatten().find(|row| !known(row)) {
             return Err(format!("WEBDFS_BENCH_ROWS: there is no row {unknown}").into());
         }
@@ -35,7 +36,12 @@ impl Plan {
 
     /// Whether a row is to be measured.
     pub fn wants(&self, row: &str) -> bool {
-        self.rows.as_ref().is_none_or(|rows| rows.iter().any(|wanted| wanted == row))
+        self.rows.is_none() || self.names(row)
+    }
+
+    /// Whether a row is asked for by name.
+    pub fn names(&self, row: &str) -> bool {
+        self.rows.iter().flatten().any(|wanted| wanted == row)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Speed beside other programs: `make bench`.
 //!
-//! Only ratios are told, each from rounds in which both sides take turns on the same machine: real nginx in front (the
-//! shipped configuration), `wrk` as the client, everything on loopback. A side counts only if its answers are right:
+//! Only ratios are told, each from rounds in which both sides take turns on the same machine: a real web server in front
+//! (the shipped configuration), `wrk` as the client, everything on loopback. A side counts only if its answers are right:
 //! status and bytes are compared before, and `wrk` must have seen no error. A ratio below its limit is printed as
 //! MISSED; the exit code is 1 only when something could not be measured.
 //!
@@ -15,12 +15,12 @@ mod check;
 mod cluster;
 mod contest;
 mod fastcgi_crate;
-mod nginx;
 mod objects;
 mod processes;
 #[path = "../common/ratio.rs"]
 mod ratio;
 mod rows;
+mod servers;
 mod wrk;
 
 use std::process::ExitCode;
@@ -58,10 +58,9 @@ fn measure() -> Result<()> {
     let tools = build::Tools::build(scratch.path())?;
     let mut failed = Vec::new();
     contest::print_heading(&plan);
-    for (name, row) in rows::ALL {
-        if !plan.wants(name) {
-            continue;
-        }
+    let wanted = rows::ALL.into_iter().filter(|(name, _)| plan.wants(name));
+    let asked_for = rows::ON_REQUEST.into_iter().filter(|(name, _)| plan.names(name));
+    for (name, row) in wanted.chain(asked_for) {
         if let Err(error) = row(&plan, scratch.path(), &tools) {
             println!("{name}  not measured: {error}");
             failed.push(name);

@@ -1,6 +1,7 @@
 //! The processes a benchmark starts and the folder it works in, and that both are gone afterwards: at the end, after a
 //! panic, and when the benchmark is interrupted. Only what was started here is ended, by its process id.
 
+use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::Mutex;
@@ -166,4 +167,39 @@ pub fn run(command: &mut Command) -> Result<String> {
         return Err(format!("{program}: {status}: {}", String::from_utf8_lossy(&stderr).trim()).into());
     }
     Ok(String::from_utf8(stdout)?)
+}
+
+/// How many bytes a process has written so far, to whatever.
+pub fn written(process: u32) -> Result<u64> {
+    let text = std::fs::read_to_string(format!("/proc/{process}/io"))?;
+    let written = text.lines().find_map(|line| line.strip_prefix("wchar: ")?.parse().ok());
+    written.ok_or_else(|| "/proc does not say how much was written".into())
+}
+
+/// Another user, as whom root starts something.
+#[derive(Debug, Clone, Copy)]
+pub struct User {
+    pub id: u32,
+    pub group: u32,
+}
+
+impl User {
+    /// Gives him a folder with all that is in it, and lets him pass through what is above it within our own folder.
+    pub fn own(self, folder: &Path) -> Result<()> {
+        let scratch = LEFT.lock().expect("no holder panics").folder.clone();
+        let scratch =
+            scratch.filter(|scratch| folder.starts_with(scratch)).ok_or("this folder is not ours")?;
+        std::fs::set_permissions(scratch, std::fs::Permissions::from_mode(0o711))?;
+        self.take(folder)
+    }
+
+    fn take(self, path: &Path) -> Result<()> {
+        lchown(path, Some(self.id), Some(self.group))?;
+        if path.symlink_metadata()?.is_dir() {
+            for entry in std::fs::read_dir(path)? {
+                self.take(&entry?.path())?;
+            }
+        }
+        Ok(())
+    }
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 
 use super::GETTING;
 use crate::build::Tools;
-use crate::cluster::{Cluster, Deliver, NODES, Peers, Spec, free_address};
+use crate::cluster::{Cluster, Deliver, NODES, Peers, SHIPPED, Spec, free_address};
 use crate::contest::{Plan, Side, contest};
-use crate::nginx::{Asks, Nginx, Server};
 use crate::objects::{Objects, SIZES};
+use crate::servers::Asks;
+use crate::servers::nginx::{self, Server};
 use crate::wrk::Load;
 use crate::{Result, check};
 
@@ -17,7 +18,7 @@ use webdfs::config::load_map;
 use webdfs::placement::{ObjectKey, locate};
 
 /// Two copies on three nodes: one node owns none.
-const TWO_COPIES: Spec = Spec { replicas: 2, durability: "none", peers: Peers::Nginx };
+const TWO_COPIES: Spec = Spec { replicas: 2, durability: "none", peers: Peers::Nginx, user: None };
 
 pub fn row(plan: &Plan, scratch: &Path, tools: &Tools) -> Result<()> {
     let folder = scratch.join("e");
@@ -27,10 +28,10 @@ pub fn row(plan: &Plan, scratch: &Path, tools: &Tools) -> Result<()> {
     let gateway_index = NodeIndex::new(u32::try_from(NODES - 1)?);
     let foreign = |path: &str| !locate(&map, ObjectKey::of(&path.as_bytes()[1..])).contains(&gateway_index);
 
-    let proxying = gateway.extra_responder("proxy", Deliver { map_max: "256KiB", remote: "proxy" })?;
+    let proxying = gateway.extra_responder("proxy", Deliver { remote: "proxy", ..SHIPPED })?;
     let proxy_address = free_address(NODES - 1)?;
     let server = Server::shipped(&proxy_address, &gateway.root, Asks::WhatIsMissing)?;
-    let _nginx = Nginx::start("proxy", &folder, Some(&proxying.socket), &[server])?;
+    let _nginx = nginx::start("proxy", &folder, Some(&proxying.socket), &[server])?;
 
     for (size, size_name) in SIZES {
         let objects = Objects::new(&folder, size, foreign)?;

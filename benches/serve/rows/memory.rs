@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::EVERYWHERE;
 use crate::Result;
 use crate::build::Tools;
-use crate::cluster::{Cluster, Deliver, Responder};
+use crate::cluster::{Cluster, Responder, SHIPPED};
 use crate::contest::{Plan, print_quantity};
 
 /// All of it that is resident, in KiB.
@@ -19,7 +19,7 @@ pub fn row(_plan: &Plan, scratch: &Path, _tools: &Tools) -> Result<()> {
     let folder = scratch.join("m");
     let cluster = Cluster::start(&folder, "cluster", EVERYWHERE)?;
     let node = &cluster.nodes[0];
-    let second = node.extra_responder("second", Deliver { map_max: "256KiB", remote: "internal" })?;
+    let second = node.extra_responder("second", SHIPPED)?;
     std::thread::sleep(IDLE);
     tell("responder, idle", &second)?;
     tell("responder with agent, idle", &node.responder)

@@ -12,9 +12,10 @@ use crate::Result;
 use crate::build::Tools;
 use crate::cluster::{Cluster, Spec, free_address};
 use crate::contest::{Plan, Side, contest};
-use crate::nginx::{Nginx, Server};
 use crate::objects::bytes_of;
 use crate::processes::run;
+use crate::servers::WebServer;
+use crate::servers::nginx::{self, Server};
 use crate::wrk::Load;
 
 /// The size of the objects, in bytes.
@@ -118,14 +119,14 @@ impl<'a> Target<'a> {
 struct Dav {
     address: String,
     root: PathBuf,
-    _nginx: Nginx,
+    _nginx: WebServer,
 }
 
 impl Dav {
     fn start(folder: &Path, name: &str) -> Result<Self> {
         let (address, root) = (free_address(0)?, folder.join(format!("{name}-root")));
         fs::create_dir_all(&root)?;
-        let nginx = Nginx::start(name, folder, None, &[Server::dav(&address, &root)])?;
+        let nginx = nginx::start(name, folder, None, &[Server::dav(&address, &root)])?;
         Ok(Self { address, root, _nginx: nginx })
     }
 }

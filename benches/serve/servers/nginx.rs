@@ -1,27 +1,11 @@
 //! nginx processes, each with one worker, and the server blocks they run.
 
 use std::fs;
-use std::net::TcpStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use super::{Asks, SHIPPED_SOCKET, WebServer, program, shipped};
 use crate::Result;
-use crate::processes::Process;
-
-/// The two files of the shipped configuration.
-const SHIPPED_HTTP: &str = include_str!("../../nginx/webdfs-http.conf");
-const SHIPPED: &str = include_str!("../../nginx/webdfs.conf");
-/// The socket that the shipped file names.
-const SHIPPED_SOCKET: &str = "unix:/run/webdfs/webdfs.sock";
-
-/// Which requests reach the responder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Asks {
-    /// Those for files that are not on this disk, as shipped.
-    WhatIsMissing,
-    /// All of them: with the location that the shipped file describes for that.
-    Everything,
-}
 
 /// A server block.
 pub struct Server(String);
@@ -58,7 +42,8 @@ impl Server {
 
 /// The lines that the shipped file has as a comment, for whoever wants the responder to answer everything.
 fn location_for_everything() -> Result<String> {
-    let lines = SHIPPED.lines().skip_while(|line| *line != "#location / {");
+    let shipped = shipped("nginx/webdfs.conf", &[])?;
+    let lines = shipped.lines().skip_while(|line| *line != "#location / {");
     let (mut text, mut whole) = (String::new(), false);
     for line in lines {
         let Some(line) = line.strip_prefix('#') else { break };
@@ -72,37 +57,23 @@ fn location_for_everything() -> Result<String> {
     if whole { Ok(text) } else { Err("nginx/webdfs.conf has no commented location / any more".into()) }
 }
 
-/// A running nginx.
-pub struct Nginx {
-    _process: Process,
-}
-
-impl Nginx {
-    /// Starts one in a folder of its own. `socket` is where its responder listens, if it has one.
-    pub fn start(name: &str, scratch: &Path, socket: Option<&Path>, servers: &[Server]) -> Result<Self> {
-        let folder = scratch.join(name);
-        for temporary in ["", "body", "proxy", "fastcgi", "uwsgi", "scgi"] {
-            fs::create_dir_all(folder.join(temporary))?;
-        }
-        let upstream = socket.map(upstream).transpose()?.unwrap_or_default();
-        let servers: String = servers.iter().map(|Server(text)| text.as_str()).collect();
-        let configuration = folder.join("nginx.conf");
-        fs::write(&configuration, surroundings(&folder, &format!("{upstream}{servers}")))?;
-        let mut command = Command::new(program());
-        command.arg("-p").arg(&folder).arg("-c").arg(&configuration).arg("-e").arg(folder.join("error.log"));
-        let mut process = Process::start(name, scratch, &mut command)?;
-        let listening = addresses(&servers);
-        process.wait_until("listening", || listening.iter().all(|at| TcpStream::connect(at).is_ok()))?;
-        Ok(Self { _process: process })
+/// Starts an nginx in a folder of its own. `socket` is where its responder listens, if it has one.
+pub fn start(name: &str, scratch: &Path, socket: Option<&Path>, servers: &[Server]) -> Result<WebServer> {
+    let folder = scratch.join(name);
+    for temporary in ["", "body", "proxy", "fastcgi", "uwsgi", "scgi"] {
+        fs::create_dir_all(folder.join(temporary))?;
     }
-}
-
-/// The shipped http file with the socket of this run.
-fn upstream(socket: &Path) -> Result<String> {
-    if SHIPPED_HTTP.matches(SHIPPED_SOCKET).count() != 1 {
-        return Err(format!("nginx/webdfs-http.conf does not name {SHIPPED_SOCKET} once").into());
-    }
-    Ok(SHIPPED_HTTP.replace(SHIPPED_SOCKET, &format!("unix:{}", socket.display())))
+    let socket = socket.map(|socket| socket.to_string_lossy());
+    let upstream = match &socket {
+        Some(socket) => shipped("nginx/webdfs-http.conf", &[(SHIPPED_SOCKET, socket)])?,
+        None => String::new(),
+    };
+    let servers: String = servers.iter().map(|Server(text)| text.as_str()).collect();
+    let configuration = folder.join("nginx.conf");
+    fs::write(&configuration, surroundings(&folder, &format!("{upstream}{servers}")))?;
+    let mut command = Command::new(program("nginx"));
+    command.arg("-p").arg(&folder).arg("-c").arg(&configuration).arg("-e").arg(folder.join("error.log"));
+    WebServer::start(name, scratch, &mut command, &addresses(&servers))
 }
 
 /// What stands around the server blocks: the same for every side.
@@ -125,9 +96,4 @@ fn surroundings(folder: &Path, http: &str) -> String {
 fn addresses(servers: &str) -> Vec<String> {
     let listens = servers.lines().filter_map(|line| line.strip_prefix("listen ")?.strip_suffix(';'));
     listens.map(str::to_owned).collect()
-}
-
-fn program() -> PathBuf {
-    let packaged = Path::new("/usr/sbin/nginx");
-    if packaged.exists() { packaged.to_owned() } else { "nginx".into() }
 }
