@@ -1,5 +1,5 @@
-//! `exclude` of node.toml as a regular expression for a web server: alternatives that every one of PCRE, PCRE2 and RE2
-//! understands, but for the look-around that is marked so.  Pure.
+//! `exclude` of node.toml as parts of a regular expression for a web server, which PCRE, PCRE2 and RE2 all
+//! understand.  Pure.
 //!
 //! A pattern is about one segment of the path: its end is a slash or the end.
 
@@ -33,16 +33,6 @@ impl Excluded {
         let extensions = (!extensions.is_empty()).then(|| extensions.join("|"));
         Self { dotfiles, extensions, others }
     }
-
-    /// The alternatives in one: first `hidden` if dotfiles are excluded, else the node's own records, which always are;
-    /// then the extensions in the group that `open` begins.
-    pub(super) fn alternatives(&self, hidden: &str, open: &str, end: &str) -> String {
-        let first = if self.dotfiles { hidden.to_owned() } else { format!(r"/\.webdfs{end}") };
-        let extensions = self.extensions.iter().map(|words| format!(r"\.{open}{words}){end}"));
-        let all: Vec<String> =
-            [first].into_iter().chain(extensions).chain(self.others.iter().cloned()).collect();
-        all.join("|")
-    }
 }
 
 fn is_word(text: &str) -> bool {
@@ -73,23 +63,20 @@ mod tests {
     #[test]
     fn the_default_list_is_dotfiles_and_scripts() {
         let excluded = of(&DEFAULT_EXCLUDES);
-        assert_eq!(
-            excluded.alternatives(r"/\.(?!well-known/)", "(?:", "(?:/|$)"),
-            r"/\.(?!well-known/)|\.(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:/|$)"
-        );
+        assert!(excluded.dotfiles && excluded.others.is_empty());
+        assert_eq!(excluded.extensions.as_deref(), Some("php|phtml|cgi|pl|py|sh|asp|jsp"));
     }
 
     #[test]
     fn every_form_of_pattern_becomes_an_alternative() {
         let excluded = of(&["*.tmp", "private*", "Thumbs.db", "*~", "*.tar.gz"]);
-        assert_eq!(
-            excluded.alternatives("unused", "(?:", "(?:/|$)"),
-            r"/\.webdfs(?:/|$)|\.(?:tmp)(?:/|$)|/private|/Thumbs\.db(?:/|$)|~(?:/|$)|\.tar\.gz(?:/|$)"
-        );
+        assert!(!excluded.dotfiles);
+        assert_eq!(excluded.extensions.as_deref(), Some("tmp"));
+        assert_eq!(excluded.others, ["/private", r"/Thumbs\.db(?:/|$)", "~(?:/|$)", r"\.tar\.gz(?:/|$)"]);
     }
 
     #[test]
-    fn the_records_of_the_node_are_excluded_by_an_empty_list_too() {
-        assert_eq!(of(&[]).alternatives("unused", "(?:", "$"), r"/\.webdfs$");
+    fn an_empty_list_excludes_nothing() {
+        assert_eq!(of(&[]), Excluded { dotfiles: false, extensions: None, others: Vec::new() });
     }
 }

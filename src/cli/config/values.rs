@@ -15,6 +15,9 @@ const NODE_TOML: &str = "/etc/webdfs/node.toml";
 const PROGRAM: &str = "/usr/bin/webdfs";
 /// The end of a path's segment in a regular expression.
 const END: &str = "(?:/|$)";
+/// What nginx and Apache are told not to serve, and of the folders on the way alone.
+const NAMES: &str = r"\.(?:(?<=/\.)(?!well-known/)|(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:/|$))";
+const FOLDERS: &str = r"\.(?:(?<=/\.)(?!well-known/)|(?:php|phtml|cgi|pl|py|sh|asp|jsp)/)";
 
 /// The files of a server, filled in for a node whose program is `program`.
 ///
@@ -83,33 +86,16 @@ impl Node<'_> {
     }
 
     fn nginx(&self) -> Vec<Value> {
-        const DOTFILES: &str = r"(?<=/\.)(?!well-known/)";
-        let excluded = self.excluded(END);
-        // It begins with the dot, which makes it cheap.
-        let mut inner =
-            vec![if excluded.dotfiles { DOTFILES.to_owned() } else { format!(r"(?<=/\.)webdfs{END}") }];
-        inner.extend(excluded.extensions.iter().map(|words| format!("(?:{words}){END}")));
-        let mut expression = format!(r"\.(?:{})", inner.join("|"));
-        for other in &excluded.others {
-            expression = format!("{expression}|{other}");
-        }
+        let size = format!("client_max_body_size {};", self.size(&["", "k", "m", "g"]));
+        let index = match &*self.index {
+            "" => "index /_webdfs/index;".to_owned(),
+            index => format!("index {index} /_webdfs/index;"),
+        };
         let mut values = vec![
             self.root(ROOT),
-            Value::new(
-                "client_max_body_size 1g;",
-                format!("client_max_body_size {};", self.size(&["", "k", "m", "g"])),
-            ),
-            Value::new(
-                r"\.(?:(?<=/\.)(?!well-known/)|(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:/|$))",
-                expression,
-            ),
-            Value::new(
-                "index index.html /_webdfs/index;",
-                match &*self.index {
-                    "" => "index /_webdfs/index;".to_owned(),
-                    index => format!("index {index} /_webdfs/index;"),
-                },
-            ),
+            Value::new("client_max_body_size 1g;", size),
+            Value::new(NAMES, self.names(END)),
+            Value::new("index index.html /_webdfs/index;", index),
         ];
         if self.asks_for_everything() {
             values.push(Value::new(
@@ -120,30 +106,32 @@ impl Node<'_> {
         values
     }
 
-    fn apache(&self, all: &'static str) -> Vec<Value> {
-        const NAMES: &str = r"/\.(?!well-known/)|\.(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:/|$)|%2f";
-        const FOLDERS: &str = r"/\.(?!well-known/)|\.(?:php|phtml|cgi|pl|py|sh|asp|jsp)/|%2f";
-        let expression =
-            |end| format!("{}|%2f", self.excluded(end).alternatives(r"/\.(?!well-known/)", "(?:", end));
+    fn apache(&self) -> Vec<Value> {
+        let bytes = self.site.object_max.to_string();
+        let digits = bytes.len();
+        let index = match &*self.index {
+            "" => "DirectoryIndex disabled".to_owned(),
+            index => format!("DirectoryIndex {index}"),
+        };
+        let size =
+            format!("{}, whose length has {digits} digits", self.size(&[" bytes", " KiB", " MiB", " GiB"]));
         let mut values = vec![
             self.root(ROOT),
-            Value::new("LimitRequestBody 1073741824", format!("LimitRequestBody {}", self.site.object_max)),
-            Value::new(NAMES, expression(END)),
-            Value::new(FOLDERS, expression("/")),
+            // Rules compare numbers as texts, so that first their lengths have to be the same.
+            Value::new("1 GiB, whose length has 10 digits", size),
+            Value::new("{10}$", format!("{{{digits}}}$")),
+            Value::new(">1073741824", format!(">{bytes}")),
+            Value::new("{11,}$", format!("{{{},}}$", digits + 1)),
+            Value::new(NAMES, self.names(END)),
+            Value::new(FOLDERS, self.names("/")),
             Value::new("$0index.html", format!("$0{}", self.index)),
-            Value::new(
-                "DirectoryIndex index.html",
-                match &*self.index {
-                    "" => "DirectoryIndex disabled".to_owned(),
-                    index => format!("DirectoryIndex {index}"),
-                },
-            ),
+            Value::new("DirectoryIndex index.html", index),
         ];
         if self.site.follow_symlinks {
             values.push(Value::new("Options None", "Options FollowSymLinks"));
         }
         if self.asks_for_everything() {
-            values.push(Value::new("RewriteEngine On\n", format!("RewriteEngine On\n{all}\n")));
+            values.push(Value::new("#RewriteRule \"^/\" \"-\" [S=2]", "RewriteRule \"^/\" \"-\" [S=2]"));
         }
         values
     }
@@ -153,10 +141,7 @@ impl Node<'_> {
             return Err(SiteError::FcgiSet);
         }
         let (program, folder, name) = self.program(program)?;
-        let mut values = self.apache(r#"RewriteRule "^/" "/usr/bin/webdfs" [H=fcgid-script,END]"#);
-        if let Some(rule) = values.iter_mut().find(|value| value.shipped == "RewriteEngine On\n") {
-            rule.own = rule.own.replace(PROGRAM, &program);
-        }
+        let mut values = self.apache();
         values.extend([
             Value::new(PROGRAM, program),
             Value::new("<Directory \"/usr/bin\">", format!("<Directory \"{folder}\">")),
@@ -167,63 +152,45 @@ impl Node<'_> {
     }
 
     fn apache_proxy(&self) -> Vec<Value> {
-        const SHIPPED: &str = "unix:/run/webdfs/webdfs.sock|fcgi://webdfs/";
         let target = match self.address() {
             Some(address) => format!("fcgi://{address}/"),
             None => format!("unix:{}|fcgi://webdfs/", self.socket()),
         };
-        let mut values =
-            self.apache(r#"RewriteRule "^/" "unix:/run/webdfs/webdfs.sock|fcgi://webdfs/" [P,QSD]"#);
-        if let Some(rule) = values.iter_mut().find(|value| value.shipped == "RewriteEngine On\n") {
-            rule.own = rule.own.replace(SHIPPED, &target);
-        }
-        values.push(Value::new(SHIPPED, target));
+        let mut values = self.apache();
+        values.push(Value::new("unix:/run/webdfs/webdfs.sock|fcgi://webdfs/", target));
         values
     }
 
     fn lighttpd(&self, program: &Path) -> Result<Vec<Value>, SiteError> {
-        let excluded = self.excluded(END);
-        let names = excluded.extensions.iter().map(|words| format!(r"\.(?:{words}){END}"));
-        let names: Vec<String> = names.chain(excluded.others.iter().cloned()).collect();
-        let names = if names.is_empty() { format!(r"/\.webdfs{END}") } else { names.join("|") };
+        const QUERY: &str = "(?:[/?]|$)";
+        let excluded = Excluded::of(&self.patterns, QUERY);
+        let names = excluded.extensions.iter().map(|words| format!(r"\.(?:{words}){QUERY}"));
+        let names: Vec<String> = names.chain(excluded.others).collect();
+        let names = if names.is_empty() { format!(r"/\.webdfs{QUERY}") } else { names.join("|") };
+        let hidden = if excluded.dotfiles { r"\.(?!(?-i:well-known)/)" } else { r"\.webdfs" };
         let (program, ..) = self.program(program)?;
+        let size = self.site.object_max.div_ceil(1024);
+        let index = match &*self.index {
+            "" => "\"/_webdfs/client\"".to_owned(),
+            index => format!("\"/$1{index}$2\""),
+        };
+        let responder = match self.host_and_port() {
+            Some((host, port)) => format!("\"host\" => \"{host}\", \"port\" => {port}"),
+            None => format!("\"socket\" => \"{}\"", self.socket()),
+        };
         let mut values = vec![
             self.root(ROOT),
             self.node_toml()?,
             Value::new(PROGRAM, program),
-            Value::new("server.max-request-size := 1048576", {
-                format!("server.max-request-size := {}", self.site.object_max.div_ceil(1024))
-            }),
-            Value::new(r"\.(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:/|$)", names),
-            Value::new(
-                r"(?:/|\.(?!well-known/))",
-                match excluded.dotfiles {
-                    true => r"(?:/|\.(?!well-known/))",
-                    false => r"(?:/|\.webdfs)",
-                },
-            ),
-            Value::new(
-                "\"/$1index.html$2\"",
-                match &*self.index {
-                    "" => "\"/_webdfs/client\"".to_owned(),
-                    index => format!("\"/$1{index}$2\""),
-                },
-            ),
+            Value::new("server.max-request-size := 1048576", format!("server.max-request-size := {size}")),
+            Value::new(r"\.(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:[/?]|$)", names),
+            Value::new(r"\.(?!(?-i:well-known)/)", hidden),
+            Value::new("\"/$1index.html$2\"", index),
+            Value::new("\"socket\" => \"/run/webdfs/webdfs.sock\"", responder),
         ];
-        values.push(Value::new(
-            "\"socket\" => \"/run/webdfs/webdfs.sock\"",
-            match self.host_and_port() {
-                Some((host, port)) => format!("\"host\" => \"{host}\", \"port\" => {port}"),
-                None => format!("\"socket\" => \"{}\"", self.socket()),
-            },
-        ));
         if self.site.fcgi == FcgiListen::Inherited {
             values.push(Value::new("#\"bin-path\"", "\"bin-path\""));
             values.push(Value::new("#\"max-procs\"", "\"max-procs\""));
-        }
-        if self.site.follow_symlinks {
-            let value = |word| format!("server.follow-symlink := \"{word}\"");
-            values.push(Value::new("server.follow-symlink := \"disable\"", value("enable")));
         }
         if self.asks_for_everything() {
             values.push(Value::new("#url.rewrite-once", "url.rewrite-once"));
@@ -241,15 +208,18 @@ impl Node<'_> {
     }
 
     fn caddy(&self) -> Vec<Value> {
-        const NAMES: &str = r"(?i)/\.|\.(php|phtml|cgi|pl|py|sh|asp|jsp)(/|$)";
-        let end = "(/|$)";
-        let names = format!("(?i){}", self.excluded(end).alternatives(r"/\.", "(", end));
+        const SHIPPED: &str = r"(?i)/\.|\.(php|phtml|cgi|pl|py|sh|asp|jsp)(/|$)";
+        const END: &str = "(/|$)";
+        let excluded = Excluded::of(&self.patterns, END);
+        let mut names = vec![if excluded.dotfiles { r"/\.".to_owned() } else { format!(r"/\.webdfs{END}") }];
+        names.extend(excluded.extensions.iter().map(|words| format!(r"\.({words}){END}")));
+        names.extend(excluded.others);
         let address = self.address().unwrap_or_else(|| format!("unix/{}", self.socket()));
         let mut values = vec![
             Value::new("root * /srv/webdfs", format!("root * {}", self.server.word_of(self.root.clone()))),
             Value::new("unix//run/webdfs/webdfs.sock", self.server.word_of(address)),
             Value::new("max_size 1GiB", format!("max_size {}", self.size(&["B", "KiB", "MiB", "GiB"]))),
-            Value::new(NAMES, names),
+            Value::new(SHIPPED, format!("(?i){}", names.join("|"))),
         ];
         if self.asks_for_everything() {
             // No request has this method.
@@ -304,8 +274,13 @@ impl Node<'_> {
         Some((host.to_owned(), port.to_owned()))
     }
 
-    fn excluded(&self, end: &str) -> Excluded {
-        Excluded::of(&self.patterns, end)
+    /// The names that nginx and Apache do not serve. It begins with the dot of most of them, which makes it cheap.
+    fn names(&self, end: &str) -> String {
+        let excluded = Excluded::of(&self.patterns, end);
+        let hidden = if excluded.dotfiles { "(?!well-known/)".to_owned() } else { format!("webdfs{end}") };
+        let extensions = excluded.extensions.iter().map(|words| format!("|(?:{words}){end}"));
+        let others = excluded.others.iter().map(|other| format!("|{other}"));
+        format!(r"\.(?:(?<=/\.){hidden}{}){}", extensions.collect::<String>(), others.collect::<String>())
     }
 
     /// Whether no file lies under its URL path, so that the server finds none.
