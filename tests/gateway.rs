@@ -35,6 +35,38 @@ fn behind_nginx_the_bytes_of_other_nodes_do_not_pass_through_the_responder() {
     assert_eq!((reply.header("Webdfs-Peer"), reply.body()), (Some(owner.as_str()), &b""[..]));
 }
 
+#[test]
+fn a_request_that_was_handed_on_is_never_handed_on_again() {
+    let cluster = shared(Front::Nginx);
+    let [path, other] = ["/hop/one", "/hop/other"].map(|folder| {
+        let path = cluster.path_owned(folder, |owners| !owners.contains(&0));
+        cluster.put(0, &path, "x").expect(201);
+        path
+    });
+    let ask = |method: &str, path: &str, hop: &str| {
+        let stream = UnixStream::connect(cluster.socket(0)).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        let pairs = [("REQUEST_METHOD", method), ("REQUEST_URI", path), ("HTTP_WEBDFS_HOP", hop)];
+        fcgi::Client::new(stream).get(&pairs)
+    };
+    for method in ["GET", "HEAD"] {
+        for query in ["", "?a=%0D%0A&b"] {
+            let (path, other) = (format!("{path}{query}"), format!("{other}{query}"));
+            let handed_on = ask(method, &path, "");
+            assert_eq!(handed_on.header("X-Accel-Redirect"), Some("@webdfs_peer"));
+            let hop = handed_on.header("Webdfs-Hop").expect("a hop mark");
+            // This node owns nothing of it, and asks the owners itself.
+            let answer = ask(method, &path, hop);
+            assert_eq!((answer.status(), answer.header("X-Accel-Redirect")), (200, None), "{method} {path}");
+            assert_eq!(answer.body(), if method == "GET" { &b"x"[..] } else { b"" });
+            assert!(
+                ask(method, &other, hop).header("X-Accel-Redirect").is_some(),
+                "a mark for another request"
+            );
+        }
+    }
+}
+
 const TWO_OF_THREE: fn() -> Options = || Options { replicas: 2, write_quorum: 2, ..Options::default() };
 
 /// One cluster for the tests that do no harm.
@@ -266,16 +298,19 @@ fn objects_are_copied_and_moved_through_any_node(front: Front) {
 
 fn clients_are_sent_to_an_owner_where_that_is_configured(front: Front) {
     let cluster = Cluster::start(front, Options { deliver: "remote = \"redirect\"", ..TWO_OF_THREE() });
-    let path = cluster.path_owned("/redirected/a%20b", |owners| !owners.contains(&0));
-    cluster.put(0, &path, "x").expect(201);
-    let owner = cluster.owners(&path)[0];
-    for method in ["GET", "HEAD"] {
-        let answer = cluster.send(0, &Call::new(method, &format!("{path}?v=1"))).expect(307);
-        let expected = format!("http://{}{path}?v=1", cluster.address(owner));
-        assert_eq!(answer.header("Location"), Some(expected.as_str()));
-        cluster.send(owner, &Call::new(method, &path)).expect(200);
+    for folder in ["/redirected/a%20b", "/redirected/%C3%A4%25%3F%0D%0AX-Split:%20yes%E4"] {
+        let path = cluster.path_owned(folder, |owners| !owners.contains(&0));
+        cluster.put(0, &path, "x").expect(201);
+        let owner = cluster.owners(&path)[0];
+        for method in ["GET", "HEAD"] {
+            let answer = cluster.send(0, &Call::new(method, &format!("{path}?v=1"))).expect(307);
+            let expected = format!("http://{}{path}?v=1", cluster.address(owner));
+            assert_eq!(answer.header("Location"), Some(expected.as_str()));
+            assert_eq!(answer.header("X-Split"), None);
+            cluster.send(owner, &Call::new(method, &format!("{path}?v=1"))).expect(200);
+        }
+        assert_eq!(cluster.get(owner, &path).text(), "x");
     }
-    assert_eq!(cluster.get(owner, &path).text(), "x");
 }
 
 fn the_responder_passes_the_bytes_on_where_that_is_configured(front: Front) {

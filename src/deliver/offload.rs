@@ -66,7 +66,7 @@ pub fn hand_over(
     }
     let mut response = Response::new(StatusCode::OK);
     let headers = &mut response.headers;
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name)));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type(name, front)));
     match front {
         FrontKind::Nginx if !request.failed_file => {
             let path = ObjectName::from_bytes(replica.path.as_os_str().as_bytes()).ok()?;

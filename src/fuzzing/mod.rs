@@ -67,7 +67,7 @@ fn check_name(name: &ObjectName, prefix: &Prefix) {
     assert_ne!(name.segments().next(), Some(&b".webdfs"[..]), "{name:?} is not the bookkeeping");
     let again = Target::parse(prefix.url_path(name).as_bytes(), prefix);
     assert_eq!(again, Ok(Target::Object(name.clone())), "the URL of a name leads back to it");
-    assert!(!content_type(name).is_empty(), "{name:?} has a type");
+    assert!(!content_type(name, FrontKind::Plain).is_empty(), "{name:?} has a type");
     let is_hidden = name.segments().any(|segment| segment.starts_with(b"."));
     assert!(!is_hidden || Exclude::default().matches(name), "{name:?} is a dotfile and excluded");
 }

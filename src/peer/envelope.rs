@@ -20,6 +20,8 @@ pub const TIME: HeaderName = HeaderName::from_static("webdfs-time");
 pub const VERSION: HeaderName = HeaderName::from_static("webdfs-version");
 /// The checksum of the copy in an answer's body.
 pub const CRC32: HeaderName = HeaderName::from_static("webdfs-crc32");
+/// The size of the copy, all or part of which is in an answer's body.
+pub const SIZE: HeaderName = HeaderName::from_static("webdfs-size");
 /// Whether the sender's root is complete: `yes` or `no`.
 pub const COMPLETE: HeaderName = HeaderName::from_static("webdfs-complete");
 /// HMAC-SHA256 in hexadecimal.
@@ -186,14 +188,16 @@ impl Envelope {
 }
 
 /// The headers of an answer that decide what it means, and so are signed.
-const ANSWER_HEADERS: [HeaderName; 4] = [COMPLETE, VERSION, CRC32, http::header::CONTENT_LENGTH];
+const ANSWER_HEADERS: [HeaderName; ANSWER_HEADER_COUNT] =
+    [COMPLETE, VERSION, CRC32, SIZE, http::header::CONTENT_LENGTH];
+const ANSWER_HEADER_COUNT: usize = 5;
 
-/// The copy in an answer's body, as the headers describe it; `None` if they do not say enough.
+/// The copy of which an answer's body is all or a part, as the headers describe it; `None` if they do not say enough.
 pub fn copy_in(headers: &HeaderMap) -> Option<CopyInfo> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     Some(CopyInfo {
         version: text(VERSION)?.parse().ok()?,
-        size: text(http::header::CONTENT_LENGTH)?.parse().ok()?,
+        size: text(SIZE)?.parse().ok()?,
         crc32: text(CRC32).and_then(|text| u32::from_str_radix(text, 16).ok()),
     })
 }
@@ -235,7 +239,7 @@ fn with_answer_parts<T>(
 ) -> T {
     let digest = body.map(digest);
     let status = status.as_u16().to_string();
-    let mut parts: [&[u8]; 7] = [b""; 7];
+    let mut parts: [&[u8]; 3 + ANSWER_HEADER_COUNT] = [b""; 3 + ANSWER_HEADER_COUNT];
     parts[0] = request_signature;
     parts[1] = status.as_bytes();
     parts[2] = digest.as_ref().map_or(b"file", |digest| digest);

@@ -34,6 +34,22 @@ impl ByteRange {
         self.length
     }
 
+    /// All of a file; `None` if it is empty.
+    pub fn whole(size: u64) -> Option<Self> {
+        (size > 0).then_some(Self { offset: 0, length: size })
+    }
+
+    /// What is left of it after its first `count` bytes; `None` if that is nothing.
+    pub fn after(&self, count: u64) -> Option<Self> {
+        let length = self.length.checked_sub(count).filter(|&length| length > 0)?;
+        Some(Self { offset: self.offset + count, length })
+    }
+
+    /// The `Range` that asks for it.
+    pub fn as_range(&self) -> HeaderValue {
+        ascii_value(format!("bytes={}-{}", self.offset, self.offset + (self.length - 1)))
+    }
+
     /// The `Content-Range` of an answer that holds just this part of a file of `size` bytes.
     pub fn content_range(&self, size: u64) -> HeaderValue {
         ascii_value(format!("bytes {}-{}/{size}", self.offset, self.offset + (self.length - 1)))

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderName, Method, StatusCode, header};
+use http::{HeaderMap, Method, StatusCode};
 
 use super::Service;
-use super::keep::{described, kept_while_served};
+use super::keep::{Described, kept_while_served};
 use super::look_up::{Found, Lacking, Wanted, look_up};
 use super::orders::mark_dirty;
 use super::refusal::text;
+use super::relay::Relay;
 use crate::clock;
 use crate::cluster::ClusterMap;
 use crate::config::Remote;
@@ -17,24 +18,13 @@ use crate::disk::on_thread;
 use crate::held::CopyInfo;
 use crate::name::ObjectName;
 use crate::peer::client::ObjectAnswer;
-use crate::peer::envelope::copy_in;
 use crate::peer::sign;
 use crate::request::{Request, Via};
 use crate::resolve::Route;
 use crate::response::{ByteStream, FileSlice, Response};
-use crate::semantics::Validators;
+use crate::semantics::{ByteRange, Validators};
 use crate::store::{Replica, StoreError};
 use crate::version::Version;
-
-/// What of another node's answer a client needs to know.
-const PASSED_BACK: [HeaderName; 6] = [
-    header::CONTENT_TYPE,
-    header::CONTENT_LENGTH,
-    header::CONTENT_RANGE,
-    header::ACCEPT_RANGES,
-    header::ETAG,
-    header::LAST_MODIFIED,
-];
 
 pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &ObjectName) -> Response {
     let own = match own(service, name).await {
@@ -52,13 +42,18 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &Obj
     let lacking = own.as_lacking(service, &route);
     let wanted = if request.method == Method::HEAD { Wanted::Head } else { Wanted::Copy(&request.headers) };
     match look_up(service, &map, name, &route, lacking, wanted).await {
-        Found::Copy(answer) => remote_answer(service, &map, name, &route, answer).await,
+        Found::Copy { node, answer } => {
+            let Some(relay) = Relay::of(service, &map, name, &route, node, &answer.headers) else {
+                return text(StatusCode::SERVICE_UNAVAILABLE, "an owner does not say what its copy is");
+            };
+            remote_answer(service, request, &route, relay, answer).await
+        }
         Found::Head { version, size } => {
             if route.own {
                 remember_lacking(service, name).await;
             }
             let validators = Validators { version, size, front: service.settings.front };
-            deliver::represent(&request.method, &request.headers, name, &validators, None)
+            deliver::represent(&request.method, &request.headers, name, &validators).head()
         }
         Found::Missing => text(StatusCode::NOT_FOUND, "not found"),
         Found::Unknown => {
@@ -112,10 +107,11 @@ async fn own(service: &Service, name: &ObjectName) -> Own {
 fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: &Replica) -> Response {
     let settings = &service.settings;
     if let Some(response) = deliver::hand_over(&settings.deliver, request, name, replica) {
+        log::debug!("{name} is left to the web server");
         return response;
     }
     let validators = Validators { version: replica.version, size: replica.size, front: settings.front };
-    deliver::represent(&request.method, &request.headers, name, &validators, Some(&replica.file))
+    deliver::represent(&request.method, &request.headers, name, &validators).of_file(&replica.file)
 }
 
 /// An owner to which the web server went in vain is asked last for a while.
@@ -147,31 +143,30 @@ fn hand_on(service: &Service, map: &ClusterMap, request: &Request, route: &Route
     }
 }
 
-/// Passes an owner's answer on. A whole copy that this node should have is kept while it is served.
+/// Answers with another owner's copy. A whole copy that this node should have is kept while it is served.
 async fn remote_answer(
     service: &Arc<Service>,
-    map: &Arc<ClusterMap>,
-    name: &ObjectName,
+    request: &Request,
     route: &Route,
+    relay: Relay,
     answer: ObjectAnswer,
 ) -> Response {
-    let mut response = Response::new(answer.status);
-    response.headers = passed(&answer.headers, &PASSED_BACK);
-    if answer.status == StatusCode::NOT_MODIFIED {
-        // Web servers between the nodes put one in that would be that of the file (RFC 9110 section 8.6).
-        response.headers.remove(header::CONTENT_LENGTH);
-    }
-    let mut body = answer.body;
-    if route.own && answer.status == StatusCode::OK {
-        match described(&answer.headers) {
-            Some(copy) => body = kept_while_served(service, map, name, copy, body),
+    let (copy, name, map) = (relay.copy, relay.name.clone(), Arc::clone(&relay.map));
+    let validators = Validators { version: copy.version, size: copy.size, front: service.settings.front };
+    let head = deliver::represent(&request.method, &request.headers, &name, &validators);
+    let (status, ranges) = (head.status(), head.ranges());
+    // Else the owner has decided otherwise, which is so where its web server is another: its ETags are others.
+    let is_ours = answer.status == status;
+    let mut body = relay.stream(ranges, is_ours.then_some(answer));
+    if route.own && status == StatusCode::OK {
+        match Described::of(&copy) {
+            Some(copy) => body = kept_while_served(service, &map, &name, copy, body),
             None => log::debug!("{name} is not kept: its owner has no checksum for it yet"),
         }
     } else if route.own {
-        remember_lacking(service, name).await;
+        remember_lacking(service, &name).await;
     }
-    response.body = body.into();
-    response
+    head.of_stream(body)
 }
 
 /// The agent fetches what this node lacks.
@@ -204,22 +199,14 @@ pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<So
     let route = Route::of(&map, service.own, name);
     let lacking = own.as_lacking(service, &route);
     match look_up(service, &map, name, &route, lacking, Wanted::Copy(&HeaderMap::new())).await {
-        Found::Copy(answer) => {
-            let copy = copy_in(&answer.headers).ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
-            let CopyInfo { version, size: length, crc32 } = copy;
-            Ok(Source { version, length, crc32, body: answer.body })
+        Found::Copy { node, answer } => {
+            let relay = Relay::of(service, &map, name, &route, node, &answer.headers);
+            let relay = relay.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;
+            let CopyInfo { version, size: length, crc32 } = relay.copy;
+            let body = relay.stream(ByteRange::whole(length).into_iter().collect(), Some(answer));
+            Ok(Source { version, length, crc32, body })
         }
         Found::Missing => Err(StatusCode::NOT_FOUND),
         Found::Head { .. } | Found::Unknown => Err(StatusCode::SERVICE_UNAVAILABLE),
     }
-}
-
-fn passed(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
-    let mut passed = HeaderMap::new();
-    for name in names {
-        for value in headers.get_all(name) {
-            passed.append(name, value.clone());
-        }
-    }
-    passed
 }

@@ -16,7 +16,9 @@ use crate::clock;
 use crate::deliver;
 use crate::disk::on_thread;
 use crate::name::ObjectName;
-use crate::peer::envelope::{COMPLETE, CRC32, Envelope, EnvelopeError, SIGNATURE, VERSION, seal_answer};
+use crate::peer::envelope::{
+    COMPLETE, CRC32, Envelope, EnvelopeError, SIGNATURE, SIZE, VERSION, seal_answer,
+};
 use crate::peer::message::{
     BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal, passed_on,
 };
@@ -197,8 +199,9 @@ async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Re
     };
     let validators =
         Validators { version: replica.version, size: replica.size, front: service.settings.front };
-    let mut response = deliver::represent(&Method::GET, headers, name, &validators, Some(&replica.file));
+    let mut response = deliver::represent(&Method::GET, headers, name, &validators).unframed(&replica.file);
     response.headers.insert(VERSION, replica.version.nanos().into());
+    response.headers.insert(SIZE, replica.size.into());
     if let Some(crc32) = crc32 {
         let text = format!("{crc32:08x}");
         response.headers.insert(CRC32, HeaderValue::from_str(&text).expect("hexadecimal digits"));

@@ -5,14 +5,13 @@ use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::HeaderMap;
 use tokio::sync::mpsc;
 
 use super::Service;
 use crate::cluster::ClusterMap;
 use crate::disk::on_thread;
+use crate::held::CopyInfo;
 use crate::name::ObjectName;
-use crate::peer::envelope::copy_in;
 use crate::response::{BodyError, ByteStream};
 use crate::store::{Commit, SpoolId};
 use crate::version::Version;
@@ -51,10 +50,11 @@ pub(super) struct Described {
     pub length: u64,
 }
 
-/// What the headers of another node's answer say of its copy, if they say all of it.
-pub(super) fn described(headers: &HeaderMap) -> Option<Described> {
-    let copy = copy_in(headers)?;
-    Some(Described { version: copy.version, crc32: copy.crc32?, length: copy.size })
+impl Described {
+    /// `None` if the copy has no checksum yet.
+    pub fn of(copy: &CopyInfo) -> Option<Self> {
+        Some(Self { version: copy.version, crc32: copy.crc32?, length: copy.size })
+    }
 }
 
 /// The same body; on its way it is also written to this node's disk, and goes on being written should the client go away.

@@ -25,7 +25,7 @@ pub(super) enum Wanted<'a> {
 
 /// What the owners said.
 pub(super) enum Found {
-    Copy(ObjectAnswer),
+    Copy { node: NodeIndex, answer: ObjectAnswer },
     Head { version: Version, size: u64 },
     Missing,
     Unknown,
@@ -124,7 +124,8 @@ async fn ask_one(
         Wanted::Copy(headers) => Ok(match service.peers.object(map, node, name, headers).await? {
             ObjectReply::Found(answer) => {
                 let complete = answer.headers.get(COMPLETE) == Some(&HeaderValue::from_static("yes"));
-                Reply::Found { version: version_in(&answer.headers), complete, found: Found::Copy(answer) }
+                let version = version_in(&answer.headers);
+                Reply::Found { version, complete, found: Found::Copy { node, answer } }
             }
             ObjectReply::Lacks { complete, tombstone } => Reply::Lacks { complete, tombstone },
         }),

@@ -14,6 +14,7 @@ mod orders;
 mod prepare;
 mod put;
 mod refusal;
+mod relay;
 mod upload;
 
 use std::sync::Arc;

@@ -329,7 +329,10 @@ impl Cluster {
                 let answer = Call::new("GET", "/is-it-ready").try_send(address);
                 answer.is_ok_and(|answer| matches!(answer.status, 404 | 307))
             };
-            complete && judges(self.address(node)) && judges(self.side_address(node))
+            complete
+                && judges(self.address(node))
+                && judges(self.side_address(node))
+                && servers::are_spawned_ready(self, node)
         });
     }
 

@@ -25,6 +25,24 @@ impl Way {
     }
 }
 
+/// How an answer on its way to those who asked goes wrong, on connections that go [`Way::Through`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Harm {
+    /// So many bytes of the answer, its head among them, get through.
+    pub after: usize,
+    /// What then happens.
+    pub end: End,
+}
+
+/// How an answer ends too early.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// The connection is closed, as when a process dies.
+    Close,
+    /// The connection stays open and silent, as when a machine loses its power.
+    Stall,
+}
+
 /// A listening socket with a [`Way`] behind it, until it is dropped.
 #[derive(Debug)]
 pub struct Detour {
@@ -32,15 +50,29 @@ pub struct Detour {
     way: Arc<Mutex<Way>>,
     open: Arc<AtomicBool>,
     taken: Arc<AtomicUsize>,
+    harm: Arc<Harming>,
+}
+
+/// The harm that is being done, and how often it was.
+#[derive(Debug, Default)]
+struct Harming {
+    harm: Mutex<Option<Harm>>,
+    count: AtomicUsize,
 }
 
 impl Detour {
     pub fn open(at: SocketAddr, way: Way) -> Self {
         let listener = TcpListener::bind(at).unwrap_or_else(|error| panic!("{at} cannot be bound: {error}"));
-        let detour =
-            Self { at, way: Arc::new(Mutex::new(way)), open: Arc::new(true.into()), taken: Arc::default() };
+        let detour = Self {
+            at,
+            way: Arc::new(Mutex::new(way)),
+            open: Arc::new(true.into()),
+            taken: Arc::default(),
+            harm: Arc::default(),
+        };
         let (way, open, taken) =
             (Arc::clone(&detour.way), Arc::clone(&detour.open), Arc::clone(&detour.taken));
+        let harming = Arc::clone(&detour.harm);
         thread::spawn(move || {
             // Connections that hang do so until the detour ends.
             let held = Arc::<Mutex<Vec<_>>>::default();
@@ -51,8 +83,8 @@ impl Detour {
                 taken.fetch_add(1, Ordering::SeqCst);
                 let way = *way.lock().expect("no holder panics");
                 if let Ok(stream) = stream {
-                    let held = Arc::clone(&held);
-                    thread::spawn(move || serve(stream, way, &held));
+                    let (held, harming) = (Arc::clone(&held), Arc::clone(&harming));
+                    thread::spawn(move || serve(stream, way, &held, &harming));
                 }
             }
         });
@@ -62,6 +94,16 @@ impl Detour {
     /// From now on connections go this way; those that are open keep to the old one.
     pub fn turn(&self, way: Way) {
         *self.way.lock().expect("no holder panics") = way;
+    }
+
+    /// From now on answers go wrong like this, or well again; also those on connections that are open.
+    pub fn harm(&self, harm: Option<Harm>) {
+        *self.harm.harm.lock().expect("no holder panics") = harm;
+    }
+
+    /// How many answers have gone wrong.
+    pub fn harmed(&self) -> usize {
+        self.harm.count.load(Ordering::SeqCst)
     }
 
     /// How many connections came.
@@ -78,7 +120,7 @@ impl Drop for Detour {
     }
 }
 
-fn serve(stream: TcpStream, way: Way, held: &Mutex<Vec<TcpStream>>) {
+fn serve(stream: TcpStream, way: Way, held: &Mutex<Vec<TcpStream>>, harming: &Harming) {
     match way {
         Way::Hang => held.lock().expect("no holder panics").push(stream),
         Way::CloseAfter(bytes) => {
@@ -89,24 +131,64 @@ fn serve(stream: TcpStream, way: Way, held: &Mutex<Vec<TcpStream>>) {
             let Ok(onward) = TcpStream::connect(to) else { return };
             let (from, back) = (stream.try_clone(), onward.try_clone());
             let (Ok(mut from), Ok(mut back)) = (from, back) else { return };
+            // Bytes of answer since the last of a request: how far the answer has come. And those of all answers.
+            let (come, mut total) = (AtomicUsize::new(0), 0);
             thread::scope(|scope| {
-                scope.spawn(|| pass(&mut from, &onward, usize::MAX));
-                pass(&mut back, &stream, answer_bytes_max);
-                let _ = stream.shutdown(Shutdown::Both);
+                scope.spawn(|| {
+                    pass(&mut from, &onward, |_| {
+                        come.store(0, Ordering::SeqCst);
+                        None
+                    })
+                });
+                let end = pass(&mut back, &stream, |count| {
+                    let before = come.fetch_add(count, Ordering::SeqCst);
+                    total += count;
+                    let is_most = total >= answer_bytes_max;
+                    harming
+                        .end(before, count)
+                        .or(is_most.then(|| (count + answer_bytes_max - total, End::Close)))
+                });
                 let _ = onward.shutdown(Shutdown::Both);
+                // Else it stays open until the one who asked gives up.
+                if end != Some(End::Stall) {
+                    let _ = stream.shutdown(Shutdown::Both);
+                }
             });
         }
     }
 }
 
-fn pass(from: &mut TcpStream, mut to: &TcpStream, mut most: usize) {
+impl Harming {
+    /// Whether an answer of which `before` bytes have come goes wrong within the next `count`: after how many.
+    fn end(&self, before: usize, count: usize) -> Option<(usize, End)> {
+        let harm = *self.harm.lock().expect("no holder panics");
+        let harm = harm.filter(|harm| before + count > harm.after)?;
+        self.count.fetch_add(1, Ordering::SeqCst);
+        Some((harm.after.saturating_sub(before), harm.end))
+    }
+}
+
+/// Passes bytes on until there are no more, or until `end` says after how many of those that have just come it ends.
+fn pass(
+    from: &mut TcpStream,
+    mut to: &TcpStream,
+    mut end: impl FnMut(usize) -> Option<(usize, End)>,
+) -> Option<End> {
     let mut buffer = vec![0; 64 << 10];
+    let mut ended = None;
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let count = count.min(most);
-        most -= count;
-        if to.write_all(&buffer[..count]).is_err() || most == 0 {
+        let last = end(count);
+        let most = last.map_or(count, |(most, _)| most);
+        if to.write_all(&buffer[..most]).is_err() {
+            break;
+        }
+        if let Some((_, end)) = last {
+            ended = Some(end);
             break;
         }
     }
-    let _ = to.shutdown(Shutdown::Write);
+    if ended != Some(End::Stall) {
+        let _ = to.shutdown(Shutdown::Write);
+    }
+    ended
 }

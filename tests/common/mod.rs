@@ -23,7 +23,7 @@ pub mod setup;
 use std::time::{Duration, Instant};
 
 pub use cluster::{Cluster, Front, shared};
-pub use detour::{Detour, Way};
+pub use detour::{Detour, End, Harm, Way};
 pub use http::{Answer, Call, Connection};
 pub use kept::{Kept, assert_missing, assert_nothing, assert_stored};
 pub use setup::Options;

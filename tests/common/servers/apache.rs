@@ -72,7 +72,7 @@ pub(super) fn configure(cluster: &Cluster, node: usize) {
     match cluster.front {
         Front::ApacheFcgid => {
             modules += &load(module);
-            modules += "FcgidIPCDir fcgid\nFcgidProcessTableFile fcgid.shm\n";
+            modules += "FcgidIPCDir fcgid\nFcgidProcessTableFile fcgid.shm\nFcgidInitialEnv RUST_LOG info,webdfs=debug\n";
         }
         _ => modules += &["proxy", module].map(load).concat(),
     }

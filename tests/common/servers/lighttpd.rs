@@ -1,9 +1,14 @@
 //! lighttpd: one shipped file, with or without the lines by which it starts webdfs itself.
 
 use std::fs;
+use std::os::unix::net::UnixStream;
 use std::process::Command;
 
+use super::super::{PATIENCE, fcgi};
 use super::{Cluster, Front, shipped};
+
+/// `max-procs` of the shipped file.
+const SPAWNED: usize = 3;
 
 pub(super) fn configure(cluster: &Cluster, node: usize) {
     let dir = cluster.node_dir(node);
@@ -54,4 +59,17 @@ pub(super) fn command(cluster: &Cluster, node: usize) -> Command {
     // For the processes it starts.
     lighttpd.env("RUST_LOG", "info,webdfs=debug");
     lighttpd
+}
+
+/// Whether each of the processes that lighttpd has started tells a missing name from one that it cannot judge: lighttpd
+/// gives them requests as they are free, and each learns for itself which other nodes are up.
+pub(super) fn spawned_are_ready(cluster: &Cluster, node: usize) -> bool {
+    (0..SPAWNED).all(|number| {
+        let socket = cluster.node_dir(node).join(format!("webdfs.sock-{number}"));
+        let Ok(stream) = UnixStream::connect(socket) else { return false };
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
+        let request =
+            [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/is-it-ready"), ("REMOTE_ADDR", "127.0.0.1")];
+        matches!(fcgi::Client::new(stream).get(&request).status(), 404 | 307)
+    })
 }

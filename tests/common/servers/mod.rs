@@ -44,6 +44,11 @@ pub(super) fn as_user(cluster: &Cluster, node: usize, command: &mut Command) {
     }
 }
 
+/// Whether what the web server of a node has started itself is ready to judge.
+pub(super) fn are_spawned_ready(cluster: &Cluster, node: usize) -> bool {
+    cluster.front != Front::LighttpdSpawned || lighttpd::spawned_are_ready(cluster, node)
+}
+
 /// A shipped file, `nginx/webdfs.conf` for instance, with this node's values in the place of those it is shipped with.
 ///
 /// # Panics
