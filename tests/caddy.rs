@@ -1,35 +1,176 @@
-//! Caddy in front, with the shipped file: facts that webdfs relies on, pinned against the real server.
+//! Caddy in front of webdfs: facts about it that the shipped file relies on.
 
 mod common;
 
-use common::{Call, Front, noise, shared};
+use std::fs;
 
-const FRONT: Front = Front::Caddy;
+use common::{
+    Call, Cluster, Connection, Front, Options, assert_missing, assert_nothing, assert_stored, noise, shared,
+};
+use webdfs::name::ObjectName;
+use webdfs::semantics::{FrontKind, Validators, content_type};
+use webdfs::version::Version;
+
+/// ann:secret, and not.
+const ANN: &str = "Basic YW5uOnNlY3JldA==";
+const WRONG: &str = "Basic YW5uOndyb25n";
+
+fn one_node(prepare: fn(&Cluster)) -> Cluster {
+    let options = Options { nodes: 1, replicas: 1, write_quorum: 1, prepare, ..Options::default() };
+    Cluster::start(Front::Caddy, options)
+}
+
+/// Changes the shipped file as a person would.
+fn edit(cluster: &Cluster, changes: &[(&str, &str)]) {
+    let path = cluster.root(0).parent().unwrap().join("webdfs.caddy");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = changes.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "webdfs.caddy does not say {from}");
+        text.replace(from, to)
+    });
+    fs::write(path, text).unwrap();
+}
+
+/// The extensions and types that the shipped file lists.
+fn listed() -> Vec<(String, String)> {
+    let text = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/caddy/Caddyfile")).unwrap();
+    let lines = text.lines().filter_map(|line| line.strip_prefix("\t.")?.split_once(' '));
+    lines.map(|(extension, kind)| (extension.to_owned(), kind.to_owned())).collect()
+}
 
 #[test]
-fn a_name_of_any_characters_is_stored_read_moved_and_deleted() {
-    let cluster = shared(FRONT);
-    let body = noise(1, 3000);
-    for name in [
-        "a%20b",
-        "%22q%22",
-        "100%25",
-        "what%3F",
-        "%23x",
-        "%c3%a9",
-        "%e9",
-        "semi;colon",
-        "plus+",
-        "a'b",
-        "%5Cb",
-    ] {
-        let (target, moved) = (format!("/names/{name}.jpg"), format!("/moved/{name}.jpg"));
+fn the_listed_types_are_those_of_the_responder() {
+    let listed = listed();
+    assert!(listed.len() > 100);
+    for (extension, kind) in listed {
+        let name = ObjectName::from_bytes(format!("a.{extension}").as_bytes()).unwrap();
+        assert_eq!(content_type(&name), kind, "{extension}");
+    }
+}
+
+#[test]
+fn a_file_on_the_disk_is_served_without_webdfs_with_the_same_headers() {
+    let cluster = one_node(|_| ());
+    let body = noise(1, 5000);
+    let mut known = Vec::new();
+    for (extension, kind) in listed() {
+        let target = format!("/static/a.{extension}");
         cluster.put(0, &target, body.clone()).expect(201);
-        assert_eq!(cluster.get(1, &target).expect(200).body, body);
-        cluster.send(1, &Call::new("MOVE", &target).header("Destination", &moved)).expect(201);
-        cluster.get(2, &target).expect(404);
-        assert_eq!(cluster.get(2, &moved).expect(200).body, body);
-        cluster.delete(0, &moved).expect(204);
-        cluster.get(1, &moved).expect(404);
+        known.push((target, kind));
+    }
+    // The responder's own answers, on the embedded front.
+    let responder: Vec<_> =
+        known.iter().map(|(target, _)| Call::new("GET", target).send(cluster.side_address(0))).collect();
+    cluster.kill_webdfs(0);
+    for ((target, kind), responder) in known.iter().zip(responder) {
+        let answer = cluster.get(0, target).expect(200);
+        assert!(answer.body == body, "{target}: {answer}");
+        assert_eq!(answer.header("Content-Type"), Some(kind.as_str()), "{target}");
+        for name in ["ETag", "Last-Modified", "Content-Type", "Content-Length", "Accept-Ranges"] {
+            assert_eq!(answer.header(name), responder.header(name), "{target} {name}: {answer}");
+        }
+    }
+    cluster.get(0, "/static/none.jpg").expect(502);
+}
+
+#[test]
+fn the_etag_of_this_caddy_is_the_one_of_its_word() {
+    let cluster = one_node(|_| ());
+    for (size, nanos) in
+        [(0, 1_700_000_000_000_000_001), (35, 1_706_933_106_999_999_999), (70_000, 1_234_567_890_123_456_789)]
+    {
+        let file = fs::File::create(cluster.file(0, "/etag.jpg")).unwrap();
+        file.set_len(size).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH + std::time::Duration::from_nanos(nanos)).unwrap();
+        let version = Version::from_nanos(nanos);
+        let expected = Validators { version, size, front: FrontKind::Caddy26 };
+        let answer = cluster.get(0, "/etag.jpg").expect(200);
+        assert_eq!(answer.etag(), expected.etag().to_str().unwrap());
+        assert_eq!(answer.header("Last-Modified"), Some(expected.last_modified().to_str().unwrap()));
+    }
+}
+
+#[test]
+fn a_chunked_upload_of_any_size_arrives_whole() {
+    let cluster = shared(Front::Caddy);
+    let body = noise(2, 3 << 20);
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    connection.begin(&Call::new("PUT", "/chunked/a.jpg").header("Transfer-Encoding", "chunked")).unwrap();
+    body.chunks(100_000).for_each(|chunk| connection.chunk(chunk).unwrap());
+    connection.chunk(b"").unwrap();
+    connection.answer("PUT").unwrap().expect(201);
+    assert_stored(&cluster, "/chunked/a.jpg", &body);
+}
+
+#[test]
+fn an_upload_above_the_limit_is_refused_and_leaves_nothing() {
+    let cluster = one_node(|cluster| edit(cluster, &[("max_size 1GiB", "max_size 100KiB")]));
+    cluster.put(0, "/limit/a.jpg", noise(3, (100 << 10) + 1)).expect(413);
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    connection.begin(&Call::new("PUT", "/limit/a.jpg").header("Transfer-Encoding", "chunked")).unwrap();
+    let _ = connection.chunk(&noise(4, 200 << 10));
+    let _ = connection.chunk(b"");
+    connection.answer("PUT").unwrap().expect(413);
+    assert_nothing(&cluster, "/limit/a.jpg");
+    cluster.put(0, "/limit/a.jpg", noise(3, 100 << 10)).expect(201);
+}
+
+#[test]
+fn whoever_knows_the_password_may_write_once_passwords_are_switched_on() {
+    let switched_on = |cluster: &Cluster| {
+        cluster.write_config(0, r#"["remote-user"]"#);
+        let hash =
+            std::process::Command::new("caddy").args(["hash-password", "--plaintext", "secret"]).output();
+        let hash = String::from_utf8(hash.expect("caddy runs").stdout).unwrap();
+        edit(
+            cluster,
+            &[
+                ("#\t@upload not method", "\t@upload not method"),
+                (
+                    "#\tbasicauth @upload {                        # basic_auth since Caddy 2.8",
+                    "\tbasicauth @upload {",
+                ),
+                (
+                    "#\t\tann JDJhJDE0JC...                      # caddy hash-password",
+                    &format!("\t\tann {}", hash.trim()),
+                ),
+                ("#\t}\n#\n# That,", "\t}\n#\n# That,"),
+            ],
+        );
+    };
+    let cluster = one_node(switched_on);
+    let put = |authorization: Option<&str>| {
+        let call = Call::new("PUT", "/password/a.jpg").body("x");
+        let call = authorization.into_iter().fold(call, |call, value| call.header("Authorization", value));
+        cluster.send(0, &call)
+    };
+    put(None).expect(401);
+    put(Some(WRONG)).expect(401);
+    put(Some("Bearer ann")).expect(401);
+    assert_missing(&cluster, "/password/a.jpg");
+    put(Some(ANN)).expect(201);
+    cluster.get(0, "/password/a.jpg").expect(200);
+}
+
+#[test]
+fn headers_with_an_underscore_do_not_pass_for_others() {
+    let cluster = shared(Front::Caddy);
+    // A name that Caddy leaves to webdfs.
+    let etag = cluster.put(0, "/under/a", "x").expect(201).etag().to_owned();
+    let call = |name: &str| Call::new("GET", "/under/a").header(name, &etag);
+    cluster.send(0, &call("If-None-Match")).expect(304);
+    cluster.send(0, &call("If_None_Match")).expect(200);
+}
+
+#[test]
+fn caddy_writes_nothing_outside_the_folder_of_its_node() {
+    let cluster = one_node(|_| ());
+    let pid = cluster.with_server(0, |caddy| caddy.id());
+    let dir = cluster.root(0).parent().unwrap().to_owned();
+    for entry in fs::read_dir(format!("/proc/{pid}/fd")).unwrap() {
+        let Ok(open) = fs::read_link(entry.unwrap().path()) else { continue };
+        let elsewhere = ["/dev/", "/proc/", "/sys/"].iter().any(|root| open.starts_with(root));
+        let is_file = open.starts_with("/") && !elsewhere;
+        assert!(!is_file || open.starts_with(&dir), "{}", open.display());
     }
 }

@@ -1,35 +1,222 @@
-//! HAProxy in front, with the shipped file: facts that webdfs relies on, pinned against the real server.
+//! HAProxy in front of webdfs: facts about it that the shipped file relies on, and its multiplexed connections, which no
+//! other web server has.
 
 mod common;
 
-use common::{Call, Front, noise, shared};
+use std::fs;
 
-const FRONT: Front = Front::Haproxy;
+use common::{
+    Answer, Call, Cluster, Connection, Front, Options, assert_missing, assert_nothing, assert_stored, noise,
+    wait_until,
+};
+
+/// ann:secret, and not.
+const ANN: &str = "Basic YW5uOnNlY3JldA==";
+const WRONG: &str = "Basic YW5uOndyb25n";
+
+fn one_node(prepare: fn(&Cluster)) -> Cluster {
+    let options = Options { nodes: 1, replicas: 1, write_quorum: 1, prepare, ..Options::default() };
+    Cluster::start(Front::Haproxy, options)
+}
+
+/// Changes the shipped file as a person would.
+fn edit(cluster: &Cluster, changes: &[(&str, &str)]) {
+    let path = cluster.root(0).parent().unwrap().join("webdfs.cfg");
+    let text = fs::read_to_string(&path).unwrap();
+    let text = changes.iter().fold(text, |text, (from, to)| {
+        assert!(text.contains(from), "webdfs.cfg does not say {from}");
+        text.replace(from, to)
+    });
+    fs::write(path, text).unwrap();
+}
+
+/// Several requests at a time on one connection, whichever clients they come from.
+fn multiplex(cluster: &Cluster) {
+    edit(
+        cluster,
+        &[
+            (
+                "    option keep-conn\n",
+                "    option keep-conn\n    option mpxs-conns\n    option max-reqs 32\n",
+            ),
+            ("    retries 3\n", "    retries 3\n    http-reuse always\n"),
+        ],
+    );
+}
+
+/// The connections that are open to the socket of webdfs. (`/proc/net/unix`: the accepted ends bear the name of the
+/// socket they came through, and are in state 3, connected.)
+fn connections(cluster: &Cluster) -> usize {
+    let socket = cluster.socket(0);
+    let sockets = fs::read_to_string("/proc/net/unix").unwrap();
+    let ours = sockets.lines().filter(|line| line.ends_with(socket.to_str().unwrap()));
+    ours.filter(|line| line.split_whitespace().nth(5) == Some("03")).count()
+}
+
+/// An upload that has begun, and whose first bytes webdfs has taken.
+fn begin_upload(cluster: &Cluster, target: &str, body: &[u8], sent: usize) -> Connection {
+    let before = cluster.spools(0).len();
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    let call = Call::new("PUT", target).header("Content-Length", &body.len().to_string());
+    connection.begin(&call).unwrap();
+    connection.write(&body[..sent]).unwrap();
+    wait_until("the upload has begun", || cluster.spools(0).len() > before);
+    connection
+}
 
 #[test]
-fn a_name_of_any_characters_is_stored_read_moved_and_deleted() {
-    let cluster = shared(FRONT);
-    let body = noise(1, 3000);
-    for name in [
-        "a%20b",
-        "%22q%22",
-        "100%25",
-        "what%3F",
-        "%23x",
-        "%c3%a9",
-        "%e9",
-        "semi;colon",
-        "plus+",
-        "a'b",
-        "%5Cb",
-    ] {
-        let (target, moved) = (format!("/names/{name}.jpg"), format!("/moved/{name}.jpg"));
-        cluster.put(0, &target, body.clone()).expect(201);
-        assert_eq!(cluster.get(1, &target).expect(200).body, body);
-        cluster.send(1, &Call::new("MOVE", &target).header("Destination", &moved)).expect(201);
-        cluster.get(2, &target).expect(404);
-        assert_eq!(cluster.get(2, &moved).expect(200).body, body);
-        cluster.delete(0, &moved).expect(204);
-        cluster.get(1, &moved).expect(404);
+fn a_kept_connection_is_used_again_by_one_request_at_a_time() {
+    let cluster = one_node(|_| ());
+    let mut client = Connection::open(cluster.address(0)).unwrap();
+    let mut get = || Call::new("GET", "/none.jpg").send_on(&mut client).unwrap().expect(404);
+    get();
+    let before = connections(&cluster);
+    (0..20).for_each(|_| drop(get()));
+    assert!(connections(&cluster) <= before);
+    let body = noise(1, 1_000_000);
+    let uploads: Vec<_> =
+        (0..4).map(|number| begin_upload(&cluster, &format!("/kept/{number}.jpg"), &body, 500_000)).collect();
+    assert!(connections(&cluster) >= 4);
+    for mut upload in uploads {
+        upload.write(&body[500_000..]).unwrap();
+        upload.answer("PUT").unwrap().expect(201);
     }
+}
+
+#[test]
+fn requests_of_many_clients_share_one_connection_if_haproxy_is_told_so() {
+    let cluster = one_node(multiplex);
+    cluster.get(0, "/none.jpg").expect(404);
+    let body = noise(2, 1_000_000);
+    // Each is in the middle of its upload while the others begin, end and fail.
+    let uploads: Vec<_> = (0..8)
+        .map(|number| begin_upload(&cluster, &format!("/shared/{number}.jpg"), &body, 500_000))
+        .collect();
+    assert_eq!(connections(&cluster), 1);
+    for number in 0..20 {
+        let target = format!("/shared/between/{number}.jpg");
+        cluster.put(0, &target, body.clone()).expect(201);
+        assert!(cluster.get(0, &target).expect(200).body == body);
+        cluster.get(0, "/shared/none.jpg").expect(404);
+    }
+    for mut upload in uploads {
+        upload.write(&body[500_000..]).unwrap();
+        upload.answer("PUT").unwrap().expect(201);
+    }
+    (0..8).for_each(|number| assert_stored(&cluster, &format!("/shared/{number}.jpg"), &body));
+    assert_eq!(connections(&cluster), 1);
+}
+
+#[test]
+fn more_requests_than_a_connection_takes_get_another_one() {
+    let cluster = one_node(multiplex);
+    let body = noise(3, 1_000_000);
+    let uploads: Vec<_> = (0..40)
+        .map(|number| begin_upload(&cluster, &format!("/many/{number}.jpg"), &body, 500_000))
+        .collect();
+    // webdfs says that 32 at a time is its limit, and HAProxy keeps to it.
+    assert_eq!(connections(&cluster), 2);
+    for mut upload in uploads {
+        upload.write(&body[500_000..]).unwrap();
+        upload.answer("PUT").unwrap().expect(201);
+    }
+}
+
+#[test]
+fn a_client_that_goes_away_ends_its_own_request_on_a_shared_connection_and_no_other() {
+    let cluster = one_node(multiplex);
+    let body = noise(4, 1_000_000);
+    let mut stays = begin_upload(&cluster, "/gone/stays.jpg", &body, 500_000);
+    for _ in 0..5 {
+        let goes = begin_upload(&cluster, "/gone/goes.jpg", &body, 500_000);
+        assert_eq!(cluster.spools(0).len(), 2);
+        drop(goes);
+        wait_until("the upload of the client that went away is dropped", || cluster.spools(0).len() == 1);
+    }
+    assert_eq!(connections(&cluster), 1, "the connection is the same");
+    stays.write(&body[500_000..]).unwrap();
+    stays.answer("PUT").unwrap().expect(201);
+    assert_stored(&cluster, "/gone/stays.jpg", &body);
+    assert_nothing(&cluster, "/gone/goes.jpg");
+}
+
+#[test]
+fn a_reader_that_goes_away_leaves_a_shared_connection_in_step() {
+    let cluster = one_node(multiplex);
+    let (large, small) = (noise(5, 16 << 20), noise(6, 20_000));
+    cluster.put(0, "/leaves/large.bin", large).expect(201);
+    cluster.put(0, "/leaves/small.jpg", small.clone()).expect(201);
+    for _ in 0..10 {
+        let mut reader = Connection::open(cluster.address(0)).unwrap();
+        reader.begin(&Call::new("GET", "/leaves/large.bin")).unwrap();
+        reader.answer_head().unwrap().expect(200);
+        drop(reader);
+        assert!(cluster.get(0, "/leaves/small.jpg").expect(200).body == small);
+    }
+    assert_eq!(connections(&cluster), 1);
+}
+
+#[test]
+fn a_chunked_upload_larger_than_haproxys_buffer_is_refused_and_leaves_nothing() {
+    let cluster = one_node(|_| ());
+    let mut connection = Connection::open(cluster.address(0)).unwrap();
+    connection.begin(&Call::new("PUT", "/chunked/a.jpg").header("Transfer-Encoding", "chunked")).unwrap();
+    let _ = connection.chunk(&noise(7, 100_000));
+    let _ = connection.chunk(b"");
+    connection.answer("PUT").unwrap().expect(411);
+    assert_nothing(&cluster, "/chunked/a.jpg");
+}
+
+#[test]
+fn an_upload_above_the_limit_is_refused() {
+    let cluster = one_node(|cluster| edit(cluster, &[("1073741824", "100000")]));
+    let put = |length: usize| -> Answer {
+        let mut connection = Connection::open(cluster.address(0)).unwrap();
+        let call = Call::new("PUT", "/limit/a.jpg").header("Content-Length", &length.to_string());
+        connection.begin(&call).unwrap();
+        // HAProxy waits for a buffer of the body before it looks at any rule.
+        let _ = connection.write(&noise(8, length));
+        connection.answer("PUT").unwrap()
+    };
+    put(100_001).expect(413);
+    assert_missing(&cluster, "/limit/a.jpg");
+    put(100_000).expect(201);
+}
+
+#[test]
+fn whoever_knows_the_password_may_write_once_passwords_are_switched_on() {
+    let switched_on = |cluster: &Cluster| {
+        cluster.write_config(0, r#"["remote-user"]"#);
+        edit(
+            cluster,
+            &[
+                ("#http-request auth", "http-request auth"),
+                ("#http-request set-var(txn.webdfs_user)", "http-request set-var(txn.webdfs_user)"),
+                ("#userlist", "userlist"),
+                ("#    user ann password $5$...", "    user ann insecure-password secret"),
+            ],
+        );
+    };
+    let cluster = one_node(switched_on);
+    let put = |authorization: Option<&str>| {
+        let call = Call::new("PUT", "/password/a.jpg").body("x");
+        let call = authorization.into_iter().fold(call, |call, value| call.header("Authorization", value));
+        cluster.send(0, &call)
+    };
+    put(None).expect(401);
+    put(Some(WRONG)).expect(401);
+    put(Some("Bearer ann")).expect(401);
+    assert_missing(&cluster, "/password/a.jpg");
+    put(Some(ANN)).expect(201);
+    cluster.get(0, "/password/a.jpg").expect(200);
+    cluster.send(0, &Call::new("GET", "/password/a.jpg").header("Authorization", WRONG)).expect(200);
+}
+
+#[test]
+fn headers_with_an_underscore_do_not_pass_for_others() {
+    let cluster = one_node(|_| ());
+    let etag = cluster.put(0, "/under/a.jpg", "x").expect(201).etag().to_owned();
+    let call = |name: &str| Call::new("GET", "/under/a.jpg").header(name, &etag);
+    cluster.send(0, &call("If-None-Match")).expect(304);
+    cluster.send(0, &call("If_None_Match")).expect(200);
 }

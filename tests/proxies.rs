@@ -3,13 +3,10 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering};
-
 use common::{
     Call, Cluster, Connection, Front, Kept, Options, assert_missing, assert_nothing, assert_stored, noise,
-    shared, wait_until,
+    shared,
 };
-use rustix::process::Signal;
 
 /// Each function is a test of its own on each front.
 macro_rules! on_both_proxies {
@@ -34,9 +31,6 @@ on_both_proxies!(
     what_must_never_be_served_is_refused_in_every_spelling,
     a_forged_header_changes_nothing,
     a_token_reaches_webdfs_and_a_name_without_a_password_is_nobody,
-    a_slow_reader_stops_no_other_client,
-    a_restart_of_webdfs_is_survived,
-    a_reload_under_load_loses_no_request,
 );
 
 fn a_name_of_any_characters_is_stored_read_moved_and_deleted(front: Front) {
@@ -93,7 +87,7 @@ fn the_target_arrives_as_the_client_wrote_it(front: Front) {
     cluster.get(0, "/raw/a/b.jpg/").expect(404);
 }
 
-/// Six nodes hold each file on three: some have it on their disk, the others do not.
+/// Four nodes, and each file on two of them: some have it on their disk, the others do not.
 fn whoever_answers_the_validators_are_the_same(front: Front) {
     let cluster = Cluster::start(front, Options { nodes: 4, replicas: 2, ..Options::default() });
     for (name, length) in
@@ -250,7 +244,7 @@ fn what_must_never_be_served_is_refused_in_every_spelling(front: Front) {
         for method in ["GET", "HEAD", "PUT", "DELETE"] {
             let call = Call::new(method, target);
             let answer = cluster.send(0, &if method == "PUT" { call.body("x") } else { call });
-            assert!(matches!(answer.status, 400 | 403 | 404), "{method} {target}: {answer}");
+            assert!(matches!(answer.status, 400 | 403 | 404 | 405), "{method} {target}: {answer}");
             assert!(!answer.text().contains("name ="), "{method} {target}: {answer}");
         }
     }
@@ -295,103 +289,5 @@ fn a_token_reaches_webdfs_and_a_name_without_a_password_is_nobody(front: Front) 
     for authorization in ["Basic YW5uOnNlY3JldA==", "Bearer a-token", "Basic !", "Digest username=\"ann\""] {
         let call = Call::new("PUT", "/token/a.jpg").header("Authorization", authorization).body("x");
         cluster.send(0, &call).expect(403);
-    }
-}
-
-fn a_slow_reader_stops_no_other_client(front: Front) {
-    let cluster = Cluster::start(
-        front,
-        Options { nodes: 1, replicas: 1, write_quorum: 1, static_first: false, ..Options::default() },
-    );
-    let (large, small) = (noise(9, 16 << 20), noise(10, 50_000));
-    cluster.put(0, "/slow/large.bin", large.clone()).expect(201);
-    cluster.put(0, "/slow/small.jpg", small.clone()).expect(201);
-    // They read the head and then nothing, until the others have been served.
-    let slow: Vec<Connection> = (0..8)
-        .map(|_| {
-            let mut connection = Connection::open(cluster.address(0)).unwrap();
-            connection.begin(&Call::new("GET", "/slow/large.bin")).unwrap();
-            connection.answer_head().unwrap().expect(200);
-            connection
-        })
-        .collect();
-    for _ in 0..50 {
-        assert!(cluster.get(0, "/slow/small.jpg").expect(200).body == small);
-    }
-    cluster.put(0, "/slow/new.jpg", small.clone()).expect(201);
-    for mut connection in slow {
-        assert!(connection.read_exactly(large.len()).unwrap() == large);
-    }
-}
-
-fn a_restart_of_webdfs_is_survived(front: Front) {
-    let cluster = Cluster::start(
-        front,
-        Options { nodes: 1, replicas: 1, write_quorum: 1, static_first: false, ..Options::default() },
-    );
-    cluster.put(0, "/restart/a.jpg", "here").expect(201);
-    cluster.kill_webdfs(0);
-    let answer = cluster.get(0, "/restart/a.jpg");
-    assert!(matches!(answer.status, 502 | 503), "{answer}");
-    cluster.restart(0);
-    cluster.wait_until_ready(0);
-    assert_eq!(cluster.get(0, "/restart/a.jpg").expect(200).text(), "here");
-    cluster.put(0, "/restart/b.jpg", "there").expect(201);
-}
-
-fn a_reload_under_load_loses_no_request(front: Front) {
-    let cluster = Cluster::start(
-        front,
-        Options { nodes: 1, replicas: 1, write_quorum: 1, static_first: false, ..Options::default() },
-    );
-    let body = noise(11, 30_000);
-    cluster.put(0, "/reload/a.jpg", body.clone()).expect(201);
-    let done = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        let clients: Vec<_> = (0..4)
-            .map(|client| {
-                let (cluster, body, done) = (&cluster, &body, &done);
-                scope.spawn(move || {
-                    let mut count = 0;
-                    while !done.load(Ordering::Relaxed) {
-                        assert!(cluster.get(0, "/reload/a.jpg").expect(200).body == *body);
-                        let put = cluster.put(0, &format!("/reload/{client}.jpg"), body.clone());
-                        assert!(matches!(put.status, 201 | 204), "{put}");
-                        count += 1;
-                    }
-                    count
-                })
-            })
-            .collect();
-        for _ in 0..3 {
-            reload(&cluster);
-        }
-        done.store(true, Ordering::Relaxed);
-        for client in clients {
-            assert!(client.join().unwrap() > 0);
-        }
-    });
-}
-
-/// What `systemctl reload` does to the web server of node 0; returns when the new one serves.
-fn reload(cluster: &Cluster) {
-    let dir = cluster.root(0).parent().unwrap().to_owned();
-    match cluster.front {
-        Front::Haproxy => {
-            let ready = || cluster.log(0).matches("Loading success").count();
-            let before = ready();
-            cluster.with_server(0, |haproxy| haproxy.signal(Signal::USR2));
-            wait_until("the new worker serves", || ready() > before);
-        }
-        _ => {
-            let mut caddy = std::process::Command::new("caddy");
-            caddy
-                .args(["reload", "--force", "--adapter", "caddyfile", "--config"])
-                .arg(dir.join("Caddyfile"));
-            caddy.arg("--address").arg(format!("unix/{}", dir.join("caddy-admin.sock").display()));
-            caddy.env("HOME", &dir).env("XDG_DATA_HOME", &dir).env("XDG_CONFIG_HOME", &dir);
-            let output = caddy.output().expect("caddy runs");
-            assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        }
     }
 }

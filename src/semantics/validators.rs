@@ -21,9 +21,9 @@ pub enum FrontKind {
     Apache,
     /// lighttpd, with `etag.use-inode = "disable"`.
     Lighttpd,
-    /// Caddy 2.8 and later.
+    /// Caddy whose ETag has the mtime in nanoseconds: releases after 2.8. By its source; none was at hand to ask.
     Caddy,
-    /// Caddy up to 2.7: its ETag is another one.
+    /// Caddy whose ETag has whole seconds: 2.6, as in Debian 12, and 2.7.
     #[serde(rename = "caddy-2.6")]
     Caddy26,
     /// None that serves files itself: the embedded front, or a mere proxy. Answers like nginx.
@@ -49,7 +49,7 @@ impl Validators {
             FrontKind::Nginx | FrontKind::Plain => format!("\"{:x}-{size:x}\"", version.seconds()),
             FrontKind::Apache => format!("\"{size:x}-{:x}\"", version.nanos() / 1000),
             FrontKind::Lighttpd => format!("\"{}\"", lighttpd_hash(version, size)),
-            FrontKind::Caddy => format!("\"{}-{}\"", base_36(version.nanos()), base_36(size)),
+            FrontKind::Caddy => format!("\"{}{}\"", base_36(version.nanos()), base_36(size)),
             FrontKind::Caddy26 => format!("\"{}{}\"", base_36(version.seconds()), base_36(size)),
         })
     }
@@ -118,8 +118,8 @@ mod tests {
             (5, 1_700_000_000, 123_456_789, Caddy26, "\"s44we85\""),
             (70_000, 1_706_933_106, 999_999_999, Caddy26, "\"s89i0i1i0g\""),
             (0, 0, 0, Caddy26, "\"00\""),
-            (5, 1_700_000_000, 123_456_789, Caddy, "\"cwyvpeni7w9h-5\""),
-            (70_000, 1_706_933_106, 0, Caddy, "\"cyv5abitmgw0-1i0g\""),
+            (5, 1_700_000_000, 123_456_789, Caddy, "\"cwyvpeni7w9h5\""),
+            (70_000, 1_706_933_106, 0, Caddy, "\"cyv5abitmgw01i0g\""),
         ];
         for (size, seconds, nanos, front, etag) in cases {
             assert_eq!(

@@ -43,7 +43,7 @@ fn sizes() -> Vec<Case> {
             let nothing = || vec![(A.to_owned(), After::Missing)];
             cases.push(match size {
                 0 if is_chunked => case.except_after(&HAPROXY_NO_CHUNK, answer(504), nothing()),
-                65_000.. if is_chunked => case.except_after(&HAPROXY_CHUNKS, answer(400), nothing()),
+                65_000.. if is_chunked => case.except_after(&HAPROXY_CHUNKS, answer(411), nothing()),
                 _ => case,
             });
         }
