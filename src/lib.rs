@@ -10,8 +10,8 @@
 //! name ([`name`]), looks on its own disk ([`store`]) and, if the file is not there, asks for the route
 //! ([`resolve`]), which comes from the map ([`cluster`]) and the placement algorithm ([`placement`]). An own replica
 //! becomes a response in [`deliver`], which decides conditionals and ranges ([`semantics`]) and may leave the sending
-//! to the web server. For another node's object the web server is sent there, or the owner's answer is passed on
-//! ([`peer`]); an owner that lacked it keeps it.
+//! to the web server. For another node's object the web server is sent there, or the owner's bytes are passed on
+//! ([`peer`]), and the next owner's should it break off in the middle; an owner that lacked the object keeps it.
 //!
 //! # The life of a PUT
 //!
