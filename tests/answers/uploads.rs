@@ -190,7 +190,7 @@ fn digests() -> Vec<Case> {
             "Content-Digest",
             &format!("sha-256=:{wrong}:"),
         ))
-        .sending(Sending::Chunked(noise(4, 20_000), 3000)),
+        .sending(Sending::Chunked(noise(4, 5000), 1000)),
         of_a("a wrong digest leaves what was there", "PUT")
             .header("Content-Digest", &format!("sha-256=:{wrong}:"))
             .body(noise(4, 20_000))
