@@ -291,8 +291,8 @@ const LINKS: &[&str] =
 fn nothing_but_objects_is_ever_sent(front: Front, static_first: bool) {
     let cluster = Cluster::start(front, options(static_first, r#"["127.0.0.0/8"]"#));
     let before = snapshot(&cluster);
-    // nginx and Caddy follow links themselves, as they do for any site, where they look for files first.
-    let follows = static_first && matches!(front, Front::Nginx | Front::Caddy);
+    // These follow links themselves, as they do for any site, where they look for files first.
+    let follows = static_first && matches!(front, Front::Nginx | Front::Lighttpd | Front::Caddy);
     let links = if follows { &[] } else { LINKS };
     for target in OUTSIDE.iter().chain(links) {
         for method in ["GET", "HEAD", "POST"] {

@@ -82,6 +82,8 @@ pub fn hand_over(
         FrontKind::Apache if request.sends_files => {
             headers.insert(X_SENDFILE, apache_path(&settings.root.join(&replica.path))?);
             validators.insert_into(headers);
+            // mod_xsendfile leaves it out; whoever asks for a range next is answered by us.
+            headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
         }
         _ => return None,
     }
