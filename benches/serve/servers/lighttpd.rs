@@ -61,7 +61,7 @@ fn surroundings(folder: &Path, site: &Site<'_>) -> Result<String> {
         "server.bind = \"{host}\"\nserver.port = {port}\nserver.document-root = \"{root}\"\n\
          server.errorlog = \"{folder}/error.log\"\nserver.pid-file = \"{folder}/pid\"\n\
          server.upload-dirs = ( \"{folder}/uploads\" )\n\
-         server.max-fds = 4096\nserver.max-keep-alive-requests = 10000000\nserver.max-keep-alive-idle = 65\n\
+         server.max-fds = 16384\nserver.max-keep-alive-requests = 10000000\nserver.max-keep-alive-idle = 65\n\
          server.http-parseopts = (\n",
         root = site.root.display(),
         folder = folder.display(),
