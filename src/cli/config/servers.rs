@@ -51,6 +51,16 @@ pub enum SiteError {
         /// The path.
         path: PathBuf,
     },
+    /// A limit that the server cannot hold.
+    #[error("[write] object_max is {bytes} bytes, and {server} knows limits of up to {most} bytes: lower it")]
+    Limit {
+        /// The web server.
+        server: &'static str,
+        /// `object_max`.
+        bytes: u64,
+        /// The largest limit there.
+        most: u64,
+    },
     /// The web server starts webdfs, which is told to listen elsewhere.
     #[error(
         "[listen] fcgi is set, but mod_fcgid starts webdfs itself and hands it the socket: take fcgi out of node.toml, or use apache-proxy"
@@ -126,7 +136,7 @@ impl Server {
             // Within quotes, in rules that know `$0` and `%{...}`.
             Server::ApacheFcgid | Server::ApacheProxy => "\"\\$%|",
             Server::Lighttpd => "\"\\",
-            Server::Haproxy => "'",
+            Server::Haproxy => "'\"\\",
             Server::Caddy => "\"`{}",
         }
     }
@@ -148,7 +158,11 @@ impl Server {
     pub(super) fn path(self, what: &'static str, path: &Path) -> Result<String, SiteError> {
         let server = self.word();
         let not_text = || SiteError::NotText { server, what, path: path.to_owned() };
-        self.text(what, path.to_str().ok_or_else(not_text)?, "")
+        let wildcards = match self {
+            Server::ApacheFcgid | Server::ApacheProxy => "*?[]",
+            _ => "",
+        };
+        self.text(what, path.to_str().ok_or_else(not_text)?, wildcards)
     }
 
     /// A value, if the server can be told it; `also` are characters that it must not have either.

@@ -13,6 +13,8 @@ const ROOT: &str = "/srv/webdfs";
 const SOCKET: &str = "/run/webdfs/webdfs.sock";
 const NODE_TOML: &str = "/etc/webdfs/node.toml";
 const PROGRAM: &str = "/usr/bin/webdfs";
+/// The largest `server.max-request-size`: lighttpd keeps it in a signed number of 32 bits, and counts KiB.
+const LIGHTTPD_KIB_MAX: u64 = i32::MAX as u64;
 /// The end of a path's segment in a regular expression.
 const END: &str = "(?:/|$)";
 /// What nginx and Apache are told not to serve, and of the folders on the way alone.
@@ -31,6 +33,8 @@ pub(super) fn fill(server: Server, site: &Site, program: &Path) -> Result<Vec<Fi
     let patterns = patterns.collect::<Result<Vec<_>, _>>()?;
     // Stands in rewrite rules, where `$` and `%` mean something.
     let index = site.index.as_deref().unwrap_or_default();
+    // Stands in the line at the top of what is printed.
+    server.path("the path of node.toml", &site.path)?;
     let index = server.text("index", index, " \"'\\$%{}")?;
     let node = Node {
         server,
@@ -170,12 +174,20 @@ impl Node<'_> {
         let hidden = if excluded.dotfiles { r"\.(?!(?-i:well-known)/)" } else { r"\.webdfs" };
         let (program, ..) = self.program(program)?;
         let size = self.site.object_max.div_ceil(1024);
+        if size > LIGHTTPD_KIB_MAX {
+            let (bytes, most) = (self.site.object_max, LIGHTTPD_KIB_MAX * 1024);
+            return Err(SiteError::Limit { server: self.server.word(), bytes, most });
+        }
         let index = match &*self.index {
             "" => "\"/_webdfs/client\"".to_owned(),
             index => format!("\"/$1{index}$2\""),
         };
         let responder = match self.host_and_port() {
-            Some((host, port)) => format!("\"host\" => \"{host}\", \"port\" => {port}"),
+            Some((host, port)) => {
+                // An IPv6 address stands here without the brackets that set it off from the port.
+                let host = host.trim_start_matches('[').trim_end_matches(']');
+                format!("\"host\" => \"{host}\", \"port\" => {port}")
+            }
             None => format!("\"socket\" => \"{}\"", self.socket()),
         };
         let mut values = vec![

@@ -125,6 +125,8 @@ fn what_a_server_cannot_be_told_is_refused_with_the_character() {
         (Server::ApacheFcgid, "/data/$0", '$'),
         (Server::Lighttpd, "/data/a\\b", '\\'),
         (Server::Caddy, "/data/{x}", '{'),
+        (Server::ApacheFcgid, "/data/a[b]", '['),
+        (Server::Haproxy, "/data/a\\b", '\\'),
     ] {
         match filled(server, &with_root(root)) {
             Err(SiteError::Unsayable { character: found, .. }) => assert_eq!(found, character, "{server:?}"),
@@ -136,4 +138,32 @@ fn what_a_server_cannot_be_told_is_refused_with_the_character() {
     let text = "name = \"img1\"\nroot = \"/srv/webdfs\"\nprefix = \"/images/\"\n";
     assert!(matches!(filled(Server::Nginx, text), Err(SiteError::Prefix { .. })));
     assert!(filled(Server::Haproxy, text).is_ok());
+}
+
+#[test]
+fn an_address_of_ipv6_is_written_as_each_server_wants_it() {
+    let text = "name = \"img1\"\nroot = \"/srv/webdfs\"\n[listen]\nfcgi = \"[::1]:9000\"\n";
+    assert!(filled(Server::Nginx, text).unwrap().contains("server [::1]:9000;"));
+    assert!(filled(Server::Lighttpd, text).unwrap().contains("\"host\" => \"::1\", \"port\" => 9000,"));
+}
+
+#[test]
+fn a_limit_that_lighttpd_would_take_for_none_is_refused() {
+    let text = |size| format!("name = \"img1\"\nroot = \"/srv/webdfs\"\n[write]\nobject_max = \"{size}\"\n");
+    assert!(filled(Server::Lighttpd, &text("2147483647KiB")).is_ok());
+    assert!(matches!(filled(Server::Lighttpd, &text("2TiB")), Err(SiteError::Limit { .. })));
+    assert!(filled(Server::Nginx, &text("16TiB")).is_ok());
+}
+
+#[test]
+fn no_path_of_node_toml_adds_a_line() {
+    let odd = Site {
+        path: "/etc/a\nserver_tokens off;/node.toml".into(),
+        ..site("name = \"img1\"\nroot = \"/srv/webdfs\"\n")
+    };
+    let refused = fill(Server::Nginx, &odd, Path::new(PROGRAM));
+    assert!(matches!(
+        refused,
+        Err(SiteError::Unsayable { what: "the path of node.toml", character: '\n', .. })
+    ));
 }
