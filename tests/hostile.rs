@@ -337,8 +337,8 @@ fn no_name_splits_an_answer(front: Front, static_first: bool) {
     for (number, target) in [
         format!("/split/{split}.jpg"),
         format!("/split{split}/a.jpg"),
-        format!("/split/%0aX-Split:%20yes.jpg"),
-        format!("/split/%0dX-Split:%20yes.jpg"),
+        "/split/%0aX-Split:%20yes.jpg".to_owned(),
+        "/split/%0dX-Split:%20yes.jpg".to_owned(),
         format!("/split/a.jpg?x={split}"),
     ]
     .iter()
