@@ -11,10 +11,14 @@ mod answers {
     pub mod case;
     /// If-Match and the like, on every method.
     pub mod conditionals;
+    /// What is stored after a case, and that nothing else is.
+    pub mod disks;
     /// What is refused, and what never leaves a node.
     pub mod errors;
     /// Where a server cannot answer as the others, and why.
     pub mod facts;
+    /// Whether an answer is the one that a case expects.
+    pub mod judge;
     /// The ways through which the set runs.
     pub mod lane;
     /// Every method, known or not.
@@ -25,6 +29,8 @@ mod answers {
     pub mod ranges;
     /// Runs the set through one lane.
     pub mod run;
+    /// What is sent of a case, byte by byte.
+    pub mod send;
     /// How a target becomes a name.
     pub mod targets;
     /// Bodies of every size, however they are sent, whole or not.

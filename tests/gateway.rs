@@ -3,10 +3,14 @@
 
 mod common;
 
-use std::os::unix::net::UnixStream;
+mod gateway {
+    /// What webdfs tells its web server of an owner, and the mark on what comes from there.
+    pub mod handing_on;
+}
+
 use std::sync::OnceLock;
 
-use common::{Answer, Call, Cluster, Connection, Front, Options, PATIENCE, fcgi, noise};
+use common::{Answer, Call, Cluster, Connection, Front, Options, noise};
 
 on_both_fronts!(
     objects_are_read_and_written_through_a_node_that_does_not_own_them,
@@ -21,51 +25,6 @@ on_both_fronts!(
     clients_are_sent_to_an_owner_where_that_is_configured,
     the_responder_passes_the_bytes_on_where_that_is_configured,
 );
-
-#[test]
-fn behind_nginx_the_bytes_of_other_nodes_do_not_pass_through_the_responder() {
-    let cluster = shared(Front::Nginx);
-    let path = cluster.path_owned("/by-nginx", |owners| !owners.contains(&0));
-    cluster.put(0, &path, "x").expect(201);
-    let stream = UnixStream::connect(cluster.socket(0)).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    let reply = fcgi::Client::new(stream).get(&[("REQUEST_METHOD", "GET"), ("REQUEST_URI", &path)]);
-    assert_eq!((reply.status(), reply.header("X-Accel-Redirect")), (200, Some("@webdfs_peer")));
-    let owner = cluster.address(cluster.owners(&path)[0]).to_string();
-    assert_eq!((reply.header("Webdfs-Peer"), reply.body()), (Some(owner.as_str()), &b""[..]));
-}
-
-#[test]
-fn a_request_that_was_handed_on_is_never_handed_on_again() {
-    let cluster = shared(Front::Nginx);
-    let [path, other] = ["/hop/one", "/hop/other"].map(|folder| {
-        let path = cluster.path_owned(folder, |owners| !owners.contains(&0));
-        cluster.put(0, &path, "x").expect(201);
-        path
-    });
-    let ask = |method: &str, path: &str, hop: &str| {
-        let stream = UnixStream::connect(cluster.socket(0)).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        let pairs = [("REQUEST_METHOD", method), ("REQUEST_URI", path), ("HTTP_WEBDFS_HOP", hop)];
-        fcgi::Client::new(stream).get(&pairs)
-    };
-    for method in ["GET", "HEAD"] {
-        for query in ["", "?a=%0D%0A&b"] {
-            let (path, other) = (format!("{path}{query}"), format!("{other}{query}"));
-            let handed_on = ask(method, &path, "");
-            assert_eq!(handed_on.header("X-Accel-Redirect"), Some("@webdfs_peer"));
-            let hop = handed_on.header("Webdfs-Hop").expect("a hop mark");
-            // This node owns nothing of it, and asks the owners itself.
-            let answer = ask(method, &path, hop);
-            assert_eq!((answer.status(), answer.header("X-Accel-Redirect")), (200, None), "{method} {path}");
-            assert_eq!(answer.body(), if method == "GET" { &b"x"[..] } else { b"" });
-            assert!(
-                ask(method, &other, hop).header("X-Accel-Redirect").is_some(),
-                "a mark for another request"
-            );
-        }
-    }
-}
 
 const TWO_OF_THREE: fn() -> Options = || Options { replicas: 2, write_quorum: 2, ..Options::default() };
 

@@ -190,7 +190,8 @@ impl Agent {
         }
         let (store, name) = (Arc::clone(&self.store), self.name().clone());
         match on_thread(move || store.identify(&name)).await {
-            Ok(identity) => self.complete.store(identity.complete, Ordering::Relaxed),
+            // The service may have seen it just now.
+            Ok(identity) => _ = self.complete.fetch_or(identity.complete, Ordering::Relaxed),
             Err(error) => complaints.raise(About::Completeness, &error),
         }
     }

@@ -18,7 +18,6 @@ use crate::semantics::{
     FrontKind, Precondition, Selection, Validators, content_type, evaluate, is_plain_range, select,
 };
 use crate::store::Replica;
-use crate::store::layout::PRIVATE;
 
 /// nginx goes to this internal location instead of sending our body.
 const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
@@ -56,8 +55,7 @@ pub fn hand_over(
     replica: &Replica,
 ) -> Option<Response> {
     let front = settings.front;
-    let can_read = !replica.escaped && !replica.path.starts_with(PRIVATE);
-    if request.via != Via::WebServer || !can_read || replica.size <= settings.map_max {
+    if request.via != Via::WebServer || replica.is_escaped() || replica.size <= settings.map_max {
         return None;
     }
     let validators = Validators { version: replica.version, size: replica.size, front };

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
 use super::body::PeerBody;
-use super::envelope::{COMPLETE, Envelope, SIGNATURE, VERSION, answer_is_genuine};
+use super::envelope::{COMPLETE, Envelope, SIGNATURE, answer_is_genuine, version_in};
 use super::flow::watched;
 use super::health::Health;
 use super::message::{
@@ -300,9 +300,7 @@ impl PeerClient {
         match parts.status {
             StatusCode::NOT_FOUND => {
                 let complete = parts.headers.get(COMPLETE).is_some_and(|value| value == "yes");
-                let tombstone =
-                    parts.headers.get(VERSION).and_then(|value| value.to_str().ok()?.parse().ok());
-                Ok(ObjectReply::Lacks { complete, tombstone })
+                Ok(ObjectReply::Lacks { complete, tombstone: version_in(&parts.headers) })
             }
             StatusCode::NOT_MODIFIED
             | StatusCode::PRECONDITION_FAILED

@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use super::sign::{Signed, Signer, digest, is_alive};
 use crate::cluster::{Epoch, Fingerprint, NodeName};
 use crate::held::CopyInfo;
+use crate::version::Version;
 
 /// The sender's node name.
 pub const FROM: HeaderName = HeaderName::from_static("webdfs-from");
@@ -16,7 +17,7 @@ pub const EPOCH: HeaderName = HeaderName::from_static("webdfs-epoch");
 pub const MAP: HeaderName = HeaderName::from_static("webdfs-map");
 /// When it was sent, in seconds since 1970.
 pub const TIME: HeaderName = HeaderName::from_static("webdfs-time");
-/// The version of the copy in an answer's body.
+/// The version of the copy in an answer's body, or of a tombstone.
 pub const VERSION: HeaderName = HeaderName::from_static("webdfs-version");
 /// The checksum of the copy in an answer's body.
 pub const CRC32: HeaderName = HeaderName::from_static("webdfs-crc32");
@@ -196,10 +197,15 @@ const ANSWER_HEADER_COUNT: usize = 5;
 pub fn copy_in(headers: &HeaderMap) -> Option<CopyInfo> {
     let text = |name: HeaderName| headers.get(name)?.to_str().ok();
     Some(CopyInfo {
-        version: text(VERSION)?.parse().ok()?,
+        version: version_in(headers)?,
         size: text(SIZE)?.parse().ok()?,
         crc32: text(CRC32).and_then(|text| u32::from_str_radix(text, 16).ok()),
     })
+}
+
+/// The version that an answer's headers name: of the copy, or where there is none of the tombstone.
+pub fn version_in(headers: &HeaderMap) -> Option<Version> {
+    headers.get(VERSION)?.to_str().ok()?.parse().ok()
 }
 
 /// Signs an answer. `body` is the control body, `None` where a file follows.

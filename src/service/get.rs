@@ -39,7 +39,7 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &Obj
     {
         return response;
     }
-    let lacking = own.as_lacking(service, &route);
+    let lacking = own.as_lacking(service, &route).await;
     let wanted = if request.method == Method::HEAD { Wanted::Head } else { Wanted::Copy(&request.headers) };
     match look_up(service, &map, name, &route, lacking, wanted).await {
         Found::Copy { node, answer } => {
@@ -74,11 +74,12 @@ enum Own {
 
 impl Own {
     /// What it contributes to a look-up.
-    fn as_lacking(&self, service: &Service, route: &Route) -> Lacking {
+    async fn as_lacking(&self, service: &Service, route: &Route) -> Lacking {
         match self {
-            Own::Lacks { tombstone } => {
-                Lacking { owners: usize::from(route.own && service.is_complete()), tombstone: *tombstone }
-            }
+            Own::Lacks { tombstone } => Lacking {
+                owners: usize::from(route.own && service.is_complete().await),
+                tombstone: *tombstone,
+            },
             Own::Replica(_) | Own::Unreadable => Lacking::default(),
         }
     }
@@ -197,7 +198,7 @@ pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<So
     };
     let map = service.map();
     let route = Route::of(&map, service.own, name);
-    let lacking = own.as_lacking(service, &route);
+    let lacking = own.as_lacking(service, &route).await;
     match look_up(service, &map, name, &route, lacking, Wanted::Copy(&HeaderMap::new())).await {
         Found::Copy { node, answer } => {
             let relay = Relay::of(service, &map, name, &route, node, &answer.headers);

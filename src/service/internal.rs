@@ -86,21 +86,21 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, body: Byte
     }
     let question = request.headers.get(SIGNATURE).map_or(&b""[..], HeaderValue::as_bytes);
     let reply = match result {
-        Ok(Reply::Copy(response)) => return sealed_copy(service, question, response),
+        Ok(Reply::Copy(response)) => return sealed_copy(service, question, response).await,
         Ok(Reply::Control(body)) => (StatusCode::OK, body),
         Ok(Reply::Lacking(tombstone)) => {
             let body = control(&Refusal { error: "no copy here".into() });
-            return sealed_control(service, question, (StatusCode::NOT_FOUND, body), tombstone);
+            return sealed_control(service, question, (StatusCode::NOT_FOUND, body), tombstone).await;
         }
         Err(error) => {
             log::warn!("a request of another node is refused: {error}");
             (error.status(), control(&Refusal { error: error.to_string() }))
         }
     };
-    sealed_control(service, question, reply, None)
+    sealed_control(service, question, reply, None).await
 }
 
-fn sealed_control(
+async fn sealed_control(
     service: &Service,
     question: &[u8],
     (status, body): (StatusCode, Vec<u8>),
@@ -109,7 +109,7 @@ fn sealed_control(
     let mut response = Response::new(status);
     response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());
-    response.headers.insert(COMPLETE, yes_or_no(service.is_complete()));
+    response.headers.insert(COMPLETE, yes_or_no(service.is_complete().await));
     if let Some(version) = tombstone {
         response.headers.insert(VERSION, version.nanos().into());
     }
@@ -118,8 +118,8 @@ fn sealed_control(
     response
 }
 
-fn sealed_copy(service: &Service, question: &[u8], mut response: Response) -> Response {
-    response.headers.insert(COMPLETE, yes_or_no(service.is_complete()));
+async fn sealed_copy(service: &Service, question: &[u8], mut response: Response) -> Response {
+    response.headers.insert(COMPLETE, yes_or_no(service.is_complete().await));
     let file = matches!(response.status, StatusCode::OK | StatusCode::PARTIAL_CONTENT);
     let control = if file { None } else { Some(&b""[..]) };
     seal_answer(&service.signer, question, response.status, &mut response.headers, control);
@@ -148,7 +148,7 @@ async fn perform(
     match Operation::parse(&request.method, path).ok_or(InternalError::Operation)? {
         Operation::Hello => {
             let _: Hello = parsed(&control_body)?;
-            let answer = HelloAnswer { complete: service.is_complete(), seen: request.address };
+            let answer = HelloAnswer { complete: service.is_complete().await, seen: request.address };
             Ok(Reply::Control(control(&answer)))
         }
         Operation::Ask(name) => Ok(Reply::Control(control(&service.own_answer(&name).await?))),

@@ -9,7 +9,7 @@ use crate::cluster::{ClusterMap, NodeIndex};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectAnswer, ObjectReply, PeerError};
-use crate::peer::envelope::{COMPLETE, VERSION};
+use crate::peer::envelope::{COMPLETE, version_in};
 use crate::quorum::read_quorum;
 use crate::resolve::Route;
 use crate::version::Version;
@@ -142,11 +142,6 @@ async fn ask_one(
             })
         }
     }
-}
-
-/// The version in an answer between nodes.
-pub(super) fn version_in(headers: &HeaderMap) -> Option<Version> {
-    headers.get(VERSION)?.to_str().ok()?.parse().ok()
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub use refusal::text as refusal_of;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::config::{Access, Remote};
 use crate::deliver::DeliverSettings;
+use crate::disk::on_thread;
 use crate::name::{Exclude, ObjectName, Prefix, Target};
 use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
@@ -207,8 +208,22 @@ impl Service {
         !own && !self.settings.exclude.matches(name)
     }
 
-    fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Relaxed)
+    /// Whether the root is complete. While it is not known to be, the root itself is asked: of several processes one
+    /// finds that out, and writes it down there.
+    async fn is_complete(&self) -> bool {
+        if self.complete.load(Ordering::Relaxed) {
+            return true;
+        }
+        let (store, name) = (Arc::clone(&self.store), self.name.clone());
+        let complete = match on_thread(move || store.identity(&name)).await {
+            Ok(identity) => identity.is_some_and(|identity| identity.complete),
+            Err(error) => {
+                log::error!("whether this root is complete cannot be read: {error}");
+                false
+            }
+        };
+        // Never back to `false`: the agent of this process may have found out meanwhile.
+        self.complete.fetch_or(complete, Ordering::Relaxed) || complete
     }
 }
 

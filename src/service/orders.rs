@@ -33,7 +33,7 @@ impl Service {
     pub(super) async fn own_answer(&self, name: &ObjectName) -> Result<HeldAnswer, StoreError> {
         let (store, name) = (Arc::clone(&self.store), name.clone());
         let held = client_write(&self.store, move || store.held(&name)).await?;
-        Ok(HeldAnswer { held, complete: self.is_complete() })
+        Ok(HeldAnswer { held, complete: self.is_complete().await })
     }
 
     /// What a node, this or another, holds of a name.
@@ -61,7 +61,7 @@ impl Service {
         let limits = Limits { length: Some(length), max: u64::MAX };
         let (prepared, held) =
             intake::receive(&self.store, (id, name), map.epoch().get(), limits, body).await?;
-        let before = HeldAnswer { held, complete: self.is_complete() };
+        let before = HeldAnswer { held, complete: self.is_complete().await };
         Ok(PrepareAnswer { crc32: prepared.crc32, length: prepared.length, before })
     }
 

@@ -26,15 +26,18 @@ pub struct Replica {
     pub size: u64,
     /// Its version: the mtime.
     pub version: Version,
-    /// Whether it lies in the escape area, where no web server can read it.
-    pub escaped: bool,
     /// Where it lies, relative to the root.
     pub path: PathBuf,
 }
 
 impl Replica {
-    fn new((file, stat): (File, Stat), escaped: bool, path: PathBuf) -> Self {
-        Self { size: size(&stat), version: mtime(&stat), file: Arc::new(file), escaped, path }
+    fn new((file, stat): (File, Stat), path: PathBuf) -> Self {
+        Self { size: size(&stat), version: mtime(&stat), file: Arc::new(file), path }
+    }
+
+    /// Whether it lies in the escape area, where no web server can read it.
+    pub fn is_escaped(&self) -> bool {
+        self.path.starts_with(layout::PRIVATE)
     }
 }
 
@@ -86,7 +89,7 @@ impl Store {
         };
         let Some(opened) = opened else { return Ok(None) };
         let place = path.filter(|_| !escaped).map_or_else(|| hash.escape(), Cow::into_owned);
-        let replica = Replica::new(opened, escaped, place);
+        let replica = Replica::new(opened, place);
         match look(&hash.tombstone())? {
             Some((_, stat)) if mtime(&stat) >= replica.version => Ok(None),
             _ => Ok(Some(replica)),
@@ -109,7 +112,7 @@ impl Store {
     /// The same, if nobody can write it meanwhile: the caller holds the key's lock.
     pub(super) fn held_now(&self, name: &ObjectName, hash: NameHash) -> Result<Held, StoreError> {
         let mut held = Held::Nothing;
-        for (_, replica) in self.places(name, hash)? {
+        for replica in self.places(name, hash)? {
             let copy = Held::Copy(self.describe(&replica)?);
             if copy.supersedes(&held).is_gt() {
                 held = copy;
@@ -126,21 +129,16 @@ impl Store {
 
     /// The replicas of a name, whether or not a tombstone hides them: at its path, in the escape area, or, after a
     /// crash, in both. The escape area first, since writes move replicas from there to their paths.
-    pub(super) fn places(
-        &self,
-        name: &ObjectName,
-        hash: NameHash,
-    ) -> Result<Vec<(PathBuf, Replica)>, StoreError> {
+    pub(super) fn places(&self, name: &ObjectName, hash: NameHash) -> Result<Vec<Replica>, StoreError> {
         let layout = self.settings.layout;
         let mut places = Vec::new();
         let open = |path: &Path| self.open_file(path, false).map_err(|source| self.io("open", path, source));
         let escape = hash.escape();
         let escaped = open(&escape)?;
-        places.extend(escaped.map(|opened| (escape.clone(), Replica::new(opened, true, escape))));
+        places.extend(escaped.map(|opened| Replica::new(opened, escape)));
         if let Some(path) = layout::path(layout, name) {
             let opened = self.if_of(name, hash, &path, open(&path)?)?;
-            let path = path.into_owned();
-            places.extend(opened.map(|opened| (path.clone(), Replica::new(opened, false, path))));
+            places.extend(opened.map(|opened| Replica::new(opened, path.into_owned())));
         }
         Ok(places)
     }

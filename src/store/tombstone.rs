@@ -49,11 +49,12 @@ impl Store {
     /// The folder is synced, although the tombstone alone decides what webdfs serves: a web server that
     /// serves local files by itself knows nothing of tombstones.
     fn unlink_replicas(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
-        for (path, _) in self.places(name, hash)? {
-            self.calls.unlink(&path).map_err(|source| self.io("remove", &path, source))?;
-            self.sync_removal(&path)?;
-            if path != hash.escape() {
-                self.remove_empty_parents(&path);
+        for replica in self.places(name, hash)? {
+            let path = &replica.path;
+            self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
+            self.sync_removal(path)?;
+            if !replica.is_escaped() {
+                self.remove_empty_parents(path);
             }
         }
         Ok(())
@@ -123,20 +124,21 @@ impl Store {
         // Whoever wrote the newest may have died before it was durable, and then it must not cost the others.
         self.sync_held(name, hash)?;
         let mut kept = false;
-        for (path, replica) in places.into_iter().rev() {
+        for replica in places.into_iter().rev() {
+            let path = &replica.path;
             let copy = Held::Copy(self.describe(&replica)?);
             if !kept && copy.supersedes(&held).is_ge() {
                 kept = true;
                 continue;
             }
             if self.checksum_of(&replica)?.is_some() {
-                self.calls.unlink(&path).map_err(|source| self.io("remove", &path, source))?;
+                self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
             } else {
-                self.quarantine(name, hash, (&path, &replica.file))?;
+                self.quarantine(name, hash, (path, &replica.file))?;
             }
-            self.sync_removal(&path)?;
-            if path != hash.escape() {
-                self.remove_empty_parents(&path);
+            self.sync_removal(path)?;
+            if !replica.is_escaped() {
+                self.remove_empty_parents(path);
             }
         }
         if held.copy().is_some() && self.exists(&tombstone)? {

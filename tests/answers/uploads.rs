@@ -110,16 +110,13 @@ fn framing() -> Vec<Case> {
             .except(&CADDY_BAD_GATEWAY, answer(502)),
         refused(raw("a chunk longer than its size is 400", &[CHUNKED], b"5\r\nhello, world\r\n0\r\n\r\n"))
             .except(&CADDY_BAD_GATEWAY, answer(502)),
+        // Heads that are refused as such: a body would meet a connection that is being closed.
         refused(raw("a negative length is 400", &[("Content-Length", "-1")], b"")),
-        refused(raw("a length with letters is 400", &[("Content-Length", "5x")], b"hello")),
-        refused(raw("a length in hexadecimal is 400", &[("Content-Length", "0x5")], b"hello")),
-        refused(raw("two lengths are 400", &[("Content-Length", "5"), ("Content-Length", "6")], b"hello!")),
-        refused(raw(
-            "a transfer coding that nobody knows is refused",
-            &[("Transfer-Encoding", "gzip")],
-            b"hello",
-        ))
-        .or(answer(501), "RFC 9112 section 6.1: 501 for a transfer coding that is not understood"),
+        refused(raw("a length with letters is 400", &[("Content-Length", "5x")], b"")),
+        refused(raw("a length in hexadecimal is 400", &[("Content-Length", "0x5")], b"")),
+        refused(raw("two lengths are 400", &[("Content-Length", "5"), ("Content-Length", "6")], b"")),
+        refused(raw("a transfer coding that nobody knows is refused", &[("Transfer-Encoding", "gzip")], b""))
+            .or(answer(501), "RFC 9112 section 6.1: 501 for a transfer coding that is not understood"),
         put("more than may be uploaded is 413, before any of it is sent")
             .sending(Sending::Asking((1 << 30) + 1))
             .expect(answer(413))

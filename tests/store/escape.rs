@@ -6,7 +6,7 @@ use crate::store_support::*;
 
 /// Whether a name is served from the escape area.
 fn escaped(store: &webdfs::store::Store, name: &webdfs::name::ObjectName) -> bool {
-    store.open_replica(name).unwrap().expect("there is a replica").escaped
+    store.open_replica(name).unwrap().expect("there is a replica").is_escaped()
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn left_by_the_original(root: &Path, path: &str, bytes: &[u8]) {
 }
 
 fn escaped(store: &Store, text: &str) -> bool {
-    store.open_replica(&name(text)).unwrap().expect("there is a replica").escaped
+    store.open_replica(&name(text)).unwrap().expect("there is a replica").is_escaped()
 }
 
 #[test]
@@ -47,7 +47,7 @@ fn a_replica_lies_in_its_hashed_folder_and_leaves_nothing_when_it_is_deleted() {
     assert_eq!(put(&store, &name("a/b/c.jpg"), at(2), b"second").unwrap(), Outcome::Done);
     assert_eq!(read(&store, &name("a/b/c.jpg")), Some((b"second".to_vec(), at(2))));
     let replica = store.open_replica(&name("a/b/c.jpg")).unwrap().unwrap();
-    assert!(!replica.escaped, "{}", replica.path.display());
+    assert!(!replica.is_escaped(), "{}", replica.path.display());
     assert_eq!(store.checksum_of(&replica).unwrap(), Some(crc32(b"second")));
     assert_eq!(store.delete(&name("a/b/c.jpg"), at(3)).unwrap(), Outcome::Done);
     assert_eq!(read(&store, &name("a/b/c.jpg")), None);
@@ -351,7 +351,7 @@ fn names_of_any_bytes_are_kept_apart_and_found_again() {
     }
     for (number, text) in names.iter().enumerate() {
         assert_eq!(read(&store, &name(text)).unwrap().0, number.to_string().as_bytes(), "{}", name(text));
-        assert!(!store.open_replica(&name(text)).unwrap().unwrap().escaped, "{}", name(text));
+        assert!(!store.open_replica(&name(text)).unwrap().unwrap().is_escaped(), "{}", name(text));
     }
     store.recover().unwrap();
     for text in names {

@@ -19,7 +19,7 @@ fn a_replica_is_a_plain_file_with_its_version_as_mtime() {
     let held = store.held(&name("a/cat.jpg")).unwrap();
     assert_eq!(held.copy().unwrap().crc32, Some(crc32(b"meow")));
     let replica = store.open_replica(&name("a/cat.jpg")).unwrap().unwrap();
-    assert_eq!((replica.size, replica.version, replica.escaped), (4, at(5), false));
+    assert_eq!((replica.size, replica.version, replica.is_escaped()), (4, at(5), false));
     // What is not in memory may have left it at any time; then it says nothing.
     let cached = store.open_cached(&name("a/cat.jpg"));
     let cached = cached.map(|replica| replica.expect("it is there").version);
