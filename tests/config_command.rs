@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{Call, Cluster, Front, Options, noise};
+use common::{Call, Cluster, Front, Options, noise, wait_until};
 
 fn config(server: &str, node_toml: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
@@ -86,13 +86,164 @@ fn serves_as_the_node_says(front: Front) {
     cluster.put(0, "/made/fits.jpg", noise(2, 5 << 20)).expect(201);
 }
 
+/// A site of its own, of which webdfs serves the URLs below /my images/.
+fn as_a_part_of_a_site(cluster: &Cluster) {
+    as_printed(cluster);
+    for node in cluster.present() {
+        let dir = cluster.config(node).with_file_name("");
+        let site = dir.join("site");
+        fs::create_dir_all(site.join("my images")).unwrap();
+        fs::write(site.join("about.html"), "the site's own").unwrap();
+        fs::write(site.join("my images/under.txt"), "what the prefix covers").unwrap();
+        let (root, site) = (cluster.root(node).display().to_string(), site.display());
+        let (file, from, to) = match cluster.front {
+            Front::Nginx | Front::Responder | Front::Embedded => {
+                ("nginx.conf", format!("root {root};"), format!("root {site};"))
+            }
+            Front::ApacheFcgid | Front::ApacheProxy => {
+                let own = format!(
+                    "DocumentRoot \"{site}\"\n<Directory \"{site}\">\nRequire all granted\n</Directory>\n"
+                );
+                ("httpd.conf", "    Include ".to_owned(), format!("{own}Include "))
+            }
+            Front::Lighttpd | Front::LighttpdSpawned => (
+                "lighttpd.conf",
+                format!("document-root = \"{root}\""),
+                format!("document-root = \"{site}\""),
+            ),
+            Front::Haproxy => panic!("HAProxy has no files"),
+            Front::Caddy => {
+                ("Caddyfile", "import ".to_owned(), format!("root * {site}\n    file_server\n    import "))
+            }
+        };
+        let text = fs::read_to_string(dir.join(file)).unwrap();
+        assert!(text.contains(&from), "{file} does not say {from}");
+        fs::write(dir.join(file), text.replace(&from, &to)).unwrap();
+    }
+}
+
+fn serves_its_part_of_the_site(front: Front) {
+    let options = Options {
+        prepare: as_a_part_of_a_site,
+        replicas: 2,
+        write: "object_max = \"5MiB\"",
+        top: "prefix = \"/my images/\"",
+        ..Options::default()
+    };
+    let cluster = Cluster::start(front, options);
+    wait_until("all nodes judge", || {
+        (0..3).all(|node| cluster.get(node, "/my%20images/is-it-ready").status == 404)
+    });
+    let (cat, body) = ("/my%20images/made/cat.jpg", noise(1, 100_000));
+    cluster.put(0, cat, body.clone()).expect(201);
+    cluster.put(0, "/my%20images/index.html", "the first page").expect(201);
+    cluster.put(0, "/my%20images/made/index.html", "a page").expect(201);
+    cluster.put(0, "/my%20images/both/a.jpg", "in the folder").expect(201);
+    cluster.put(0, "/my%20images/both", "of the same name").expect(201);
+    let owners = cluster.owners(cat);
+    for node in 0..3 {
+        let is = |target: &str, text: &str| assert_eq!(cluster.get(node, target).expect(200).text(), text);
+        assert!(cluster.get(node, cat).expect(200).body == body);
+        assert!(cluster.get(node, "/my%20im%61ges/made/cat.jpg").expect(200).body == body);
+        assert_eq!(cluster.has_file(node, "/made/cat.jpg"), owners.contains(&node));
+        is("/my%20images/", "the first page");
+        is("/my%20images/made/", "a page");
+        is("/my%20images/both", "of the same name");
+        is("/my%20images/both/a.jpg", "in the folder");
+        let folder = cluster.get(node, "/my%20images/made");
+        if front == Front::Nginx && folder.status == 301 {
+            assert!(folder.header("Location").unwrap().ends_with("/my%20images/made/"));
+        } else {
+            folder.expect(404);
+        }
+        is("/about.html", "the site's own");
+        let upload = cluster.put(node, "/about.html", "webdfs's").status;
+        assert!(matches!(upload, 400..), "{upload}");
+        is("/about.html", "the site's own");
+        for missing in
+            ["/made/cat.jpg", "/missing.html", "/my%20images/under.txt", "/My%20images/made/cat.jpg"]
+        {
+            cluster.get(node, missing).expect(404);
+        }
+    }
+    let large = Call::new("PUT", "/my%20images/large.jpg").body(noise(2, (5 << 20) + 1024));
+    assert_eq!(large.send(cluster.address(0)).status, 413);
+    cluster.put(0, "/my%20images/fits.jpg", noise(2, 5 << 20)).expect(201);
+    shows_nothing_that_is_not_for_clients(&cluster);
+    if front.role() == Some("serve") {
+        cluster.kill_webdfs(owners[0]);
+        assert!(cluster.get(owners[0], cat).expect(200).body == body);
+        assert_eq!(cluster.get(owners[0], "/about.html").expect(200).text(), "the site's own");
+        cluster.get(owners[0], "/missing.html").expect(404);
+        assert!(cluster.get(owners[0], "/my%20images/missing.html").status >= 500);
+    }
+}
+
+fn shows_nothing_that_is_not_for_clients(cluster: &Cluster) {
+    for name in ["made/script.php", "made/.hidden", ".hidden/a.jpg"] {
+        let file = cluster.root(0).join(name);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, "put here by hand").unwrap();
+        cluster.get(0, &format!("/my%20images/{name}")).expect(404);
+    }
+    for before in
+        ["/my%20images", "/my%20im%61ges", "//my%20images", "/x/../my%20images", "/my%20images/x/.."]
+    {
+        for private in ["/.webdfs/node.toml", "/%2ewebdfs/node.toml", "//.webdfs/node.toml", "/made/.hidden"]
+        {
+            let answer = cluster.get(0, &format!("{before}{private}"));
+            assert!(answer.status >= 300, "{before}{private}: {}", answer.status);
+        }
+    }
+}
+
 macro_rules! fronts {
-    ($($name:ident: $front:ident),+ $(,)?) => {
-        $(#[test] fn $name() { serves_as_the_node_says(Front::$front) })+
+    ($does:ident: $($name:ident: $front:ident),+ $(,)?) => {
+        $(#[test] fn $name() { $does(Front::$front) })+
     };
 }
 
-fronts!(
+fronts!(serves_its_part_of_the_site:
+    nginx_serves_its_part_of_the_site: Nginx,
+    apache_with_mod_fcgid_serves_its_part_of_the_site: ApacheFcgid,
+    apache_with_mod_proxy_fcgi_serves_its_part_of_the_site: ApacheProxy,
+    lighttpd_serves_its_part_of_the_site: Lighttpd,
+    lighttpd_that_starts_webdfs_serves_its_part_of_the_site: LighttpdSpawned,
+    caddy_serves_its_part_of_the_site: Caddy,
+);
+
+#[test]
+fn nginx_is_told_the_file_of_a_part_of_the_site_by_its_url() {
+    let prepare = |cluster: &Cluster| {
+        as_a_part_of_a_site(cluster);
+        let file = cluster.config(0).with_file_name("webdfs.conf");
+        let text = fs::read_to_string(&file).unwrap();
+        let text = text.replace("#return 404;", "return 404;");
+        let sends = "location ^~ /_webdfs/file/ {\n";
+        fs::write(&file, text.replace(sends, &format!("{sends}    add_header X-Sent-By nginx;\n"))).unwrap();
+    };
+    let options = Options {
+        prepare,
+        nodes: 1,
+        replicas: 1,
+        write_quorum: 1,
+        deliver: "map_max = \"1KiB\"",
+        top: "prefix = \"/my images/\"",
+        ..Options::default()
+    };
+    let cluster = Cluster::start(Front::Nginx, options);
+    let body = noise(1, 100_000);
+    cluster.put(0, "/my%20images/a%20b/cat.jpg", body.clone()).expect(201);
+    let answer = cluster.get(0, "/my%20images/a%20b/cat.jpg").expect(200);
+    assert!(answer.body == body);
+    assert_eq!(answer.header("X-Sent-By"), Some("nginx"));
+    let range = Call::new("GET", "/my%20images/a%20b/cat.jpg").header("Range", "bytes=5-9");
+    assert!(cluster.send(0, &range).expect(206).body == body[5..10]);
+    cluster.put(0, "/my%20images/small.jpg", "few bytes").expect(201);
+    assert_eq!(cluster.get(0, "/my%20images/small.jpg").expect(200).header("X-Sent-By"), None);
+}
+
+fronts!(serves_as_the_node_says:
     nginx_serves_as_the_node_says: Nginx,
     apache_with_mod_fcgid_serves_as_the_node_says: ApacheFcgid,
     apache_with_mod_proxy_fcgi_serves_as_the_node_says: ApacheProxy,
@@ -196,9 +347,4 @@ fn what_does_not_fit_together_is_said() {
     let output = config("apache-fcgid", &node_toml, &[]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("take fcgi out of node.toml"), "{}", text(&output.stderr));
-
-    write("prefix = \"/images/\"\n");
-    let output = config("nginx", &node_toml, &[]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("prefix is \"/images/\""), "{}", text(&output.stderr));
 }
