@@ -6,7 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::{Call, Cluster, Front, Options, noise, wait_until};
+use common::{Call, Cluster, Front, Options, noise};
 
 fn config(server: &str, node_toml: &Path, more: &[&str]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
@@ -127,13 +127,10 @@ fn serves_its_part_of_the_site(front: Front) {
         prepare: as_a_part_of_a_site,
         replicas: 2,
         write: "object_max = \"5MiB\"",
-        top: "prefix = \"/my images/\"",
+        prefix: "/my images/",
         ..Options::default()
     };
     let cluster = Cluster::start(front, options);
-    wait_until("all nodes judge", || {
-        (0..3).all(|node| cluster.get(node, "/my%20images/is-it-ready").status == 404)
-    });
     let (cat, body) = ("/my%20images/made/cat.jpg", noise(1, 100_000));
     cluster.put(0, cat, body.clone()).expect(201);
     cluster.put(0, "/my%20images/index.html", "the first page").expect(201);
@@ -157,8 +154,8 @@ fn serves_its_part_of_the_site(front: Front) {
             folder.expect(404);
         }
         is("/about.html", "the site's own");
-        let upload = cluster.put(node, "/about.html", "webdfs's").status;
-        assert!(matches!(upload, 400..), "{upload}");
+        // Some servers refuse it, Caddy's takes it for a GET.
+        assert_ne!(cluster.put(node, "/about.html", "webdfs's").status, 201);
         is("/about.html", "the site's own");
         for missing in
             ["/made/cat.jpg", "/missing.html", "/my%20images/under.txt", "/My%20images/made/cat.jpg"]
@@ -228,7 +225,7 @@ fn nginx_is_told_the_file_of_a_part_of_the_site_by_its_url() {
         replicas: 1,
         write_quorum: 1,
         deliver: "map_max = \"1KiB\"",
-        top: "prefix = \"/my images/\"",
+        prefix: "/my images/",
         ..Options::default()
     };
     let cluster = Cluster::start(Front::Nginx, options);
@@ -255,6 +252,18 @@ fronts!(serves_as_the_node_says:
 
 #[test]
 fn odd_paths_are_written_so_that_every_server_accepts_them() {
+    every_server_accepts("");
+}
+
+#[test]
+fn odd_prefixes_are_written_so_that_every_server_accepts_them() {
+    every_server_accepts("prefix = \"/a b/c.d+(e)/\"\n");
+    // Every request is webdfs's.
+    every_server_accepts("prefix = \"/a b/ä/\"\nlayout = \"webdfs_hashed\"\nphp = \"5.2\"\n");
+}
+
+/// Whether they accept what is printed for a node with odd paths and `top` in its node.toml.
+fn every_server_accepts(top: &str) {
     let dir = common::process::Dir::new();
     let odd = dir.join("my odd files");
     fs::create_dir_all(odd.join("root")).unwrap();
@@ -262,7 +271,7 @@ fn odd_paths_are_written_so_that_every_server_accepts_them() {
     let node_toml = |front: &str, fcgi: &str| {
         let path = dir.join(format!("{front}.toml"));
         let text = format!(
-            "name = \"img1\"\nroot = \"my odd files/root\"\nfront = \"{front}\"\nexclude = [\"*~\", \"a+b*\", \".*\"]\n[listen]\n{fcgi}\n"
+            "name = \"img1\"\nroot = \"my odd files/root\"\nfront = \"{front}\"\n{top}exclude = [\"*~\", \"a+b*\", \".*\"]\n[listen]\n{fcgi}\n"
         );
         fs::write(&path, text).unwrap();
         path
@@ -302,7 +311,7 @@ fn odd_paths_are_written_so_that_every_server_accepts_them() {
     fs::write(dir.join("Caddyfile"), "http://:8999 {\n\timport webdfs.caddy\n}\n").unwrap();
     check("caddy", &["validate", "--config", "Caddyfile", "--adapter", "caddyfile"]);
 
-    let modules = ["mpm_event", "authn_core", "authz_core", "dir", "env", "rewrite"];
+    let modules = ["mpm_event", "alias", "authn_core", "authz_core", "dir", "env", "rewrite"];
     let load = |name: &&str| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n");
     for (server, fcgi, more) in [
         ("apache-fcgid", "", &["fcgid"][..]),

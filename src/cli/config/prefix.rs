@@ -50,19 +50,21 @@ impl Part {
 
     /// What to say at the top of a file.
     pub(super) fn note(&self, file: &str) -> String {
-        let Self { path, .. } = self;
         let how = match self.server {
-            Server::Nginx => {
-                "sections 1 and 2 are one `location`, which holds what is said about the server block"
+            Server::Nginx if file == "webdfs-http.conf" => return String::new(),
+            Server::Nginx => "# Sections 1 and 2 are one location of the server block for them.\n",
+            Server::ApacheFcgid | Server::ApacheProxy => {
+                "# An Alias (mod_alias) takes the place of DocumentRoot. What holds for all of the virtual host is\n\
+                 # AllowEncodedSlashes.\n"
             }
-            Server::ApacheFcgid | Server::ApacheProxy => "an Alias takes the place of DocumentRoot",
-            Server::Lighttpd => "an alias takes the place of server.document-root",
-            Server::Haproxy | Server::Caddy => "they are a `handle` of their own",
+            Server::Lighttpd if file == "mimetypes.conf" => "",
+            Server::Lighttpd => {
+                "# An alias takes the place of server.document-root. Load mod_alias before mod_rewrite. What holds for all of\n\
+                 # the server is `server.http-parseopts`, `server.stat-cache-engine` and `etag.use-inode`.\n"
+            }
+            Server::Haproxy | Server::Caddy => "# Sections 2 and 3 are one `handle` for them.\n",
         };
-        if file == "webdfs-http.conf" {
-            return String::new();
-        }
-        format!("# For the URLs below {path}/ and no others: {how}.\n")
+        format!("# For the URLs below {}/ and no others.\n{how}", self.path)
     }
 
     /// An expression about names, told to look at what follows the prefix alone.
@@ -73,10 +75,15 @@ impl Part {
     /// What stands in a file in the place of what is about all of the site; for nginx's second file, see
     /// [`nginx`](Self::nginx).
     pub(super) fn values(&self, file: &str) -> Vec<Value> {
+        const APACHE_OTHERS: &str = "# - A path that is not for webdfs (an Alias, a ProxyPass, another application) needs a line above the Include:\n\
+                                     #       RewriteRule \"^/app/\" \"-\" [END]\n";
+        const LIGHTTPD_OTHERS: &str = "# - Parts of the site that are no files of webdfs, an application in PHP for instance, are taken out after the include:\n\
+                                       #       $HTTP[\"url\"] =~ \"^/app/\" { url.rewrite-once = () url.rewrite-repeat-if-not-file = () }\n";
         let Self { path, pattern, root, .. } = self;
         match (self.server, file) {
             (Server::Nginx, "webdfs-http.conf") => vec![Value::new("#             root /srv/webdfs;\n", "")],
             (Server::ApacheFcgid | Server::ApacheProxy, _) => vec![
+                Value::new(APACHE_OTHERS, ""),
                 Value::new("DocumentRoot \"/srv/webdfs\"", format!("Alias \"{path}/\" \"{root}/\"")),
                 Value::new("\"^(/", format!("\"^{pattern}(/")),
                 Value::new("\"^/(?!_webdfs/v1/)\"", format!("\"^{pattern}/\"")),
@@ -87,15 +94,16 @@ impl Part {
                     "#     server.document-root = \"/srv/webdfs\"             # the `root` of node.toml\n",
                     "",
                 ),
+                Value::new(LIGHTTPD_OTHERS, ""),
                 // An alias comes before the rules that look for the file.
                 Value::new("( \"mod_rewrite\",", "( \"mod_alias\", \"mod_rewrite\","),
             ],
             (Server::Caddy, _) => vec![
                 Value::new("handle /_webdfs/v1/* {\n", "handle /_webdfs/v1/* {\n\trequest_header -*_*\n"),
-                // A path that is written in an odd way keeps its prefix.
                 Value::new(
                     "\tfile {path}\n",
-                    "\tnot vars {http.request.uri.path} {http.request.orig_uri.path}\n\tfile {path}\n",
+                    "\t# A path that is written in an odd way keeps its prefix, and is left to the responder.\n\
+                     \tnot vars {http.request.uri.path} {http.request.orig_uri.path}\n\tfile {path}\n",
                 ),
             ],
             _ => Vec::new(),
@@ -106,6 +114,18 @@ impl Part {
     ///
     /// Named locations cannot stand in another, so that what the server block says for all is said in each of them.
     pub(super) fn nginx(&self, upload_max: &str) -> Vec<Value> {
+        const OTHERS: &str = "# This file contains no path of yours. A file that is on this disk is served as it always was, by whichever location of\n\
+            # yours applies to it, and costs next to nothing extra. What nginx cannot answer (a file that is not here; PUT, DELETE and\n\
+            # every other method) goes to the responder, by way of `error_page`. Hence three things to look at in your own lines:\n\
+            #\n\
+            # - `error_page` for 301, 404 or 405 in this server block or in its locations wins over, or switches off, the one\n\
+            #   below. Take it out.\n\
+            # - `try_files` has to end in =404, as in Debian's default site, not in a page of its own.\n\
+            # - `expires` and `add_header` belong at this level rather than into a location, or else they hold only for\n\
+            #   the files that happen to be on this disk.\n";
+        const OWN: &str = "# A file that is on this disk is served by nginx. What nginx cannot answer (a file that is not here; PUT, DELETE and every\n\
+            # other method) goes to the responder, by way of `error_page`. `expires` and `add_header` belong into the server block\n\
+            # rather than into the location, or else they hold only for the files that happen to be on this disk.\n";
         const LOCATIONS: [&str; 7] = [
             "location @webdfs {\n",
             "location = /_webdfs/index {\n",
@@ -121,11 +141,12 @@ impl Part {
             .map(|opening| Value::new(opening, format!("{opening}    recursive_error_pages on;\n")))
             .collect();
         for asking in [0, 3] {
-            values[asking].own += &format!("    {upload_max}\n");
+            values[asking].own += &format!("    {upload_max}\n\n");
         }
         values[5].own +=
             &format!("    root \"{root}\";\n    log_not_found off;\n    if_modified_since before;\n");
         values.extend([
+            Value::new(OTHERS, OWN),
             Value::new(
                 "#         root /srv/webdfs;                            # the `root` of node.toml, at this level, not in a location\n",
                 "",
