@@ -1,6 +1,8 @@
 //! A node whose `prefix` is only a part of the site: the shipped files, which are about all of it, kept to the URLs
 //! below the prefix.  Pure.
 
+use percent_encoding::{CONTROLS, utf8_percent_encode};
+
 use super::exclude::literal;
 use super::servers::{Server, SiteError};
 use super::snippet::Value;
@@ -173,6 +175,8 @@ impl Part {
 
     fn blocks(&self, file: &str) -> Vec<Block> {
         let Self { path, pattern, root, .. } = self;
+        // `strip_prefix` compares bytes, and those above ASCII only as the client has encoded them.
+        let stripped = utf8_percent_encode(path, CONTROLS);
         let lighttpd = |from, to, opening| Block { from, to, opening, indent: "    ", operator: None };
         match (self.server, file) {
             (Server::Nginx, "webdfs.conf") => vec![Block {
@@ -210,7 +214,7 @@ impl Part {
                 from: "# ---- 2. ",
                 to: None,
                 opening: format!(
-                    "@webdfs_prefix path_regexp \"^{pattern}/\"\nhandle @webdfs_prefix {{\n\turi strip_prefix \"{path}\"\n"
+                    "@webdfs_prefix path_regexp \"^{pattern}/\"\nhandle @webdfs_prefix {{\n\turi strip_prefix \"{stripped}\"\n"
                 ),
                 indent: "\t",
                 operator: None,
