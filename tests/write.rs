@@ -362,7 +362,7 @@ fn a_refused_upload_is_answered_before_its_body_comes(front: Front) {
 }
 
 fn names_live_below_the_prefix(front: Front) {
-    let cluster = Cluster::start(front, Options { top: "prefix = \"/images/\"", ..Options::default() });
+    let cluster = Cluster::start(front, Options { prefix: "/images/", ..Options::default() });
     cluster.put(0, "/images/some/a.jpg", "a").expect(201);
     for node in 0..3 {
         if front == Front::Embedded {

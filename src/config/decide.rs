@@ -110,6 +110,7 @@ pub(super) fn decide_site(source: &Source<'_>, file: &NodeFile, path: PathBuf) -
     let Naming { prefix, index, layout, .. } = decide_naming(source, file, &path)?;
     let (exclude, exclude_patterns) = decide_exclude(source, file.exclude.as_ref())?;
     check_index_is_served(source, file, index.as_deref(), &exclude)?;
+    let front = decide_front(source, file)?;
     Ok(Site {
         name: decide_name(source, file)?,
         root: decide_root(source, file.root.as_ref(), base)?,
@@ -118,9 +119,10 @@ pub(super) fn decide_site(source: &Source<'_>, file: &NodeFile, path: PathBuf) -
         index,
         exclude_patterns,
         follow_symlinks: file.follow_symlinks.unwrap_or(false),
-        front: decide_front(source, file)?,
+        front,
         fcgi: decide_listen(source, &file.listen, base)?.fcgi,
         object_max: decide_write(source, &file.write)?.object_max,
+        map_max: decide_deliver(source, &file.deliver, front)?.map_max,
         path,
     })
 }

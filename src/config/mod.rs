@@ -218,6 +218,8 @@ pub struct Site {
     pub fcgi: FcgiListen,
     /// As [`Write::object_max`].
     pub object_max: u64,
+    /// As [`Deliver::map_max`].
+    pub map_max: u64,
 }
 
 /// Reads node.toml and its secret file. The map is not read, see [`load_map`].

@@ -347,7 +347,7 @@ impl Cluster {
             let complete = fs::read_to_string(&identity).is_ok_and(|text| text.contains("complete = true"));
             // A node that owns nothing of the name may send its clients elsewhere (`remote = "redirect"`).
             let judges = |address| {
-                let answer = Call::new("GET", "/is-it-ready").try_send(address);
+                let answer = Call::new("GET", &self.missing()).try_send(address);
                 answer.is_ok_and(|answer| matches!(answer.status, 404 | 307))
             };
             complete

@@ -7,6 +7,8 @@ use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
+use webdfs::name::{ObjectName, Prefix};
+
 use super::cluster::{Cluster, Front};
 use super::servers;
 
@@ -28,6 +30,8 @@ pub struct Options {
     pub write: &'static str,
     /// More lines for `[deliver]`.
     pub deliver: &'static str,
+    /// `prefix` of node.toml.
+    pub prefix: &'static str,
     /// More lines for the top of node.toml.
     pub top: &'static str,
     /// More lines for the top of the map.
@@ -57,6 +61,7 @@ impl Default for Options {
             reserve: "0B",
             write: "",
             deliver: "",
+            prefix: "/",
             top: "",
             map: String::new(),
             subclusters: Vec::new(),
@@ -95,6 +100,12 @@ impl Cluster {
         map
     }
 
+    /// The URL of a file that is missing.
+    pub(super) fn missing(&self) -> String {
+        let prefix: Prefix = self.options.prefix.parse().expect("a good prefix");
+        prefix.url_path(&ObjectName::from_bytes(b"is-it-ready").expect("a good name"))
+    }
+
     /// Writes what a node needs to start.
     pub(super) fn configure(&self, node: usize) {
         fs::create_dir_all(self.root(node)).expect("a folder");
@@ -110,7 +121,7 @@ impl Cluster {
 
     /// Writes a node's `node.toml`, with `allow` as given.
     pub fn write_config(&self, node: usize, allow: &str) {
-        let Options { durability, reserve, write, deliver, top, .. } = &self.options;
+        let Options { durability, reserve, write, deliver, prefix, top, .. } = &self.options;
         let (name, side) = (self.name(node), self.side_address(node));
         let front = self.front.word();
         let fcgi = match self.front {
@@ -120,7 +131,7 @@ impl Cluster {
         };
         let text = format!(
             "name = \"{name}\"\nmap = \"../cluster.toml\"\nroot = \"root\"\nfront = \"{front}\"\n\
-             durability = \"{durability}\"\n{top}\n\
+             durability = \"{durability}\"\nprefix = \"{prefix}\"\n{top}\n\
              [listen]\n{fcgi}http = \"{side}\"\n\
              [deliver]\n{deliver}\n\
              [write]\nallow = {allow}\nreserve = \"{reserve}\"\n{write}\n"

@@ -40,7 +40,7 @@ fn is_word(text: &str) -> bool {
 }
 
 /// A text that means itself in a regular expression.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     let mut literal = String::new();
     for c in text.chars() {
         if c.is_ascii_punctuation() && !"_-/~,:;@!%&=<>'\"#".contains(c) {

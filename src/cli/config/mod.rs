@@ -4,6 +4,7 @@
 //! in the place of those they are shipped with. Nothing is read but node.toml, and not its secret.
 
 mod exclude;
+mod prefix;
 mod servers;
 mod snippet;
 mod values;
@@ -40,6 +41,9 @@ pub struct ConfigArgs {
     output: Option<PathBuf>,
 }
 
+/// For who is about to edit what was made.
+const MADE: &str = "# Made by that command: change node.toml and give it again rather than edit this file.\n";
+
 /// One file, filled in.
 #[derive(Debug)]
 struct Filled {
@@ -60,7 +64,7 @@ pub(super) fn run(args: &ConfigArgs) -> Result<(), CliError> {
         site.name,
         site.path.display(),
         args.server.word()
-    );
+    ) + MADE;
     match (&args.output, &args.file) {
         (Some(folder), _) => write_into(folder, &head, &files)?,
         (None, Some(name)) => {
@@ -116,6 +120,7 @@ fn advise(server: Server, site: &Site) {
         );
     }
     if io::stderr().is_terminal() {
+        eprintln!("where: {}", server.place());
         eprintln!("check it with: {}", server.test_command());
     }
 }

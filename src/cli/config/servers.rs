@@ -66,16 +66,6 @@ pub enum SiteError {
         "[listen] fcgi is set, but mod_fcgid starts webdfs itself and hands it the socket: take fcgi out of node.toml, or use apache-proxy"
     )]
     FcgiSet,
-    /// The shipped files serve files by their whole URL path.
-    #[error(
-        "prefix is \"{prefix}\": the files for {server} are for prefix \"/\" only; a node with a prefix is served by the embedded front, by HAProxy, or by a configuration of your own"
-    )]
-    Prefix {
-        /// The prefix.
-        prefix: String,
-        /// The web server.
-        server: &'static str,
-    },
     /// There is no such file among those of the server.
     #[error("there is no file {name}; use one of {known}")]
     NoSuchFile {
@@ -126,6 +116,23 @@ impl Server {
             Server::Lighttpd => "lighttpd -tt -f /etc/lighttpd/lighttpd.conf",
             Server::Haproxy => "haproxy -c -f /etc/haproxy/haproxy.cfg -f webdfs.cfg",
             Server::Caddy => "caddy validate --config /etc/caddy/Caddyfile",
+        }
+    }
+
+    /// Where its files go.
+    pub(super) fn place(self) -> &'static str {
+        match self {
+            Server::Nginx => {
+                "webdfs-http.conf goes into nginx's http block, webdfs.conf into the site's server block, both by `include`"
+            }
+            Server::ApacheFcgid | Server::ApacheProxy => {
+                "it goes into the site's <VirtualHost> by `Include`, as the last line"
+            }
+            Server::Lighttpd => "both files go into lighttpd.conf by `include`, after your own settings",
+            Server::Haproxy => {
+                "it is a file of its own beside haproxy.cfg: `haproxy -f haproxy.cfg -f webdfs.cfg`"
+            }
+            Server::Caddy => "it goes into the site's block in the Caddyfile by `import`",
         }
     }
 

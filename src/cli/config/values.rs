@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::Filled;
 use super::exclude::Excluded;
+use super::prefix::Part;
 use super::servers::{Server, SiteError};
 use super::snippet::{Value, fill as fill_text};
 use crate::config::{FcgiListen, Layout, Site};
@@ -17,6 +18,10 @@ const PROGRAM: &str = "/usr/bin/webdfs";
 const LIGHTTPD_KIB_MAX: u64 = i32::MAX as u64;
 /// The end of a path's segment in a regular expression.
 const END: &str = "(?:/|$)";
+/// How many buffers nginx is shipped with for an answer, beside the one for the header.
+const NGINX_BUFFERS: u64 = 15;
+/// The size of each of them, in bytes.
+const NGINX_BUFFER: u64 = 32 << 10;
 /// What nginx and Apache are told not to serve, and of the folders on the way alone.
 const NAMES: &str = r"\.(?:(?<=/\.)(?!well-known/)|(?:php|phtml|cgi|pl|py|sh|asp|jsp)(?:/|$))";
 const FOLDERS: &str = r"\.(?:(?<=/\.)(?!well-known/)|(?:php|phtml|cgi|pl|py|sh|asp|jsp)/)";
@@ -26,9 +31,6 @@ const FOLDERS: &str = r"\.(?:(?<=/\.)(?!well-known/)|(?:php|phtml|cgi|pl|py|sh|a
 /// # Errors
 /// When a value cannot be said there.
 pub(super) fn fill(server: Server, site: &Site, program: &Path) -> Result<Vec<Filled>, SiteError> {
-    if site.prefix.as_bytes() != b"/" && server != Server::Haproxy {
-        return Err(SiteError::Prefix { prefix: site.prefix.to_string(), server: server.word() });
-    }
     let patterns = site.exclude_patterns.iter().map(|pattern| server.text("exclude", pattern, " '#"));
     let patterns = patterns.collect::<Result<Vec<_>, _>>()?;
     // Stands in rewrite rules, where `$` and `%` mean something.
@@ -36,18 +38,24 @@ pub(super) fn fill(server: Server, site: &Site, program: &Path) -> Result<Vec<Fi
     // Stands in the line at the top of what is printed.
     server.path("the path of node.toml", &site.path)?;
     let index = server.text("index", index, " \"'\\$%{}")?;
+    let root = server.path("root", &site.root)?;
     let node = Node {
         server,
         site,
         patterns,
         index,
-        root: server.path("root", &site.root)?,
+        part: Part::of(server, site, &root)?,
+        root,
         socket: match &site.fcgi {
             FcgiListen::Unix { path, .. } => Some(server.path("[listen] fcgi", path)?),
             _ => None,
         },
     };
-    let file = |name, text, values: Vec<Value>| Filled { name, text: fill_text(text, &values) };
+    let file = |name, text, mut values: Vec<Value>| {
+        let Some(part) = &node.part else { return Filled { name, text: fill_text(text, &values) } };
+        values.extend(part.values(name));
+        Filled { name, text: part.note(name) + &part.scoped(name, fill_text(text, &values)) }
+    };
     Ok(match server {
         Server::Nginx => vec![
             file("webdfs-http.conf", include_str!("../../../nginx/webdfs-http.conf"), node.nginx_http()),
@@ -80,13 +88,19 @@ struct Node<'a> {
     /// Empty for none.
     index: String,
     root: String,
+    /// `None` if all of the site is webdfs's.
+    part: Option<Part>,
     socket: Option<String>,
 }
 
 impl Node<'_> {
     fn nginx_http(&self) -> Vec<Value> {
         let address = self.address().unwrap_or_else(|| format!("unix:{}", self.socket()));
-        vec![Value::new("unix:/run/webdfs/webdfs.sock", self.server.word_of(address)), self.root(ROOT)]
+        let mut values = vec![Value::new("unix:/run/webdfs/webdfs.sock", self.server.word_of(address))];
+        if self.part.is_none() {
+            values.push(self.root(ROOT));
+        }
+        values
     }
 
     fn nginx(&self) -> Vec<Value> {
@@ -95,17 +109,28 @@ impl Node<'_> {
             "" => "index /_webdfs/index;".to_owned(),
             index => format!("index {index} /_webdfs/index;"),
         };
+        const EVERYTHING: &str = "#location / {\n#    error_page 404 = @webdfs;\n#    return 404;\n#}";
+        let names = self.names(END);
+        let names = self.part.as_ref().map_or(names.clone(), |part| part.below(&names));
+        let buffers = NGINX_BUFFERS.max(self.site.map_max / NGINX_BUFFER);
+        let memory = (buffers + 1) * NGINX_BUFFER / 1024;
         let mut values = vec![
-            self.root(ROOT),
-            Value::new("client_max_body_size 1g;", size),
-            Value::new(NAMES, self.names(END)),
+            Value::new("client_max_body_size 1g;", size.as_str()),
+            Value::new(NAMES, names),
             Value::new("index index.html /_webdfs/index;", index),
+            Value::new("fastcgi_buffers 15 32k;", format!("fastcgi_buffers {buffers} 32k;")),
+            Value::new("512 KiB in memory", format!("{memory} KiB in memory")),
         ];
-        if self.asks_for_everything() {
-            values.push(Value::new(
-                "#location / {\n#    error_page 404 = @webdfs;\n#    return 404;\n#}",
-                "location / {\n    error_page 404 = @webdfs;\n    return 404;\n}",
-            ));
+        let everything = match &self.part {
+            None => EVERYTHING,
+            Some(_) => "#return 404;",
+        };
+        let everything =
+            if self.asks_for_everything() { everything.replace('#', "") } else { everything.to_owned() };
+        values.push(Value::new(EVERYTHING, everything));
+        match &self.part {
+            None => values.push(self.root(ROOT)),
+            Some(part) => values.extend(part.nginx(&size)),
         }
         values
     }
@@ -128,14 +153,14 @@ impl Node<'_> {
             Value::new("{11,}$", format!("{{{},}}$", digits + 1)),
             Value::new(NAMES, self.names(END)),
             Value::new(FOLDERS, self.names("/")),
-            Value::new("$0index.html", format!("$0{}", self.index)),
+            Value::new("$1index.html", format!("$1{}", self.index)),
             Value::new("DirectoryIndex index.html", index),
         ];
         if self.site.follow_symlinks {
             values.push(Value::new("Options None", "Options FollowSymLinks"));
         }
         if self.asks_for_everything() {
-            values.push(Value::new("#RewriteRule \"^/\" \"-\" [S=2]", "RewriteRule \"^/\" \"-\" [S=2]"));
+            values.push(Value::new("#RewriteRule", "RewriteRule"));
         }
         values
     }

@@ -135,9 +135,6 @@ fn what_a_server_cannot_be_told_is_refused_with_the_character() {
     }
     let text = "name = \"img1\"\nroot = \"/srv/webdfs\"\nexclude = [\"a b*\"]\n";
     assert!(matches!(filled(Server::Nginx, text), Err(SiteError::Unsayable { what: "exclude", .. })));
-    let text = "name = \"img1\"\nroot = \"/srv/webdfs\"\nprefix = \"/images/\"\n";
-    assert!(matches!(filled(Server::Nginx, text), Err(SiteError::Prefix { .. })));
-    assert!(filled(Server::Haproxy, text).is_ok());
 }
 
 #[test]
@@ -166,4 +163,44 @@ fn no_path_of_node_toml_adds_a_line() {
         refused,
         Err(SiteError::Unsayable { what: "the path of node.toml", character: '\n', .. })
     ));
+}
+
+#[test]
+fn a_node_with_a_prefix_is_kept_to_the_urls_below_it() {
+    let text = "name = \"img1\"\nroot = \"/srv/webdfs\"\nprefix = \"/my images.d/\"\n";
+    let says = [
+        (Server::Nginx, "\nlocation ^~ \"/my images.d/\" {\n    alias \"/srv/webdfs/\";\n"),
+        (Server::ApacheFcgid, "\nAlias \"/my images.d/\" \"/srv/webdfs/\"\n"),
+        (Server::ApacheProxy, "RewriteRule \"^(?:/my images\\.d|/_webdfs/v1)/\" \"unix:"),
+        (Server::Lighttpd, "    alias.url = ( \"/my images.d/\" => \"/srv/webdfs/\" )\n"),
+        (Server::Caddy, "\turi strip_prefix \"/my images.d\"\n"),
+    ];
+    for (server, line) in says {
+        let printed = filled(server, text).unwrap();
+        assert!(printed.contains(line), "{server:?}");
+        assert!(
+            printed.starts_with("# For the URLs below /my images.d/") || server == Server::Nginx,
+            "{server:?}"
+        );
+        let hashed = format!("{text}layout = \"webdfs_hashed\"\nphp = \"5.2\"\n");
+        assert_ne!(filled(server, &hashed).unwrap(), printed, "{server:?}");
+    }
+    // HAProxy sends on what it is told to send on.
+    let whole = text.replace("prefix", "#prefix");
+    assert_eq!(filled(Server::Haproxy, text).unwrap(), filled(Server::Haproxy, &whole).unwrap());
+    let odd = text.replace("my images.d", "a\\\"b");
+    assert!(matches!(filled(Server::Nginx, &odd), Err(SiteError::Unsayable { what: "prefix", .. })));
+}
+
+#[test]
+fn nginx_has_memory_for_more_than_what_webdfs_maps() {
+    let text = "name = \"img1\"\nroot = \"/srv/webdfs\"\n[deliver]\n";
+    for (map_max, says) in [
+        ("256KiB", ["fastcgi_buffers 15 32k;", "512 KiB in memory"]),
+        ("512KiB", ["fastcgi_buffers 16 32k;", "544 KiB in memory"]),
+        ("1MiB", ["fastcgi_buffers 32 32k;", "1056 KiB in memory"]),
+    ] {
+        let printed = filled(Server::Nginx, &format!("{text}map_max = \"{map_max}\"\n")).unwrap();
+        assert!(says.iter().all(|line| printed.contains(line)), "{map_max}");
+    }
 }

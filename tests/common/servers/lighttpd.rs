@@ -68,8 +68,8 @@ pub(super) fn spawned_are_ready(cluster: &Cluster, node: usize) -> bool {
         let socket = cluster.node_dir(node).join(format!("webdfs.sock-{number}"));
         let Ok(stream) = UnixStream::connect(socket) else { return false };
         stream.set_read_timeout(Some(PATIENCE)).expect("a socket takes a timeout");
-        let request =
-            [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/is-it-ready"), ("REMOTE_ADDR", "127.0.0.1")];
+        let missing = cluster.missing();
+        let request = [("REQUEST_METHOD", "GET"), ("REQUEST_URI", &*missing), ("REMOTE_ADDR", "127.0.0.1")];
         matches!(fcgi::Client::new(stream).get(&request).status(), 404 | 307)
     })
 }
