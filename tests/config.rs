@@ -251,7 +251,11 @@ const REFUSED_AFTER_START: &[(&str, usize, &str)] = &[
     ("file_mode = \"0755\"", 3, "use a mode without x bits"),
     ("file_mode = \"rw\"", 3, "octal digits in quotes, such as \"0644\""),
     ("folder_mode = \"0644\"", 3, "needs 0700"),
-    ("front = \"iis\"", 3, "front = \"iis\": use nginx, apache, lighttpd, caddy, caddy-2.6 or plain"),
+    (
+        "front = \"iis\"",
+        3,
+        "front = \"iis\": use nginx, apache, lighttpd, caddy, caddy-2.6, caddy-dash or plain",
+    ),
     ("durability = \"full\"", 3, "durability = \"full\": use sync or none"),
     ("[listen]\nfcgi = \"9000\"", 4, "[listen] fcgi = \"9000\": use \"unix:PATH\" or \"HOST:PORT\""),
     ("[listen]\nfcgi = \"/run/w.sock\"", 4, "use \"unix:/run/w.sock\""),

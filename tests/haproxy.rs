@@ -220,3 +220,51 @@ fn headers_with_an_underscore_do_not_pass_for_others() {
     cluster.send(0, &call("If-None-Match")).expect(304);
     cluster.send(0, &call("If_None_Match")).expect(200);
 }
+
+#[test]
+fn what_haproxy_cannot_pass_on_is_the_clients_mistake() {
+    let cluster = one_node(|_| ());
+    for (method, target) in [("GET", "*"), ("PUT", "*"), ("CONNECT", "localhost:80")] {
+        cluster.send(0, &Call::new(method, target).header("Content-Length", "0")).expect(400);
+    }
+    cluster.get(0, &format!("/{}", "a".repeat(9000))).expect(414);
+    cluster.get(0, &format!("/{}", "%61".repeat(3000))).expect(414);
+    // The longest names that there are.
+    let name = vec!["a".repeat(255); 4].join("/");
+    let encoded = name.bytes().map(|byte| format!("%{byte:02X}")).collect::<String>().replace("%2F", "/");
+    cluster.put(0, &format!("/{encoded}"), "long").expect(201);
+    assert_stored(&cluster, &format!("/{name}"), b"long");
+}
+
+/// What Debian's haproxy.cfg says, and what the shipped file says to do about it.
+#[test]
+fn a_haproxy_in_a_chroot_reaches_webdfs_as_its_group_if_the_socket_is_there() {
+    use std::os::unix::fs::{PermissionsExt, chown, symlink};
+    assert!(rustix::process::geteuid().is_root(), "only root can have HAProxy change its user");
+    let id = |kind: &str, name: &str| -> u32 {
+        let output = std::process::Command::new("id").args([kind, name]).output().expect("id runs");
+        String::from_utf8_lossy(&output.stdout).trim().parse().expect("Debian brings this user")
+    };
+    let prepare = |cluster: &Cluster| {
+        let (dir, config) = (cluster.root(0).parent().unwrap().to_owned(), "haproxy.cfg");
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o755)).unwrap();
+        // In the chroot, which is this folder, the path of this folder leads back to it.
+        let inside = dir.join(dir.strip_prefix("/").unwrap());
+        fs::create_dir_all(inside.parent().unwrap()).unwrap();
+        symlink("/", &inside).unwrap();
+        let jail = format!("global\n    chroot {}\n    user haproxy\n    group www-data\n", dir.display());
+        let text = fs::read_to_string(dir.join(config)).unwrap();
+        fs::write(dir.join(config), text.replacen("global\n", &jail, 1)).unwrap();
+    };
+    let options = Options { nodes: 1, replicas: 1, write_quorum: 1, prepare, ..Options::default() };
+    let cluster = Cluster::launch(Front::Haproxy, options);
+    wait_until("the socket is there", || cluster.socket(0).exists());
+    wait_until("HAProxy answers", || Call::new("GET", "/a.txt").try_send(cluster.address(0)).is_ok());
+    cluster.get(0, "/a.txt").expect(503);
+    chown(cluster.socket(0), None, Some(id("-g", "www-data"))).unwrap();
+    cluster.wait_until_ready(0);
+    cluster.put(0, "/a.txt", "through the wall").expect(201);
+    // The group that a user has besides does not count.
+    chown(cluster.socket(0), Some(id("-u", "www-data")), Some(id("-g", "haproxy"))).unwrap();
+    cluster.get(0, "/a.txt").expect(503);
+}

@@ -18,12 +18,13 @@ use crate::php::PhpVersion;
 use crate::semantics::FrontKind;
 
 /// The words for the web servers in front.
-pub(super) const FRONTS: [(&str, FrontKind); 6] = [
+pub(super) const FRONTS: [(&str, FrontKind); 7] = [
     ("nginx", FrontKind::Nginx),
     ("apache", FrontKind::Apache),
     ("lighttpd", FrontKind::Lighttpd),
     ("caddy", FrontKind::Caddy),
     ("caddy-2.6", FrontKind::Caddy26),
+    ("caddy-dash", FrontKind::CaddyDash),
     ("plain", FrontKind::Plain),
 ];
 

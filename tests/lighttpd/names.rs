@@ -218,6 +218,50 @@ fn nothing_that_must_not_be_served_is_served() {
     }
 }
 
+/// What lighttpd leaves to webdfs for its method or its conditions it must not find on its disk by way of the paths of
+/// other nodes, which it leaves as they are.
+#[test]
+fn no_path_of_other_nodes_leads_to_a_file() {
+    let prepare = |cluster: &Cluster| {
+        for name in [".htaccess", "plain.txt"] {
+            std::fs::write(cluster.root(0).join(name), "on the disk").unwrap();
+        }
+    };
+    for static_first in [true, false] {
+        let cluster =
+            Cluster::start(Front::Lighttpd, Options { prepare, static_first, ..Options::default() });
+        for file in ["/.webdfs/node.toml", "/.htaccess", "/plain.txt"] {
+            for way in
+                ["/_webdfs/..", "/_webdfs/%2e%2E", "/_webdfs/x/../..", "/_webdfs/..%2f", "/_webdfs/v1/../.."]
+                    .into_iter()
+                    .chain([
+                        "/_webdfs/v1/%2E%2e/%2e%2e",
+                        "/_webdfs/v1//../..",
+                        "/_webdfs/v1/..%2f..",
+                        "/_webdfs/v1/.%2e/..",
+                    ])
+            {
+                for (method, header, value) in [
+                    ("GET", "Accept", "*/*"),
+                    ("GET", "If-Match", "*"),
+                    ("HEAD", "If-Match", "*"),
+                    ("GET", "If-Unmodified-Since", "Sun, 01 Jan 2096 00:00:00 GMT"),
+                    ("POST", "Accept", "*/*"),
+                    ("PUT", "Accept", "*/*"),
+                ] {
+                    let target = format!("{way}{file}");
+                    let mut call = Call::new(method, &target).header(header, value);
+                    if method.starts_with('P') {
+                        call = call.body("");
+                    }
+                    let answer = cluster.send(0, &call);
+                    assert!(matches!(answer.status, 400..=404), "{method} {target} {header}: {answer}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn a_file_may_bear_the_name_of_a_folder() {
     in_both_roles(&Options::default(), |cluster| {

@@ -104,7 +104,7 @@ impl Server {
             Server::ApacheFcgid | Server::ApacheProxy => &[FrontKind::Apache],
             Server::Lighttpd => &[FrontKind::Lighttpd],
             Server::Haproxy => &[FrontKind::Plain],
-            Server::Caddy => &[FrontKind::Caddy, FrontKind::Caddy26],
+            Server::Caddy => &[FrontKind::Caddy, FrontKind::Caddy26, FrontKind::CaddyDash],
         }
     }
 
