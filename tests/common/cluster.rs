@@ -295,8 +295,13 @@ impl Cluster {
 
     /// SIGUSR2 for a node's webdfs: a new process takes its place. How the old one ended.
     pub fn upgrade(&self, node: usize) -> ExitStatus {
+        self.begin_upgrade(node).wait()
+    }
+
+    /// The same; returns the old process as soon as the new one serves.
+    pub fn begin_upgrade(&self, node: usize) -> Process {
         Process::prepare_to_adopt();
-        let mut old = self.take_webdfs(node);
+        let old = self.take_webdfs(node);
         let before = self.log(node).matches(TAKEN_OVER).count();
         old.signal(rustix::process::Signal::USR2);
         wait_until("a new process has taken over", || {
@@ -307,9 +312,8 @@ impl Cluster {
         let line = log.lines().rev().find(|line| line.contains(TAKEN_OVER)).expect("just seen");
         let words = line.split_once("process ").expect("process ID").1;
         let id = words.split(' ').next().and_then(|id| id.parse().ok()).expect("a process id");
-        let ended = old.wait();
         self.processes(node).webdfs = Some(Process::adopt(id));
-        ended
+        old
     }
 
     /// SIGSTOP for a node's webdfs: it takes connections and never answers.

@@ -120,11 +120,18 @@ pub async fn serve_relayed<H: Handler>(
     }
     drop(listener);
     let ended = async {
-        while let Some(ended) = connections.join_next().await {
-            hand_on(report(ended), &relay);
+        loop {
+            tokio::select! {
+                Some(ended) = connections.join_next() => hand_on(report(ended), &relay),
+                // From a process that is being replaced, too, and has connections left: they go through this one.
+                Some(stream) = taken(&mut relay.taken), if relay.successor.get().is_some() => {
+                    hand_on(Some(stream), &relay);
+                }
+                else => break,
+            }
         }
     };
-    if timeout(limits.drain, ended).await.is_err() {
+    if timeout(limits.drain, ended).await.is_err() && !connections.is_empty() {
         log::warn!("{} connections were still busy at the deadline and are cut", connections.len());
         connections.shutdown().await;
     }
