@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use common::{Call, Cluster, Connection, Front, Options, fcgi, noise, wait_until};
 
+on_both_fronts!(a_write_is_finished_whose_client_goes_away_before_the_answer);
+
 /// Clients at once that go away.
 const CLIENTS: usize = 30;
 
@@ -55,6 +57,23 @@ fn a_download_that_is_broken_off_ends_at_the_owner_too() {
         // A kept connection may have come meanwhile.
         wait_until("the work has ended", || sockets(&cluster, node) <= idle + 1);
     }
+}
+
+fn a_write_is_finished_whose_client_goes_away_before_the_answer(front: Front) {
+    let cluster = Cluster::start(front, Options::default());
+    // It takes nothing, so that the others wait for it before they commit.
+    cluster.pause(2);
+    let body = noise(1, 100_000);
+    let mut client = Connection::open(cluster.address(0)).unwrap();
+    let call = Call::new("PUT", "/gone/b.jpg").header("Content-Length", &body.len().to_string());
+    client.begin(&call).unwrap();
+    client.write(&body).unwrap();
+    wait_until("two nodes have it", || (0..2).all(|node| !cluster.spools(node).is_empty()));
+    drop(client);
+    wait_until("it is stored", || (0..2).all(|node| cluster.has_file(node, "/gone/b.jpg")));
+    assert!((0..2).all(|node| cluster.spools(node).is_empty()));
+    cluster.resume(2);
+    assert!(cluster.get(1, "/gone/b.jpg").expect(200).body == body);
 }
 
 #[test]

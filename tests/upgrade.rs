@@ -3,9 +3,9 @@
 mod common;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::process::Process;
@@ -35,21 +35,26 @@ fn kept_connection(socket: &Path) -> fcgi::Client<UnixStream> {
 
 fn the_next_process_has_the_sockets_and_the_background_work(front: Front) {
     const WORK: &str = "this process does the background work";
+    const TIMES: usize = 10;
     let cluster = Cluster::start(front, alone());
     cluster.put(0, "/a.jpg", "a").expect(201);
     let elected = cluster.log(0).matches(WORK).count();
-    for _ in 0..3 {
+    let mut descriptors = Vec::new();
+    for _ in 0..TIMES {
         let ended = cluster.upgrade(0);
         assert_eq!(ended.code(), Some(0), "{ended}");
         assert_eq!(cluster.get(0, "/a.jpg").expect(200).text(), "a");
         let side = Call::new("GET", "/a.jpg").send(cluster.side_address(0));
         assert_eq!(side.expect(200).text(), "a");
         cluster.put(0, "/a.jpg", "a").expect(204);
+        descriptors.push(cluster.with_webdfs(0, |webdfs| webdfs.descriptors()));
     }
+    // One that were left over each time would be many by now.
+    assert!(descriptors[TIMES - 1] < descriptors[0] + TIMES / 2, "{descriptors:?}");
     // The lock was never free, so nobody had to be elected anew.
     assert_eq!(cluster.log(0).matches(WORK).count(), elected);
     let taken = cluster.log(0).matches("has taken the place of the one").count();
-    assert_eq!(taken, 3);
+    assert_eq!(taken, TIMES);
 
     // The last one cares for the socket's file, and for the lock.
     cluster.with_webdfs(0, |webdfs| webdfs.signal(Signal::TERM));
@@ -76,19 +81,15 @@ fn what_runs_is_finished_by_the_process_that_began_it(front: Front) {
     uploading.write(&upload[..2 << 20]).unwrap();
     wait_until("the upload is on its way", || !cluster.spools(0).is_empty());
 
-    let log = cluster.log(0).len();
-    std::thread::scope(|scope| {
-        let upgrading = scope.spawn(|| cluster.upgrade(0));
-        wait_until("the new process serves", || cluster.log(0)[log..].contains("has taken the place"));
-        assert!(!upgrading.is_finished(), "the old one has work to finish");
-        assert_eq!(cluster.get(0, "/missing.jpg").expect(404).status, 404);
-        uploading.write(&upload[2 << 20..]).unwrap();
-        uploading.answer("PUT").unwrap().expect(201);
-        let rest = downloading.read_exactly(download.len() - begun.len()).unwrap();
-        assert!([begun, rest].concat() == download);
-        drop((downloading, uploading));
-        assert_eq!(upgrading.join().unwrap().code(), Some(0));
-    });
+    let mut old = cluster.begin_upgrade(0);
+    assert!(old.ended().is_none(), "the old one has work to finish");
+    cluster.get(0, "/missing.jpg").expect(404);
+    uploading.write(&upload[2 << 20..]).unwrap();
+    uploading.answer("PUT").unwrap().expect(201);
+    let rest = downloading.read_exactly(download.len() - begun.len()).unwrap();
+    assert!([begun, rest].concat() == download);
+    drop((downloading, uploading));
+    assert_eq!(old.wait().code(), Some(0));
     assert!(cluster.get(0, "/up.jpg").expect(200).body == upload);
 }
 
@@ -123,54 +124,134 @@ fn a_kept_fastcgi_connection_goes_on_in_the_next_process() {
     let pairs = [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/a.jpg")];
     let request = fcgi::get(1, true, &pairs);
     partly.send(&request[..20]);
-    let log = cluster.log(0).len();
-    std::thread::scope(|scope| {
-        let upgrading = scope.spawn(|| cluster.upgrade(0));
-        wait_until("the new process serves", || cluster.log(0)[log..].contains("has taken the place"));
-        partly.send(&request[20..]);
-        assert_eq!(partly.reply(1).body(), b"a");
-        assert_eq!(upgrading.join().unwrap().code(), Some(0));
-    });
+    let mut old = cluster.begin_upgrade(0);
+    partly.send(&request[20..]);
+    assert_eq!(partly.reply(1).body(), b"a");
+    assert_eq!(old.wait().code(), Some(0));
     for client in kept.iter_mut().chain([&mut silent, &mut partly]) {
         assert_eq!(ask(client, "/a.jpg").body(), b"a");
     }
 }
 
 #[test]
-fn the_program_that_lies_at_the_old_ones_path_is_started_and_a_bad_one_changes_nothing() {
+fn a_connection_that_was_busy_during_two_takeovers_goes_on_in_the_third_process() {
     let cluster = Cluster::start(Front::Nginx, alone());
-    drop(cluster.take_webdfs(0));
-    Process::prepare_to_adopt();
-    let dir = cluster.root(0).parent().unwrap().to_path_buf();
-    let (program, next) = (dir.join("webdfs"), dir.join("webdfs.new"));
-    fs::copy(env!("CARGO_BIN_EXE_webdfs"), &program).unwrap();
-    let mut command = Command::new("./webdfs");
-    command.current_dir(&dir).args(["serve", "--config", "node.toml"]);
-    let log = dir.join("webdfs.log");
-    let mut old = Process::start(&mut command, &log);
-    wait_until("it serves", || cluster.get(0, "/missing.jpg").status == 404);
+    let body = noise(1, 4 << 20);
+    let length = body.len().to_string();
+    let pairs = [
+        ("REQUEST_METHOD", "PUT"),
+        ("REQUEST_URI", "/up.jpg"),
+        ("CONTENT_LENGTH", &*length),
+        ("REMOTE_ADDR", "127.0.0.1"),
+    ];
+    let mut busy = kept_connection(&cluster.socket(0));
+    busy.send(&[fcgi::begin(1, true), fcgi::params(1, &pairs)].concat());
+    busy.send_body(1, &body[..2 << 20]);
+    wait_until("the upload is on its way", || !cluster.spools(0).is_empty());
+    let mut first = cluster.begin_upgrade(0);
+    let mut second = cluster.begin_upgrade(0);
+    busy.send_body(1, &body[2 << 20..]);
+    busy.end_body(1);
+    assert_eq!(busy.reply(1).status(), 201);
+    assert_eq!(first.wait().code(), Some(0));
+    assert_eq!(second.wait().code(), Some(0));
+    assert_eq!(ask(&mut busy, "/up.jpg").status(), 200);
+}
 
-    let text = || fs::read_to_string(&log).unwrap();
-    fs::write(&next, "#!/bin/sh\nexit 7\n").unwrap();
-    fs::set_permissions(&next, fs::metadata(&program).unwrap().permissions()).unwrap();
-    fs::rename(&next, &program).unwrap();
-    old.signal(Signal::USR2);
-    wait_until("it says so", || text().contains("ended before it served (exit status: 7)"));
-    fs::remove_file(&program).unwrap();
-    old.signal(Signal::USR2);
-    wait_until("it says so", || text().contains("cannot be started: No such file"));
-    assert_eq!(cluster.get(0, "/missing.jpg").status, 404);
+/// A node that runs a program of its own, which can be replaced.
+struct Replaceable {
+    cluster: Cluster,
+    dir: PathBuf,
+}
 
-    fs::copy(env!("CARGO_BIN_EXE_webdfs"), &next).unwrap();
-    fs::rename(&next, &program).unwrap();
+impl Replaceable {
+    fn start() -> (Self, Process) {
+        let cluster = Cluster::start(Front::Nginx, alone());
+        drop(cluster.take_webdfs(0));
+        Process::prepare_to_adopt();
+        let dir = cluster.root(0).parent().unwrap().to_path_buf();
+        let node = Self { cluster, dir };
+        node.install_webdfs();
+        let mut command = Command::new("./webdfs");
+        command.current_dir(&node.dir).args(["serve", "--config", "node.toml"]);
+        let running = Process::start(&mut command, &node.dir.join("webdfs.log"));
+        wait_until("it serves", || node.cluster.get(0, "/missing.jpg").status == 404);
+        (node, running)
+    }
+
+    fn program(&self) -> PathBuf {
+        self.dir.join("webdfs")
+    }
+
+    fn install_webdfs(&self) {
+        let next = self.dir.join("webdfs.new");
+        fs::copy(env!("CARGO_BIN_EXE_webdfs"), &next).unwrap();
+        fs::rename(&next, self.program()).unwrap();
+    }
+
+    fn install_script(&self, lines: &str) {
+        let next = self.dir.join("webdfs.new");
+        fs::write(&next, format!("#!/bin/sh\n{lines}\n")).unwrap();
+        fs::set_permissions(&next, fs::Permissions::from_mode(0o755)).unwrap();
+        fs::rename(&next, self.program()).unwrap();
+    }
+
+    fn log(&self) -> String {
+        self.cluster.log(0)
+    }
+
+    fn wait_until_it_says(&self, words: &str) {
+        wait_until(&format!("it says {words:?}"), || self.log().contains(words));
+    }
+}
+
+#[test]
+fn a_new_process_that_neither_serves_nor_ends_holds_nothing_up() {
+    let (node, mut running) = Replaceable::start();
+    // One that cannot even be heard.
+    node.install_script("exec 0<&-\nexec sleep 600");
+    running.signal(Signal::USR2);
+    node.wait_until_it_says("this process goes on: the new process closed its standard input");
+
+    node.install_script("exec sleep 600");
+    let starts = "starts, and takes over once it serves";
+    running.signal(Signal::USR2);
+    wait_until("the second starts", || node.log().matches(starts).count() == 2);
+    running.signal(Signal::USR2);
+    node.wait_until_it_says("SIGUSR2 is ignored: a new process is starting already");
+    running.signal(Signal::HUP);
+    node.wait_until_it_says("the configuration was read again");
+    node.cluster.get(0, "/missing.jpg").expect(404);
+    let said = node.log();
+    let line = said.lines().rfind(|line| line.contains(starts)).unwrap();
+    let id = line.split_once("process ").unwrap().1.split(' ').next().unwrap();
+    assert!(Path::new("/proc").join(id).exists());
+    running.signal(Signal::TERM);
+    assert_eq!(running.wait().code(), Some(0));
+    assert!(!Path::new("/proc").join(id).exists(), "it ends with the one that started it");
+}
+
+#[test]
+fn the_program_that_lies_at_the_old_ones_path_is_started_and_a_bad_one_changes_nothing() {
+    let (node, mut old) = Replaceable::start();
+    let cluster = &node.cluster;
+    node.install_script("exit 7");
+    old.signal(Signal::USR2);
+    node.wait_until_it_says("ended before it served (exit status: 7)");
+    fs::remove_file(node.program()).unwrap();
+    old.signal(Signal::USR2);
+    node.wait_until_it_says("cannot be started: No such file");
+    cluster.get(0, "/missing.jpg").expect(404);
+
+    node.install_webdfs();
     old.signal(Signal::USR2);
     assert_eq!(old.wait().code(), Some(0));
-    let said = text();
+    let said = node.log();
     let line = said.lines().find(|line| line.contains("has taken over; running")).unwrap();
     let id = line.split_once("process ").unwrap().1.split(' ').next().unwrap().parse().unwrap();
     let _new = Process::adopt(id);
     let running = fs::metadata(format!("/proc/{id}/exe")).unwrap();
-    assert_eq!(running.ino(), fs::metadata(&program).unwrap().ino());
+    assert_eq!(running.ino(), fs::metadata(node.program()).unwrap().ino());
     assert_eq!(cluster.get(0, "/missing.jpg").status, 404);
 }
 

@@ -1,10 +1,12 @@
 //! The embedded HTTP/1.1 front, on hyper: for trying webdfs out, for tests, and for traffic between nodes that should
 //! not pass through the web server.
 //!
+//! When a client goes away hyper drops what works for it. A write may be in the middle of something that must be
+//! finished, so each has a task of its own ([`Handler::may_be_dropped`]).
+//!
 //! It reads files rather than mapping them: hyper may copy what it is given, and a copy from a map of a file that
 //! shrank is a SIGBUS.
 
-use std::convert::Infallible;
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -20,9 +22,10 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
+use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
+use tokio_util::task::TaskTracker;
 
 use crate::deliver::file;
 use crate::incoming::unstalled;
@@ -42,8 +45,14 @@ const LAST_REQUEST: Duration = Duration::from_millis(500);
 
 /// What answers requests.
 pub trait Handler: Clone + Send + Sync + 'static {
-    /// Answers one request.
+    /// Answers one request. The future runs to its end even if the client goes away meanwhile, unless
+    /// [`may_be_dropped`](Self::may_be_dropped) says otherwise.
     fn handle(&self, request: Request, body: ByteStream) -> impl Future<Output = Response> + Send;
+
+    /// Whether the answer to this request may be given up at any point once nobody waits for it.
+    fn may_be_dropped(&self, _request: &Request) -> bool {
+        false
+    }
 }
 
 /// What clients may ask for.
@@ -70,7 +79,8 @@ impl Default for Limits {
     }
 }
 
-/// Accepts connections until `stop` says so, then lets running requests finish within the deadline.
+/// Accepts connections until `stop` says so, then lets running requests finish within the deadline, those too whose
+/// clients have gone.
 pub async fn serve<H: Handler>(
     listener: TcpListener,
     handler: H,
@@ -79,6 +89,7 @@ pub async fn serve<H: Handler>(
 ) {
     let permits = Arc::new(Semaphore::new(limits.connections_max));
     let mut connections = JoinSet::new();
+    let writes = TaskTracker::new();
     let mut stopped = stop.clone();
     loop {
         let accepted = async {
@@ -90,7 +101,8 @@ pub async fn serve<H: Handler>(
             Some(_) = connections.join_next() => {}
             (permit, accepted) = accepted => match accepted {
                 Ok((stream, address)) => {
-                    let connection = connection(stream, address, handler.clone(), limits.clone(), stop.clone());
+                    let answering = Answering { handler: handler.clone(), writes: writes.clone(), stop: stop.clone() };
+                    let connection = connection(stream, address, answering, limits.clone());
                     connections.spawn(async move {
                         connection.await;
                         drop(permit);
@@ -105,38 +117,64 @@ pub async fn serve<H: Handler>(
         }
     }
     drop(listener);
-    let drained = timeout(limits.drain, async { while connections.join_next().await.is_some() {} });
+    let drained = timeout(limits.drain, async {
+        while connections.join_next().await.is_some() {}
+        writes.close();
+        writes.wait().await;
+    });
     if drained.await.is_err() {
-        log::warn!("{} connections did not end in time", connections.len());
+        log::warn!("{} connections and {} writes did not end in time", connections.len(), writes.len());
+    }
+}
+
+/// What a connection needs to answer its requests.
+struct Answering<H> {
+    handler: H,
+    /// Handlers that outlive their connections.
+    writes: TaskTracker,
+    stop: watch::Receiver<bool>,
+}
+
+impl<H: Handler> Answering<H> {
+    /// Has a request answered.
+    ///
+    /// # Errors
+    /// The handler panicked.
+    async fn answer(&self, request: Request, body: ByteStream) -> Result<Response, JoinError> {
+        if self.handler.may_be_dropped(&request) {
+            return Ok(self.handler.handle(request, body).await);
+        }
+        let handler = self.handler.clone();
+        self.writes.spawn(async move { handler.handle(request, body).await }).await
     }
 }
 
 async fn connection<H: Handler>(
     stream: TcpStream,
     address: SocketAddr,
-    handler: H,
+    answering: Answering<H>,
     limits: Limits,
-    mut stop: watch::Receiver<bool>,
 ) {
     if let Err(error) = stream.set_nodelay(true) {
         log::debug!("{address}: {error}");
     }
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(WRITE_TIMEOUT));
-    let stopped = stop.clone();
+    let mut stop = answering.stop.clone();
+    let answering = Arc::new(answering);
     let service = service_fn(move |request: hyper::Request<Incoming>| {
-        let (handler, stopped) = (handler.clone(), stopped.clone());
+        let answering = Arc::clone(&answering);
         async move {
             if !names_its_host(&request) {
                 let problem = "a request of HTTP/1.1 has one Host header";
                 return Ok(sent(refusal_of(StatusCode::BAD_REQUEST, problem)));
             }
             let (request, body) = received(request, address.ip());
-            let mut answer = sent(handler.handle(request, body).await);
-            if *stopped.borrow() {
+            let mut answer = sent(answering.answer(request, body).await?);
+            if *answering.stop.borrow() {
                 answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
-            Ok::<_, Infallible>(answer)
+            Ok::<_, JoinError>(answer)
         }
     });
     let served = http1::Builder::new()
@@ -236,6 +274,55 @@ mod tests {
         let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         stream
+    }
+
+    /// Waits for its permission after it was asked, then says that it is done.
+    #[derive(Clone)]
+    struct Slow {
+        asked: Arc<Semaphore>,
+        may_go_on: Arc<Semaphore>,
+        done: Arc<Semaphore>,
+    }
+
+    impl Handler for Slow {
+        fn may_be_dropped(&self, request: &Request) -> bool {
+            request.method == http::Method::GET
+        }
+
+        async fn handle(&self, _request: Request, _body: ByteStream) -> Response {
+            self.asked.add_permits(1);
+            self.may_go_on.acquire().await.unwrap().forget();
+            self.done.add_permits(1);
+            Response::new(StatusCode::OK)
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_write_whose_client_has_gone_runs_to_its_end_and_the_stop_waits_for_it() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let none = || Arc::new(Semaphore::new(0));
+        let slow = Slow { asked: none(), may_go_on: none(), done: none() };
+        let limits = Limits { connections_max: 1, ..Limits::default() };
+        let mut serving = tokio::spawn(serve(listener, slow.clone(), limits, stopped));
+        let ask = async |head: &str| {
+            let mut client = TcpStream::connect(address).await.unwrap();
+            client.write_all(head.as_bytes()).await.unwrap();
+            slow.asked.acquire().await.unwrap().forget();
+            client
+        };
+        // The next is accepted only after the connection before it has ended.
+        drop(ask("DELETE /a HTTP/1.1\r\nHost: x\r\n\r\n").await);
+        drop(ask("GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await);
+        drop(ask("GET /a HTTP/1.1\r\nHost: x\r\n\r\n").await);
+        stop.send_replace(true);
+        let early = timeout(Duration::from_secs(10), &mut serving).await;
+        assert!(early.is_err(), "the write still runs");
+        slow.may_go_on.add_permits(3);
+        serving.await.unwrap();
+        // That of the DELETE; the other two were given up.
+        assert_eq!(slow.done.available_permits(), 1);
     }
 
     // The clock stands still while anything can be done, and jumps to the next deadline when everybody waits.

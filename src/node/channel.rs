@@ -17,6 +17,9 @@ use rustix::net::{
 const WORDS_MAX: usize = 256;
 /// Descriptors of a message at most.
 const DESCRIPTORS_MAX: usize = 4;
+/// How long the other end may leave no room for a message: a process that is stopped, or hangs, must not hold up the
+/// one that ends.
+const UNTIL_SENT: Duration = Duration::from_secs(10);
 
 /// One end.
 #[derive(Debug)]
@@ -59,8 +62,13 @@ impl Channel {
         Self(descriptor)
     }
 
-    /// Sends a message; waits until the other end has room for it.
+    /// Sends a message; waits until the other end has room for it, at most for [`UNTIL_SENT`].
     pub fn send(&self, words: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        self.send_within(UNTIL_SENT, words, descriptors)
+    }
+
+    fn send_within(&self, patience: Duration, words: &str, descriptors: &[BorrowedFd<'_>]) -> io::Result<()> {
+        set_socket_timeout(&self.0, Timeout::Send, Some(patience))?;
         assert!(words.len() <= WORDS_MAX && descriptors.len() <= DESCRIPTORS_MAX, "messages are short");
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(DESCRIPTORS_MAX))];
         let mut control = SendAncillaryBuffer::new(&mut space);
@@ -68,8 +76,10 @@ impl Channel {
             assert!(control.push(SendAncillaryMessage::ScmRights(descriptors)), "there is room");
         }
         let words = [IoSlice::new(words.as_bytes())];
-        retry_on_intr(|| sendmsg(&self.0, &words, &mut control, SendFlags::NOSIGNAL))?;
-        Ok(())
+        match retry_on_intr(|| sendmsg(&self.0, &words, &mut control, SendFlags::NOSIGNAL)) {
+            Err(Errno::AGAIN) => Err(io::ErrorKind::TimedOut.into()),
+            sent => Ok(sent.map(drop)?),
+        }
     }
 
     /// Waits for a message, at most for as long as `patience` says; `None` when the other process has ended.
@@ -134,7 +144,10 @@ mod tests {
     #[test]
     fn patience_has_an_end() {
         let (near, _far) = Channel::pair().unwrap();
-        let error = near.receive(Some(Duration::from_millis(1))).unwrap_err();
+        let moment = Duration::from_millis(1);
+        let error = near.receive(Some(moment)).unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::TimedOut);
+        let sent = (0..1_000_000).try_for_each(|_| near.send_within(moment, "connection", &[]));
+        assert_eq!(sent.unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }

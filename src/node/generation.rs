@@ -3,6 +3,7 @@
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 
+use http::Method;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
@@ -138,6 +139,11 @@ impl fastcgi::Handler for Current {
 }
 
 impl embedded::Handler for Current {
+    /// As over FastCGI.
+    fn may_be_dropped(&self, request: &Request) -> bool {
+        matches!(request.method, Method::GET | Method::HEAD)
+    }
+
     async fn handle(&self, request: Request, body: ByteStream) -> Response {
         self.service().answer(request, body).await
     }

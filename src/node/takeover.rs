@@ -19,7 +19,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::{JoinHandle, spawn_blocking};
@@ -29,10 +29,14 @@ use super::fronts::Kind;
 use crate::agent::Mandate;
 use crate::front::listen::{Handed, Listener, Spare, Stream};
 
+/// With it a new process says that it takes connections, too.
+pub(super) const CONNECTIONS: &str = "connections";
 /// Holds the process id of the process whose place is to be taken.
 const VARIABLE: &str = "WEBDFS_TAKES_OVER_FROM";
 /// How long a new process may take until it serves.
 const UNTIL_READY: Duration = Duration::from_secs(60);
+/// How long a new process that has closed its end of the channel may take to end.
+const UNTIL_ENDED: Duration = Duration::from_secs(1);
 /// How long a new process waits for what the old one has to pass on at once.
 const UNTIL_PASSED: Duration = Duration::from_secs(10);
 
@@ -50,6 +54,11 @@ pub enum TakeoverError {
     /// It ended; it has logged why.
     #[error("the new process ended before it served ({0}); what it logged says why")]
     Ended(ExitStatus),
+    /// It lives, and can no longer say anything.
+    #[error(
+        "the new process closed its standard input without serving, and was killed; is it another program?"
+    )]
+    Mute,
     /// It takes too long.
     #[error("the new process did not serve within {} seconds and was killed", UNTIL_READY.as_secs())]
     Late,
@@ -132,24 +141,40 @@ impl Successor {
         let failure = match answer {
             Ok(Some(message)) if message.subject() == "ready" => return Ok(message),
             Ok(Some(message)) => TakeoverError::Strange(message.subject().to_owned()),
-            Ok(None) => return Err(TakeoverError::Ended(self.end(false)?)),
+            Ok(None) => match self.ended_by_itself().map_err(TakeoverError::Channel)? {
+                Some(status) => return Err(TakeoverError::Ended(status)),
+                None => TakeoverError::Mute,
+            },
             Err(error) if error.kind() == io::ErrorKind::TimedOut => TakeoverError::Late,
             Err(error) => TakeoverError::Channel(error),
         };
-        self.end(true)?;
+        self.kill().map_err(TakeoverError::Channel)?;
         Err(failure)
     }
 
     /// Ends it before it has taken over.
     pub fn give_up(mut self) {
-        if let Err(error) = self.end(true) {
-            log::warn!("{error}");
+        if let Err(error) = self.kill() {
+            log::warn!("process {} cannot be ended: {error}", self.id());
         }
     }
 
-    fn end(&mut self, kill: bool) -> Result<ExitStatus, TakeoverError> {
-        let killed = if kill { self.child.kill() } else { Ok(()) };
-        killed.and_then(|()| self.child.wait()).map_err(TakeoverError::Channel)
+    /// How it ended after its end of the channel was closed: at once, usually, for the process does that by ending.
+    /// Blocks until then, at most for [`UNTIL_ENDED`].
+    fn ended_by_itself(&mut self) -> io::Result<Option<ExitStatus>> {
+        let deadline = Instant::now() + UNTIL_ENDED;
+        loop {
+            let ended = self.child.try_wait()?;
+            if ended.is_some() || Instant::now() > deadline {
+                return Ok(ended);
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn kill(&mut self) -> io::Result<ExitStatus> {
+        self.child.kill()?;
+        self.child.wait()
     }
 
     /// Passes on the right to do the root's background work, if this process had it.
@@ -164,7 +189,8 @@ impl Successor {
         }
     }
 
-    /// Passes on connections as they come; the task ends after the sender was dropped.
+    /// Passes on connections as they come, as long as the new process takes them; the task ends after the sender was
+    /// dropped at the latest.
     pub fn pass_connections(&self, mut from: mpsc::UnboundedReceiver<Stream>) -> JoinHandle<()> {
         let channel = Arc::clone(&self.channel);
         spawn_blocking(move || {
@@ -172,7 +198,8 @@ impl Successor {
                 let passed =
                     stream.into_socket().and_then(|socket| channel.send("connection", &[socket.as_fd()]));
                 if let Err(error) = passed {
-                    log::warn!("a connection is closed rather than passed on: {error}");
+                    log::warn!("kept connections are closed rather than passed on: {error}");
+                    return;
                 }
             }
         })
@@ -231,7 +258,7 @@ impl Predecessor {
         connections: mpsc::UnboundedSender<Stream>,
     ) -> Result<Inheritance, TakeoverError> {
         let words: String = taken.iter().map(|kind| format!(" {}", kind.word())).collect();
-        self.0.send(&format!("ready{words} connections"), &[]).map_err(TakeoverError::Channel)?;
+        self.0.send(&format!("ready{words} {CONNECTIONS}"), &[]).map_err(TakeoverError::Channel)?;
         let (pass, mandate) = oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
         // A thread of its own: it waits for as long as the old process needs to end.

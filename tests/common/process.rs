@@ -9,6 +9,7 @@ use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, set_child_subreaper, waitpid};
 
 /// How long a process may take to end by itself before it is killed.
@@ -27,7 +28,7 @@ pub struct Process {
 enum Handle {
     /// This program has started it.
     Own(Child),
-    /// A process that this program has started has started it, and has ended.
+    /// A process that this program has started has started it, and has ended or is about to.
     Adopted { pid: Pid, ended: Option<ExitStatus> },
 }
 
@@ -44,7 +45,11 @@ impl Handle {
             Handle::Own(child) => child.try_wait(),
             Handle::Adopted { ended: Some(ended), .. } => Ok(Some(*ended)),
             Handle::Adopted { pid, ended } => {
-                let status = waitpid(Some(*pid), WaitOptions::NOHANG)?;
+                let status = match waitpid(Some(*pid), WaitOptions::NOHANG) {
+                    // The process that has started it runs still, and it has not come to us.
+                    Err(Errno::CHILD) => return Ok(None),
+                    status => status?,
+                };
                 *ended = status.map(|(_, status)| ExitStatus::from_raw(status.as_raw()));
                 Ok(*ended)
             }
@@ -67,7 +72,7 @@ impl Process {
         set_child_subreaper(Some(rustix::process::getpid())).expect("a subreaper");
     }
 
-    /// Cares for a process that one of ours has started, and that has outlived it.
+    /// Cares for a process that one of ours has started, and that will outlive it.
     pub fn adopt(id: u32) -> Self {
         tell_watchdog(&format!("+ {id}"));
         let pid = Pid::from_raw(id as i32).expect("a process id");
@@ -130,6 +135,11 @@ impl Process {
     /// SIGKILL: nothing is finished.
     pub fn kill(mut self) {
         self.handle.kill();
+    }
+
+    /// Descriptors that it has open.
+    pub fn descriptors(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.id())).expect("it runs").count()
     }
 
     /// Its private memory that no file is behind (RssAnon), in bytes; `None` once it has ended.

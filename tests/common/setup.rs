@@ -9,7 +9,8 @@ use std::path::Path;
 
 use webdfs::name::{ObjectName, Prefix};
 
-use super::cluster::{Cluster, Front};
+use super::cluster::Cluster;
+use super::front::Front;
 use super::servers;
 
 /// The cluster secret.

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::conn::ConnectionLimits;
 use super::connection::{ServeError, converse, stopped};
 use super::pairs::Params;
 use crate::front::listen::{Listener, Stream};
@@ -55,6 +56,17 @@ impl Default for Limits {
             params_bytes_max: 128 << 10,
             body_queue_bytes: 256 << 10,
             drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    /// Those of each connection.
+    pub(super) fn of_a_connection(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            params_bytes_max: self.params_bytes_max,
+            requests_max: self.requests_max.max(1),
+            connections_max: self.connections_max,
         }
     }
 }
@@ -120,11 +132,18 @@ pub async fn serve_relayed<H: Handler>(
     }
     drop(listener);
     let ended = async {
-        while let Some(ended) = connections.join_next().await {
-            hand_on(report(ended), &relay);
+        loop {
+            tokio::select! {
+                Some(ended) = connections.join_next() => hand_on(report(ended), &relay),
+                // From a process that is being replaced, too, and has connections left: they go through this one.
+                Some(stream) = taken(&mut relay.taken), if relay.successor.get().is_some() => {
+                    hand_on(Some(stream), &relay);
+                }
+                else => break,
+            }
         }
     };
-    if timeout(limits.drain, ended).await.is_err() {
+    if timeout(limits.drain, ended).await.is_err() && !connections.is_empty() {
         log::warn!("{} connections were still busy at the deadline and are cut", connections.len());
         connections.shutdown().await;
     }
