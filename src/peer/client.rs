@@ -30,6 +30,9 @@ use crate::response::ByteStream;
 use crate::store::{Outcome, SpoolId};
 use crate::version::Version;
 
+/// Bytes read at once from a connection. hyper would go up to four times as many, and they wait in memory while the
+/// client whom they are for is slow.
+const READ_BUFFER: usize = 64 << 10;
 /// A node that does not take a connection within this time is down.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// A control message is answered within this time; also how long an answer's body may stall.
@@ -138,6 +141,7 @@ impl PeerClient {
         connector.set_keepalive_interval(Some(KEEPALIVE_PROBES.0));
         connector.set_keepalive_retries(Some(KEEPALIVE_PROBES.1));
         let http = Client::builder(TokioExecutor::new())
+            .http1_read_buf_exact_size(READ_BUFFER)
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_max_idle_per_host(IDLE_PER_NODE)
             .pool_timer(TokioTimer::new())
