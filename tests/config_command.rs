@@ -86,15 +86,15 @@ fn serves_as_the_node_says(front: Front) {
     cluster.put(0, "/made/fits.jpg", noise(2, 5 << 20)).expect(201);
 }
 
-/// A site of its own, of which webdfs serves the URLs below /my imäges/.
+/// A site of its own, of which webdfs serves the URLs below /my imäges.d/.
 fn as_a_part_of_a_site(cluster: &Cluster) {
     as_printed(cluster);
     for node in cluster.present() {
         let dir = cluster.config(node).with_file_name("");
         let site = dir.join("site");
-        fs::create_dir_all(site.join("my imäges")).unwrap();
+        fs::create_dir_all(site.join("my imäges.d")).unwrap();
         fs::write(site.join("about.html"), "the site's own").unwrap();
-        fs::write(site.join("my imäges/under.txt"), "what the prefix covers").unwrap();
+        fs::write(site.join("my imäges.d/under.txt"), "what the prefix covers").unwrap();
         let (root, site) = (cluster.root(node).display().to_string(), site.display());
         let (file, from, to) = match cluster.front {
             Front::Nginx | Front::Responder | Front::Embedded => {
@@ -127,29 +127,29 @@ fn serves_its_part_of_the_site(front: Front) {
         prepare: as_a_part_of_a_site,
         replicas: 2,
         write: "object_max = \"5MiB\"",
-        prefix: "/my imäges/",
+        prefix: "/my imäges.d/",
         ..Options::default()
     };
     let cluster = Cluster::start(front, options);
-    let (cat, body) = ("/my%20im%C3%A4ges/made/cat.jpg", noise(1, 100_000));
+    let (cat, body) = ("/my%20im%C3%A4ges.d/made/cat.jpg", noise(1, 100_000));
     cluster.put(0, cat, body.clone()).expect(201);
-    cluster.put(0, "/my%20im%C3%A4ges/index.html", "the first page").expect(201);
-    cluster.put(0, "/my%20im%C3%A4ges/made/index.html", "a page").expect(201);
-    cluster.put(0, "/my%20im%C3%A4ges/both/a.jpg", "in the folder").expect(201);
-    cluster.put(0, "/my%20im%C3%A4ges/both", "of the same name").expect(201);
+    cluster.put(0, "/my%20im%C3%A4ges.d/index.html", "the first page").expect(201);
+    cluster.put(0, "/my%20im%C3%A4ges.d/made/index.html", "a page").expect(201);
+    cluster.put(0, "/my%20im%C3%A4ges.d/both/a.jpg", "in the folder").expect(201);
+    cluster.put(0, "/my%20im%C3%A4ges.d/both", "of the same name").expect(201);
     let owners = cluster.owners(cat);
     for node in 0..3 {
         let is = |target: &str, text: &str| assert_eq!(cluster.get(node, target).expect(200).text(), text);
         assert!(cluster.get(node, cat).expect(200).body == body);
-        assert!(cluster.get(node, "/my%20im%c3%a4g%65s/made/cat.jpg").expect(200).body == body);
+        assert!(cluster.get(node, "/my%20im%c3%a4g%65s.d/made/cat.jpg").expect(200).body == body);
         assert_eq!(cluster.has_file(node, "/made/cat.jpg"), owners.contains(&node));
-        is("/my%20im%C3%A4ges/", "the first page");
-        is("/my%20im%C3%A4ges/made/", "a page");
-        is("/my%20im%C3%A4ges/both", "of the same name");
-        is("/my%20im%C3%A4ges/both/a.jpg", "in the folder");
-        let folder = cluster.get(node, "/my%20im%C3%A4ges/made");
+        is("/my%20im%C3%A4ges.d/", "the first page");
+        is("/my%20im%C3%A4ges.d/made/", "a page");
+        is("/my%20im%C3%A4ges.d/both", "of the same name");
+        is("/my%20im%C3%A4ges.d/both/a.jpg", "in the folder");
+        let folder = cluster.get(node, "/my%20im%C3%A4ges.d/made");
         if front == Front::Nginx && folder.status == 301 {
-            assert!(folder.header("Location").unwrap().ends_with("/my%20im%C3%A4ges/made/"));
+            assert!(folder.header("Location").unwrap().ends_with("/my%20im%C3%A4ges.d/made/"));
         } else {
             folder.expect(404);
         }
@@ -158,21 +158,21 @@ fn serves_its_part_of_the_site(front: Front) {
         assert_ne!(cluster.put(node, "/about.html", "webdfs's").status, 201);
         is("/about.html", "the site's own");
         for missing in
-            ["/made/cat.jpg", "/missing.html", "/my%20im%C3%A4ges/under.txt", "/My%20images/made/cat.jpg"]
+            ["/made/cat.jpg", "/missing.html", "/my%20im%C3%A4ges.d/under.txt", "/My%20images/made/cat.jpg"]
         {
             cluster.get(node, missing).expect(404);
         }
     }
-    let large = Call::new("PUT", "/my%20im%C3%A4ges/large.jpg").body(noise(2, (5 << 20) + 1024));
+    let large = Call::new("PUT", "/my%20im%C3%A4ges.d/large.jpg").body(noise(2, (5 << 20) + 1024));
     assert_eq!(large.send(cluster.address(0)).status, 413);
-    cluster.put(0, "/my%20im%C3%A4ges/fits.jpg", noise(2, 5 << 20)).expect(201);
+    cluster.put(0, "/my%20im%C3%A4ges.d/fits.jpg", noise(2, 5 << 20)).expect(201);
     shows_nothing_that_is_not_for_clients(&cluster);
     if front.role() == Some("serve") {
         cluster.kill_webdfs(owners[0]);
         assert!(cluster.get(owners[0], cat).expect(200).body == body);
         assert_eq!(cluster.get(owners[0], "/about.html").expect(200).text(), "the site's own");
         cluster.get(owners[0], "/missing.html").expect(404);
-        assert!(cluster.get(owners[0], "/my%20im%C3%A4ges/missing.html").status >= 500);
+        assert!(cluster.get(owners[0], "/my%20im%C3%A4ges.d/missing.html").status >= 500);
     }
 }
 
@@ -181,14 +181,15 @@ fn shows_nothing_that_is_not_for_clients(cluster: &Cluster) {
         let file = cluster.root(0).join(name);
         fs::create_dir_all(file.parent().unwrap()).unwrap();
         fs::write(&file, "put here by hand").unwrap();
-        cluster.get(0, &format!("/my%20im%C3%A4ges/{name}")).expect(404);
+        cluster.get(0, &format!("/my%20im%C3%A4ges.d/{name}")).expect(404);
     }
+    cluster.get(0, "/my%20im%C3%A4ges.d/made%2Fcat.jpg").expect(400);
     for before in [
-        "/my%20im%C3%A4ges",
-        "/my%20im%c3%a4g%65s",
-        "//my%20im%C3%A4ges",
-        "/x/../my%20im%C3%A4ges",
-        "/my%20im%C3%A4ges/x/..",
+        "/my%20im%C3%A4ges.d",
+        "/my%20im%c3%a4g%65s.d",
+        "//my%20im%C3%A4ges.d",
+        "/x/../my%20im%C3%A4ges.d",
+        "/my%20im%C3%A4ges.d/x/..",
     ] {
         for private in ["/.webdfs/node.toml", "/%2ewebdfs/node.toml", "//.webdfs/node.toml", "/made/.hidden"]
         {
@@ -229,19 +230,19 @@ fn nginx_is_told_the_file_of_a_part_of_the_site_by_its_url() {
         replicas: 1,
         write_quorum: 1,
         deliver: "map_max = \"1KiB\"",
-        prefix: "/my imäges/",
+        prefix: "/my imäges.d/",
         ..Options::default()
     };
     let cluster = Cluster::start(Front::Nginx, options);
     let body = noise(1, 100_000);
-    cluster.put(0, "/my%20im%C3%A4ges/a%20b/cat.jpg", body.clone()).expect(201);
-    let answer = cluster.get(0, "/my%20im%C3%A4ges/a%20b/cat.jpg").expect(200);
+    cluster.put(0, "/my%20im%C3%A4ges.d/a%20b/cat.jpg", body.clone()).expect(201);
+    let answer = cluster.get(0, "/my%20im%C3%A4ges.d/a%20b/cat.jpg").expect(200);
     assert!(answer.body == body);
     assert_eq!(answer.header("X-Sent-By"), Some("nginx"));
-    let range = Call::new("GET", "/my%20im%C3%A4ges/a%20b/cat.jpg").header("Range", "bytes=5-9");
+    let range = Call::new("GET", "/my%20im%C3%A4ges.d/a%20b/cat.jpg").header("Range", "bytes=5-9");
     assert!(cluster.send(0, &range).expect(206).body == body[5..10]);
-    cluster.put(0, "/my%20im%C3%A4ges/small.jpg", "few bytes").expect(201);
-    assert_eq!(cluster.get(0, "/my%20im%C3%A4ges/small.jpg").expect(200).header("X-Sent-By"), None);
+    cluster.put(0, "/my%20im%C3%A4ges.d/small.jpg", "few bytes").expect(201);
+    assert_eq!(cluster.get(0, "/my%20im%C3%A4ges.d/small.jpg").expect(200).header("X-Sent-By"), None);
 }
 
 fronts!(serves_as_the_node_says:

@@ -3,7 +3,7 @@
 
 use percent_encoding::{CONTROLS, utf8_percent_encode};
 
-use super::exclude::literal;
+use super::exclude::{Excluded, literal};
 use super::servers::{Server, SiteError};
 use super::snippet::Value;
 use crate::config::Site;
@@ -55,9 +55,12 @@ impl Part {
         let how = match self.server {
             Server::Nginx if file == "webdfs-http.conf" => return String::new(),
             Server::Nginx => "# Sections 1 and 2 are one location of the server block for them.\n",
-            Server::ApacheFcgid | Server::ApacheProxy => {
-                "# An Alias (mod_alias) takes the place of DocumentRoot. What holds for all of the virtual host is\n\
-                 # AllowEncodedSlashes.\n"
+            Server::ApacheFcgid => {
+                "# An Alias (mod_alias) takes the place of DocumentRoot. AllowEncodedSlashes and TraceEnable hold for the virtual\n\
+                 # host as a whole.\n"
+            }
+            Server::ApacheProxy => {
+                "# An Alias (mod_alias) takes the place of DocumentRoot. AllowEncodedSlashes holds for the virtual host as a whole.\n"
             }
             Server::Lighttpd if file == "mimetypes.conf" => "",
             Server::Lighttpd => {
@@ -67,6 +70,11 @@ impl Part {
             Server::Haproxy | Server::Caddy => "# Sections 2 and 3 are one `handle` for them.\n",
         };
         format!("# For the URLs below {}/ and no others.\n{how}", self.path)
+    }
+
+    /// Whether an expression about these names could match within the prefix. Most begin with a dot.
+    pub(super) fn may_be_one_of(&self, excluded: &Excluded) -> bool {
+        self.path.contains('.') || !excluded.others.is_empty()
     }
 
     /// An expression about names, told to look at what follows the prefix alone.
@@ -125,9 +133,9 @@ impl Part {
             # - `try_files` has to end in =404, as in Debian's default site, not in a page of its own.\n\
             # - `expires` and `add_header` belong at this level rather than into a location, or else they hold only for\n\
             #   the files that happen to be on this disk.\n";
-        const OWN: &str = "# A file that is on this disk is served by nginx. What nginx cannot answer (a file that is not here; PUT, DELETE and every\n\
-            # other method) goes to the responder, by way of `error_page`. `expires` and `add_header` belong into the server block\n\
-            # rather than into the location, or else they hold only for the files that happen to be on this disk.\n";
+        const OWN: &str = "# A file that is on this disk is served by nginx. What nginx cannot answer (a file that is not here; PUT, DELETE and\n\
+            # every other method) goes to the responder, by way of `error_page`. `expires` and `add_header` belong into the server\n\
+            # block rather than into the location, or else they hold only for the files that happen to be on this disk.\n";
         const LOCATIONS: [&str; 7] = [
             "location @webdfs {\n",
             "location = /_webdfs/index {\n",

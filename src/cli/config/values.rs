@@ -111,7 +111,10 @@ impl Node<'_> {
         };
         const EVERYTHING: &str = "#location / {\n#    error_page 404 = @webdfs;\n#    return 404;\n#}";
         let names = self.names(END);
-        let names = self.part.as_ref().map_or(names.clone(), |part| part.below(&names));
+        let names = match &self.part {
+            Some(part) if part.may_be_one_of(&Excluded::of(&self.patterns, END)) => part.below(&names),
+            _ => names,
+        };
         let buffers = NGINX_BUFFERS.max(self.site.map_max / NGINX_BUFFER);
         let memory = (buffers + 1) * NGINX_BUFFER / 1024;
         let mut values = vec![

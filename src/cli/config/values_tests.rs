@@ -185,6 +185,12 @@ fn a_node_with_a_prefix_is_kept_to_the_urls_below_it() {
         let hashed = format!("{text}layout = \"webdfs_hashed\"\nphp = \"5.2\"\n");
         assert_ne!(filled(server, &hashed).unwrap(), printed, "{server:?}");
     }
+    // Only a prefix that might be excluded itself makes nginx's expression a slower one.
+    let anchored = r"(?s)^/my images\.d(?=/).*?(?:\.(?:(?<=/\.)";
+    assert!(filled(Server::Nginx, text).unwrap().contains(anchored));
+    assert!(
+        filled(Server::Nginx, &text.replace(".d/", "/")).unwrap().contains(&format!("location ~* \"{NAMES}"))
+    );
     // HAProxy sends on what it is told to send on.
     let whole = text.replace("prefix", "#prefix");
     assert_eq!(filled(Server::Haproxy, text).unwrap(), filled(Server::Haproxy, &whole).unwrap());
