@@ -193,7 +193,10 @@ pub(super) struct Source {
 pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<Source, StatusCode> {
     let own = match own(service, name).await {
         Own::Replica(replica) => {
-            let crc32 = service.store.checksum_of(&replica).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+            let crc32 = service.store.checksum_of(&replica).map_err(|error| {
+                log::error!("{name} cannot be read here: {error}");
+                StatusCode::SERVICE_UNAVAILABLE
+            })?;
             let (version, length) = (replica.version, replica.size);
             let body = deliver::file::stream(FileSlice { file: replica.file, offset: 0, length });
             return Ok(Source { version, length, crc32, body });
