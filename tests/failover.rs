@@ -5,8 +5,11 @@ mod common;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::time::{Duration, Instant};
 
-use common::{Answer, Call, Cluster, Connection, Detour, End, Front, Harm, Options, Way, noise, wait_until};
+use common::{
+    Answer, Call, Cluster, Connection, Detour, End, Front, Harm, Options, PATIENCE, Way, noise, wait_until,
+};
 
 /// Bytes of the objects here: more than the buffers on their way.
 const LENGTH: usize = 1_200_000;
@@ -159,9 +162,27 @@ fn an_owner_that_falls_silent_is_followed_by_the_next() {
     scene.harm(&scene.owners[..1], Harm { after: 700_000, end: End::Stall });
     assert!(scene.get().send(scene.address()).expect(200).body == body);
     assert_eq!(scene.harmed(), 1);
-    // It was put aside: the next request does not wait for it.
-    assert!(scene.get().send(scene.address()).expect(200).body == body);
-    assert_eq!(scene.harmed(), 1);
+}
+
+#[test]
+fn an_owner_that_breaks_off_again_and_again_is_put_aside_for_a_growing_time() {
+    let scene = Scene::start(Front::Embedded, false);
+    let body = scene.store(1, LENGTH);
+    scene.harm(&scene.owners[..1], cut(700_000));
+    let start = Instant::now();
+    while scene.harmed() < 4 {
+        assert!(scene.get().send(scene.address()).expect(200).body == body);
+        assert!(start.elapsed() < PATIENCE, "it is never tried again");
+    }
+    // That it begins each answer well changes nothing: 250 ms, 500 ms and 1 s are over, however slow the machine is.
+    assert!(start.elapsed() >= Duration::from_millis(1750), "tried again after {:?}", start.elapsed());
+    // Nor is it forgotten.
+    scene.heal();
+    let before = scene.detours[scene.owners[0]].taken();
+    wait_until("it is asked again", || {
+        assert!(scene.get().send(scene.address()).expect(200).body == body);
+        scene.detours[scene.owners[0]].taken() > before
+    });
 }
 
 fn when_nobody_can_go_on_the_client_can_tell(front: Front) {

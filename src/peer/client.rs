@@ -149,7 +149,8 @@ impl PeerClient {
         Self { own, signer, http, health: Health::default() }
     }
 
-    /// Nodes in the order in which to ask them: as given, those put aside last.
+    /// Nodes in the order in which to ask them: as given, those put aside last. Not to be called for anything else: the
+    /// first may be one that failed and is tried again by this caller, and for a while by nobody else.
     pub fn in_order(&self, nodes: &[NodeIndex]) -> Vec<NodeIndex> {
         self.health.in_order(nodes)
     }
@@ -162,6 +163,12 @@ impl PeerClient {
     /// Puts a node aside for a short, growing time.
     pub fn put_aside(&self, node: NodeIndex) {
         self.health.failed(node);
+    }
+
+    /// A node has sent all of a body: it is well again if it had failed. A head alone does not show that, for a disk that
+    /// hangs may still know the names on it.
+    pub fn delivered(&self, node: NodeIndex) {
+        self.health.answered(node);
     }
 
     /// Are you there?
@@ -296,7 +303,7 @@ impl PeerClient {
             if !answer_is_genuine(&self.signer, &signature, parts.status, &parts.headers, None) {
                 return Err(self.stranger(map, node, parts.status));
             }
-            self.health.answered(node);
+            // Whether the node is well again is known when all of the body has come: see `delivered`.
             let (status, headers, body) = (parts.status, parts.headers, unstalled(body, ANSWER_TIMEOUT));
             return Ok(ObjectReply::Found(ObjectAnswer { status, headers, body }));
         }

@@ -127,21 +127,25 @@ fn note_failed_peers(service: &Service, map: &ClusterMap, request: &Request) {
 
 /// Hands a request for another node's object on, as configured. Never one that was handed on to us.
 fn hand_on(service: &Service, map: &ClusterMap, request: &Request, route: &Route) -> Option<Response> {
+    let remote = service.settings.remote;
+    let can_hand_on = match remote {
+        Remote::Proxy => false,
+        Remote::Redirect => true,
+        Remote::Internal => request.via == Via::WebServer && request.failed_peers.is_empty(),
+    };
     let now = clock::seconds();
     let mark = request.headers.get(deliver::HOP);
-    if mark.is_some_and(|mark| sign::is_hop(&service.signer, &request.target, mark.as_bytes(), now)) {
+    let is_hop =
+        mark.is_some_and(|mark| sign::is_hop(&service.signer, &request.target, mark.as_bytes(), now));
+    if !can_hand_on || is_hop {
         return None;
     }
+    // Not before it is known that somebody goes there: the first of them may be one whose turn it is to be tried again.
     let owner = map.node(*service.peers.in_order(&route.others).first()?);
-    match service.settings.remote {
-        Remote::Proxy => None,
-        Remote::Redirect => deliver::redirect(owner, &request.target),
-        Remote::Internal if request.via == Via::WebServer && request.failed_peers.is_empty() => {
-            let mark = sign::hop(&service.signer, &request.target, now);
-            Some(deliver::internal_redirect(owner, &mark))
-        }
-        Remote::Internal => None,
+    if remote == Remote::Redirect {
+        return deliver::redirect(owner, &request.target);
     }
+    Some(deliver::internal_redirect(owner, &sign::hop(&service.signer, &request.target, now)))
 }
 
 /// Answers with another owner's copy. A whole copy that this node should have is kept while it is served.
@@ -189,7 +193,10 @@ pub(super) struct Source {
 pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<Source, StatusCode> {
     let own = match own(service, name).await {
         Own::Replica(replica) => {
-            let crc32 = service.store.checksum_of(&replica).map_err(|_| StatusCode::SERVICE_UNAVAILABLE)?;
+            let crc32 = service.store.checksum_of(&replica).map_err(|error| {
+                log::error!("{name} cannot be read here: {error}");
+                StatusCode::SERVICE_UNAVAILABLE
+            })?;
             let (version, length) = (replica.version, replica.size);
             let body = deliver::file::stream(FileSlice { file: replica.file, offset: 0, length });
             return Ok(Source { version, length, crc32, body });

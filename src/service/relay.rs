@@ -63,9 +63,11 @@ impl Relay {
         headers: &HeaderMap,
     ) -> Option<Self> {
         let copy = copy_in(headers)?;
-        let mut untried: VecDeque<_> = service.peers.in_order(&route.others).into();
-        untried.retain(|&node| node != first);
+        let mut untried: Vec<_> = route.others.iter().copied().filter(|&node| node != first).collect();
+        // Not `in_order`: that would take the turn to try a failed one from a request that does.
+        untried.sort_by_key(|&node| service.peers.has_failed(node));
         let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
+        let untried = untried.into();
         Some(Self { service, map, name, copy, first, untried })
     }
 
@@ -77,6 +79,8 @@ impl Relay {
         let source = source.map(|answer| Source { node: self.first, body: answer.body, remaining: length });
         if source.is_none() {
             self.untried.push_front(self.first);
+        } else if length == 0 {
+            self.service.peers.delivered(self.first);
         }
         let running = Running { relay: self, ranges: ranges.into(), source };
         Box::pin(futures_util::stream::unfold(Some(running), |running| async {
@@ -108,6 +112,7 @@ impl Running {
                     source.remaining -= bytes.len() as u64;
                     if source.remaining == 0 {
                         // It did all it was asked to: it may be asked for the next range.
+                        self.relay.service.peers.delivered(source.node);
                         self.relay.untried.push_front(source.node);
                         self.source = None;
                     }
