@@ -216,14 +216,16 @@ impl Fronts {
     }
 
     /// From now on these sockets are another process's, and connections between two requests go to it.
-    pub fn leave_to(&self, taken: impl Fn(Kind) -> bool, connections: mpsc::UnboundedSender<Stream>) {
+    pub fn leave_to(&self, taken: impl Fn(Kind) -> bool, connections: Option<mpsc::UnboundedSender<Stream>>) {
         for (kind, spare) in std::mem::take(&mut *self.sockets.0.lock().expect("no holder panics")) {
             if taken(kind) {
                 spare.leave_file();
             }
         }
-        // Nobody else sets it, and it is done once.
-        let _ = self.successor.set(connections);
+        if let Some(connections) = connections {
+            // Nobody else sets it, and it is done once.
+            let _ = self.successor.set(connections);
+        }
     }
 
     /// Accepts nothing any more, and returns when what was running is finished.

@@ -24,7 +24,8 @@ use crate::config::{self, ConfigError, OverrideError, Overrides, Settings};
 use crate::front::listen::{ListenError, Listener};
 use crate::peer::client::ANSWER_TIMEOUT;
 use crate::store::StoreError;
-use fronts::{Fronts, Kind, Opening, Origin};
+use channel::Message;
+use fronts::{Fronts, Opening, Origin};
 use generation::{Current, Generation, Process, RunningAgent};
 use signals::{Order, Signals};
 use takeover::{Predecessor, Program, Successor};
@@ -241,7 +242,7 @@ impl Node {
                     let successor = self.successor.take();
                     match (ready, successor) {
                         (Ok(ready), Some(successor)) => {
-                            return self.leave_to(successor, |kind| ready.says(kind.word())).await;
+                            return self.leave_to(successor, &ready).await;
                         }
                         (Err(error), _) => log::error!("this process goes on: {}", chain(&error)),
                         (Ok(_), None) => unreachable!("only a successor is ready"),
@@ -296,11 +297,12 @@ impl Node {
     }
 
     /// Passes on what the new process needs, finishes what runs, and ends.
-    async fn leave_to(self, successor: Successor, taken: impl Fn(Kind) -> bool) {
+    async fn leave_to(self, successor: Successor, ready: &Message) {
         log::info!("process {} has taken over; running requests are finished", successor.id());
         supervisor::replaced_by(successor.id());
         let (pass_on, connections) = mpsc::unbounded_channel();
-        self.fronts.leave_to(taken, pass_on);
+        let pass_on = ready.says(takeover::CONNECTIONS).then_some(pass_on);
+        self.fronts.leave_to(|kind| ready.says(kind.word()), pass_on);
         successor.pass_mandate(self.agent.stop().await);
         let passing = successor.pass_connections(connections);
         self.fronts.stop().await;

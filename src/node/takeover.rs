@@ -29,6 +29,8 @@ use super::fronts::Kind;
 use crate::agent::Mandate;
 use crate::front::listen::{Handed, Listener, Spare, Stream};
 
+/// With it a new process says that it takes connections, too.
+pub(super) const CONNECTIONS: &str = "connections";
 /// Holds the process id of the process whose place is to be taken.
 const VARIABLE: &str = "WEBDFS_TAKES_OVER_FROM";
 /// How long a new process may take until it serves.
@@ -256,7 +258,7 @@ impl Predecessor {
         connections: mpsc::UnboundedSender<Stream>,
     ) -> Result<Inheritance, TakeoverError> {
         let words: String = taken.iter().map(|kind| format!(" {}", kind.word())).collect();
-        self.0.send(&format!("ready{words} connections"), &[]).map_err(TakeoverError::Channel)?;
+        self.0.send(&format!("ready{words} {CONNECTIONS}"), &[]).map_err(TakeoverError::Channel)?;
         let (pass, mandate) = oneshot::channel();
         let runtime = tokio::runtime::Handle::current();
         // A thread of its own: it waits for as long as the old process needs to end.

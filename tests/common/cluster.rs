@@ -9,9 +9,10 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, OnceLock};
 
+use super::front::Front;
 use super::http::{Answer, Call};
 use super::process::{Dir, Process};
 use super::setup::Options;
@@ -27,52 +28,6 @@ const DETOUR_PORT: u16 = 7001;
 const TAKEN_OVER: &str = "has taken over; running";
 /// Lines of each log that a failing test shows.
 const LOG_LINES: usize = 60;
-
-/// What stands in front of the nodes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Front {
-    /// nginx as shipped: it serves the files that are on its disk itself.
-    Nginx,
-    /// nginx that leaves every request to webdfs, as a site does that wants each of them seen.
-    Responder,
-    /// No web server.
-    Embedded,
-    /// Apache with mod_fcgid: it starts webdfs itself; `webdfs agent` runs beside it.
-    ApacheFcgid,
-    /// Apache with mod_proxy_fcgi, connecting to a webdfs that runs on its own.
-    ApacheProxy,
-    /// lighttpd, connecting to a webdfs that runs on its own.
-    Lighttpd,
-    /// lighttpd, which starts several webdfs itself (`bin-path`, `max-procs`).
-    LighttpdSpawned,
-    /// HAProxy, which has no files of its own.
-    Haproxy,
-    /// Caddy.
-    Caddy,
-}
-
-impl Front {
-    /// What runs for a node beside the web server.
-    pub fn role(self) -> Option<&'static str> {
-        match self {
-            Front::ApacheFcgid => Some("agent"),
-            Front::LighttpdSpawned => None,
-            _ => Some("serve"),
-        }
-    }
-
-    /// `front` in node.toml.
-    pub fn word(self) -> &'static str {
-        match self {
-            Front::Nginx | Front::Responder | Front::Embedded => "nginx",
-            Front::ApacheFcgid | Front::ApacheProxy => "apache",
-            Front::Lighttpd | Front::LighttpdSpawned => "lighttpd",
-            Front::Haproxy => "plain",
-            // Debian's.
-            Front::Caddy => "caddy-2.6",
-        }
-    }
-}
 
 /// A running cluster. Its nodes are numbered from 0; in the map they are called img1, img2, ...
 #[derive(Debug)]
@@ -391,45 +346,6 @@ impl Drop for Cluster {
             // First those that would log that the others are going.
             processes.server = None;
             processes.webdfs = None;
-        }
-    }
-}
-
-/// A cluster of the usual kind for tests that do it no harm, the same for all tests of a program. Each keeps to a
-/// folder of its own.
-pub fn shared(front: Front) -> Shared {
-    static CLUSTERS: Mutex<Vec<(Front, &'static OnceLock<Cluster>)>> = Mutex::new(Vec::new());
-    let cluster = {
-        let mut clusters = CLUSTERS.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
-        match clusters.iter().find(|(other, _)| *other == front) {
-            Some((_, cluster)) => *cluster,
-            None => {
-                // Never dropped, as a static is not either: the watchdog ends its processes.
-                let cluster: &'static OnceLock<Cluster> = Box::leak(Box::default());
-                clusters.push((front, cluster));
-                cluster
-            }
-        }
-    };
-    Shared(cluster.get_or_init(|| Cluster::start(front, Options::default())))
-}
-
-/// The use of a shared cluster by one test: shows the logs if it fails.
-#[derive(Debug)]
-pub struct Shared(&'static Cluster);
-
-impl std::ops::Deref for Shared {
-    type Target = Cluster;
-
-    fn deref(&self) -> &Cluster {
-        self.0
-    }
-}
-
-impl Drop for Shared {
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            self.0.show_logs();
         }
     }
 }

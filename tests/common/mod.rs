@@ -7,6 +7,8 @@ pub mod cluster;
 pub mod detour;
 /// A raw FastCGI client.
 pub mod fcgi;
+/// The web servers that a cluster can run behind.
+pub mod front;
 /// A raw HTTP/1.1 client.
 pub mod http;
 /// What must be as it was after something went wrong.
@@ -21,15 +23,19 @@ pub mod process;
 pub mod servers;
 /// What a cluster starts with.
 pub mod setup;
+/// Clusters that several tests use.
+pub mod shared;
 
 use std::time::{Duration, Instant};
 
-pub use cluster::{Cluster, Front, shared};
+pub use cluster::Cluster;
 pub use detour::{Detour, End, Harm, Way};
+pub use front::Front;
 pub use http::{Answer, Call, Connection};
 pub use kept::{Kept, assert_missing, assert_nothing, assert_stored};
 pub use load::{Load, under_load};
 pub use setup::Options;
+pub use shared::shared;
 
 /// Long enough for any machine; only a failing test waits for all of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);

@@ -7,7 +7,8 @@ use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use super::cluster::{Cluster, Front};
+use super::cluster::Cluster;
+use super::front::Front;
 use super::servers;
 
 /// The cluster secret.

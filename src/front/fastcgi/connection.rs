@@ -34,7 +34,7 @@ use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::answer::send;
-use super::conn::{Connection, ConnectionLimits, Event, ProtocolError};
+use super::conn::{Connection, Event, ProtocolError};
 use super::exchange::{Exchange, RequestBody, Wanted};
 use super::pairs::Params;
 use super::server::{Handler, Limits};
@@ -107,11 +107,7 @@ where
     let (mut reader, writer) = tokio::io::split(stream);
     let writer = Mutex::new(writer);
     let mut stopping = pin!(stopped(stop));
-    let mut connection = Connection::new(ConnectionLimits {
-        params_bytes_max: limits.params_bytes_max,
-        requests_max: limits.requests_max.max(1),
-        connections_max: limits.connections_max,
-    });
+    let mut connection = Connection::new(limits.of_a_connection());
     let mut input = BytesMut::new();
     let mut open: Vec<(u16, Arc<Exchange>)> = Vec::new();
     let ending = Ending::default();
@@ -139,13 +135,8 @@ where
             break Ok(End::Finished);
         }
         let between = work.is_empty() && input.is_empty() && connection.is_between_requests();
-        if let (Some(since), true) = (stopped_at, between) {
-            if ending.is_said() || since.elapsed() > KEPT_AFTER_STOP {
-                break Ok(End::Finished);
-            }
-            if hand_on() {
-                break Ok(End::Left);
-            }
+        if between && let Some(end) = ending.between(stopped_at, &hand_on) {
+            break Ok(end);
         }
         let large = connection.is_body_arriving();
         tokio::select! {
@@ -182,16 +173,21 @@ where
         open.retain(|(id, _)| done != Some(*id));
     }
     drop(work);
+    let mut stream = reader.unsplit(writer.into_inner());
     match end? {
-        End::Left => return Ok(Some(reader.unsplit(writer.into_inner()))),
-        End::Finished if connection.is_input_owed() => {
-            // Closing now could reset the connection under the answer: the web server is still writing.
-            writer.lock().await.shutdown().await?;
-            let _ = timeout(LINGER, tokio::io::copy(&mut reader, &mut tokio::io::sink())).await;
-        }
+        End::Left => return Ok(Some(stream)),
+        End::Finished if connection.is_input_owed() => linger(&mut stream).await?,
         End::Finished | End::Gone => {}
     }
     Ok(None)
+}
+
+/// Says that nothing more will be written, and reads what is still coming. Closing at once could reset the connection
+/// under the answer: the web server is still writing.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(stream: &mut S) -> io::Result<()> {
+    stream.shutdown().await?;
+    let _ = timeout(LINGER, tokio::io::copy(stream, &mut tokio::io::sink())).await;
+    Ok(())
 }
 
 /// How a connection ended well.
@@ -250,8 +246,13 @@ impl Ending {
         self.is_said.fetch_or(last, Ordering::Relaxed) || last
     }
 
-    fn is_said(&self) -> bool {
-        self.is_said.load(Ordering::Relaxed)
+    /// Whether the connection ends now that it is between two requests.
+    fn between(&self, stopped_at: Option<Instant>, hand_on: impl Fn() -> bool) -> Option<End> {
+        let since = stopped_at?;
+        if self.is_said.load(Ordering::Relaxed) || since.elapsed() > KEPT_AFTER_STOP {
+            return Some(End::Finished);
+        }
+        hand_on().then_some(End::Left)
     }
 }
 

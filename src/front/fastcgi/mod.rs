@@ -7,6 +7,7 @@
 //! |---|---|
 //! | `record` | headers, types and small bodies of records; pure |
 //! | `pairs` | name-value pairs, and [`Params`]; pure |
+//! | `event` | what requests do, and what breaks the protocol: the words of `conn` |
 //! | `conn` | records of one connection -> events; pure |
 //! | `batch` | an answer -> records for one vectored write |
 //! | `exchange` | what the connection and one of its requests share: the body on its way to the handler |
@@ -21,6 +22,7 @@ mod answer;
 mod batch;
 pub mod conn;
 mod connection;
+mod event;
 mod exchange;
 pub mod pairs;
 pub mod record;

@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{sleep, timeout};
 
+use super::conn::ConnectionLimits;
 use super::connection::{ServeError, converse, stopped};
 use super::pairs::Params;
 use crate::front::listen::{Listener, Stream};
@@ -55,6 +56,17 @@ impl Default for Limits {
             params_bytes_max: 128 << 10,
             body_queue_bytes: 256 << 10,
             drain: Duration::from_secs(30),
+        }
+    }
+}
+
+impl Limits {
+    /// Those of each connection.
+    pub(super) fn of_a_connection(&self) -> ConnectionLimits {
+        ConnectionLimits {
+            params_bytes_max: self.params_bytes_max,
+            requests_max: self.requests_max.max(1),
+            connections_max: self.connections_max,
         }
     }
 }

@@ -11,7 +11,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::cluster::{Cluster, Front};
+use super::cluster::Cluster;
+use super::front::Front;
 
 /// Writes what the web server of a node needs to start.
 pub(super) fn configure(cluster: &Cluster, node: usize) {
