@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::record::VersionError;
 use super::fuzz::{Outcome, feed, fuzz_records};
 use super::*;
 
