@@ -14,7 +14,8 @@ use common::fcgi;
 use common::odd::{Odd, Server};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
-use webdfs::front::fastcgi::{Limits, serve_connection};
+use webdfs::front::fastcgi::{Limits, serve, serve_connection};
+use webdfs::front::listen::Listener;
 
 fn server() -> Server {
     Server::start(Limits::default())
@@ -290,6 +291,29 @@ fn connections_beyond_the_limit_wait_for_their_turn() {
     assert_eq!(server.tale(), "waiting");
     server.odd.gate.notify_one();
     assert_eq!(second.reply(1).status(), 200);
+}
+
+#[test]
+fn requests_in_the_queue_of_the_socket_at_the_stop_signal_are_answered() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("socket");
+    let listener = runtime.block_on(async { Listener::unix(&path, 0o600).unwrap() });
+    let mut clients: Vec<_> = (0..20)
+        .map(|_| {
+            let stream = std::os::unix::net::UnixStream::connect(&path).unwrap();
+            stream.set_read_timeout(Some(common::PATIENCE)).unwrap();
+            let mut client = fcgi::Client::new(stream);
+            client.send(&fcgi::get(1, false, &[("A", "b")]));
+            client
+        })
+        .collect();
+    let (_stop, stopping) = watch::channel(true);
+    let task = runtime.spawn(serve(listener, Odd::new().0, Limits::default(), stopping));
+    for client in &mut clients {
+        assert_eq!(client.reply(1).status(), 200);
+    }
+    runtime.block_on(task).unwrap();
 }
 
 #[test]

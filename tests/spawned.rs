@@ -4,12 +4,12 @@ mod common;
 
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::UnixListener;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use common::process::Process;
-use common::{Cluster, Front, Options, noise, wait_until};
+use common::{Cluster, Front, Options, fcgi, noise, wait_until};
 use rustix::process::Signal;
 
 /// A cluster behind nginx whose webdfs is not started, and has no `fcgi` in its configuration.
@@ -103,5 +103,29 @@ fn a_spawned_process_does_not_start_another_in_its_place() {
     serves(&cluster);
     assert!(!cluster.log(0).contains("takes over once it serves"));
     webdfs.signal(Signal::TERM);
+    assert_eq!(webdfs.wait().code(), Some(0));
+}
+
+#[test]
+fn a_request_in_the_queue_of_the_socket_is_answered_before_the_process_ends() {
+    let cluster = without_webdfs();
+    let pid_file = cluster.root(0).parent().unwrap().join("pid");
+    let mut webdfs = spawn_fcgi(&cluster, &[], &pid_file);
+    serves(&cluster);
+    // It sees the requests and the signal at the same time.
+    webdfs.pause();
+    let target = [("REQUEST_METHOD", "GET"), ("REQUEST_URI", "/a.jpg"), ("REMOTE_ADDR", "127.0.0.1")];
+    let mut clients: Vec<_> = (0..40)
+        .map(|_| {
+            let mut client = fcgi::Client::new(UnixStream::connect(cluster.socket(0)).unwrap());
+            client.send(&fcgi::get(1, false, &target));
+            client
+        })
+        .collect();
+    webdfs.signal(Signal::TERM);
+    webdfs.resume();
+    for client in &mut clients {
+        assert_eq!(client.reply(1).status(), 200);
+    }
     assert_eq!(webdfs.wait().code(), Some(0));
 }

@@ -182,7 +182,8 @@ fn a_graceful_restart_of_apache_loses_no_request_of_a_webdfs_that_runs_on_its_ow
 }
 
 /// mod_fcgid ends its process manager, and with it every process, as soon as Apache is told to be graceful. A request
-/// that has no process yet, in an Apache process of before, waits for one in vain; one whose process is being stopped
+/// that has no process yet, in an Apache process of before, asks for one through a pipe that nobody reads any more, and waits
+/// without a limit (`procmgr_post_spawn_cmd` of mod_fcgid 2.3.9); one whose process is being stopped
 /// may get 500. No setting changes that. What was acknowledged stays.
 #[test]
 fn a_graceful_restart_of_apache_loses_no_acknowledged_upload_of_a_webdfs_that_it_started() {

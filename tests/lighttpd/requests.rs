@@ -255,3 +255,59 @@ fn uploads_can_ask_for_a_password() {
     cluster.send(0, &put().header("Authorization", right)).expect(201);
     assert_stored(&cluster, "/password/a.jpg", b"a");
 }
+
+/// Debian's lighttpd speaks HTTP/2 without TLS (`server.h2c`), where an upload need not say its length.
+#[test]
+fn uploads_over_http_2_are_stored_whole_or_not_at_all() {
+    use std::io::Write;
+    let cluster = shared(Front::Lighttpd);
+    let body = noise(12, 3 << 20);
+    let file = cluster.root(0).parent().unwrap().join("body");
+    std::fs::write(&file, &body).unwrap();
+    let curl = |source: &str, target: &str| {
+        let mut curl = std::process::Command::new("curl");
+        curl.args([
+            "-sS",
+            "--http2-prior-knowledge",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{http_version} %{http_code}",
+            "-T",
+        ]);
+        curl.arg(source).arg(format!("http://{}{target}", cluster.address(0)));
+        curl.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+        curl.spawn().expect("curl runs")
+    };
+    let said = |curl: std::process::Child| {
+        String::from_utf8(curl.wait_with_output().unwrap().stdout).expect("what curl says is text")
+    };
+    assert_eq!(said(curl(file.to_str().unwrap(), "/h2/known.bin")), "2 201");
+    assert_stored(&cluster, "/h2/known.bin", &body);
+    let mut unknown = curl("-", "/h2/unknown.bin");
+    unknown.stdin.take().unwrap().write_all(&body).unwrap();
+    assert_eq!(said(unknown), "2 201");
+    assert_stored(&cluster, "/h2/unknown.bin", &body);
+    let mut broken = curl("-", "/h2/broken.bin");
+    let mut input = broken.stdin.take().unwrap();
+    input.write_all(&body).unwrap();
+    broken.kill().unwrap();
+    broken.wait().unwrap();
+    drop(input);
+    cluster.put(0, "/h2/after.bin", "x").expect(201);
+    assert_nothing(&cluster, "/h2/broken.bin");
+    let secret = format!("http://{}/_webdfs/../.webdfs/node.toml", cluster.address(0));
+    let mut curl = std::process::Command::new("curl");
+    curl.args([
+        "-sS",
+        "--path-as-is",
+        "--http2-prior-knowledge",
+        "-H",
+        "If-Match: *",
+        "-w",
+        "%{http_code}",
+        &secret,
+    ]);
+    let output = String::from_utf8(curl.output().unwrap().stdout).unwrap();
+    assert!(output.ends_with("404") || output.ends_with("400"), "{output}");
+}

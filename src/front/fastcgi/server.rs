@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::conn::ConnectionLimits;
 use super::connection::{ServeError, converse, stopped};
@@ -74,6 +74,10 @@ impl Limits {
 /// How long to wait when no connection can be accepted, for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
+/// After the stop signal: how long nobody must have come before the socket is closed, and the longest that this may take.
+const QUEUE_PAUSE: Duration = Duration::from_millis(10);
+const QUEUE_LAST: Duration = Duration::from_secs(1);
+
 /// How kept connections pass from a process to the one that takes its place. Between two requests there is nothing to a
 /// connection but its socket, and what has been sent on it already goes along.
 #[derive(Debug, Default)]
@@ -84,9 +88,9 @@ pub struct Relay {
     pub successor: Arc<OnceLock<mpsc::UnboundedSender<Stream>>>,
 }
 
-/// Accepts connections and serves them until `stop` says true, or its sender is dropped. Then nothing more is accepted,
-/// connections are closed once they have been idle for a moment, and running requests are finished; what still
-/// runs after [`Limits::drain`] is dropped. Returns when the last connection has ended.
+/// Accepts connections and serves them until `stop` says true, or its sender is dropped. Then what waits in the socket's
+/// queue is still taken, connections are closed once they have been idle for a moment, and running requests are finished;
+/// what still runs after [`Limits::drain`] is dropped. Returns when the last connection has ended.
 pub async fn serve<H: Handler>(listener: Listener, handler: H, limits: Limits, stop: watch::Receiver<bool>) {
     serve_relayed(listener, handler, limits, stop, Relay::default()).await;
 }
@@ -102,6 +106,12 @@ pub async fn serve_relayed<H: Handler>(
     let mut connections = JoinSet::new();
     let mut stopping = pin!(stopped(stop.clone()));
     let mut failing = false;
+    let successor = Arc::clone(&relay.successor);
+    let begin = |stream| {
+        let successor = Arc::clone(&successor);
+        let hand_on = move || successor.get().is_some();
+        converse(stream, handler.clone(), limits.clone(), stop.clone(), hand_on)
+    };
     loop {
         let has_room = connections.len() < limits.connections_max.max(1);
         let accepted = tokio::select! {
@@ -117,10 +127,7 @@ pub async fn serve_relayed<H: Handler>(
         match accepted {
             Ok(stream) => {
                 failing = false;
-                let (handler, limits, stop) = (handler.clone(), limits.clone(), stop.clone());
-                let successor = Arc::clone(&relay.successor);
-                let hand_on = move || successor.get().is_some();
-                connections.spawn(converse(stream, handler, limits, stop, hand_on));
+                connections.spawn(begin(stream));
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -129,6 +136,15 @@ pub async fn serve_relayed<H: Handler>(
                 sleep(ACCEPT_PAUSE).await;
             }
         }
+    }
+    // Whom the system has let in already, the end of the socket would turn out. (A successor has the same socket.)
+    let last = Instant::now() + QUEUE_LAST;
+    while successor.get().is_none()
+        && connections.len() < limits.connections_max.max(1)
+        && Instant::now() < last
+        && let Ok(Ok(stream)) = timeout(QUEUE_PAUSE, listener.accept()).await
+    {
+        connections.spawn(begin(stream));
     }
     drop(listener);
     let ended = async {
