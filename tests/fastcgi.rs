@@ -317,6 +317,22 @@ fn requests_in_the_queue_of_the_socket_at_the_stop_signal_are_answered() {
 }
 
 #[test]
+fn a_request_that_was_there_before_its_connection_was_accepted_ends_alone() {
+    let server = Server::start(Limits { connections_max: 1, ..Limits::default() });
+    let mut first = server.connect();
+    assert_eq!(first.get(&[]).status(), 200);
+    let mut waiting = ["panic", ""].map(|what| {
+        let mut client = server.connect();
+        client.send(&fcgi::get(1, false, &[("DO", what)]));
+        client
+    });
+    drop(first);
+    assert_eq!(waiting[0].read_to_close(), []);
+    assert_eq!(waiting[1].reply(1).status(), 200);
+    assert_eq!(waiting[1].read_to_close(), []);
+}
+
+#[test]
 fn the_stop_signal_closes_idle_connections_and_finishes_running_requests() {
     let server = server();
     let (mut idle, mut busy) = (server.connect(), server.connect());

@@ -26,7 +26,19 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
         overrides: args.overrides(),
         working_directory: std::env::current_dir()?,
     };
-    Ok(block_on(node::serve(source, args.die_with_parent))??)
+    let serving = node::serve(source, args.die_with_parent);
+    if args.die_with_parent {
+        // One of several processes, and perhaps with one request at a time: threads would only wake each other up.
+        return Ok(block_on_this_thread(serving)??);
+    }
+    Ok(block_on(serving)??)
+}
+
+/// Runs a node's future on a runtime without threads but those that wait for the disk.
+fn block_on_this_thread<T>(future: impl Future<Output = T>) -> std::io::Result<T> {
+    let runtime =
+        Builder::new_current_thread().max_blocking_threads(DISK_THREADS_MAX).enable_all().build()?;
+    Ok(runtime.block_on(future))
 }
 
 /// Runs a node's future on a runtime of its own.

@@ -1,13 +1,19 @@
 //! The tokio shell: accepts connections, and ends them.
 //!
-//! What happens on one is in `connection`. When the process stops, connections that the web server keeps are treated
-//! with care: it may be sending a request on one at this very moment, and it cannot always repeat it.
+//! What happens on one is in `connection`. It begins at once, and gets a task of its own when it has to wait.
+//!
+//! When the process stops, connections that the web server keeps are treated with care: it may be sending a request on
+//! one at this very moment, and it cannot always repeat it.
 
+use std::any::Any;
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::poll_immediate;
 use tokio::sync::{mpsc, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
@@ -71,6 +77,11 @@ impl Limits {
     }
 }
 
+/// How a connection ends: well, perhaps left open for the next process, or before its time.
+type Ended = Result<Option<Stream>, ServeError>;
+/// What a request died of.
+type Panic = Box<dyn Any + Send>;
+
 /// How long to wait when no connection can be accepted, for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -118,7 +129,7 @@ pub async fn serve_relayed<H: Handler>(
             biased;
             () = &mut stopping => break,
             Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                hand_on(report(ended), &relay);
+                hand_on(report(joined(ended)), &relay);
                 continue;
             }
             Some(stream) = taken(&mut relay.taken) => Ok(stream),
@@ -127,7 +138,11 @@ pub async fn serve_relayed<H: Handler>(
         match accepted {
             Ok(stream) => {
                 failing = false;
-                connections.spawn(begin(stream));
+                let mut conversation = Box::pin(begin(stream));
+                match at_once(&mut conversation).await {
+                    Some(ended) => hand_on(report(ended), &relay),
+                    None => drop(connections.spawn(conversation)),
+                }
             }
             Err(error) => {
                 if !std::mem::replace(&mut failing, true) {
@@ -144,13 +159,13 @@ pub async fn serve_relayed<H: Handler>(
         && Instant::now() < last
         && let Ok(Ok(stream)) = timeout(QUEUE_PAUSE, listener.accept()).await
     {
-        connections.spawn(begin(stream));
+        connections.spawn(Box::pin(begin(stream)));
     }
     drop(listener);
     let ended = async {
         loop {
             tokio::select! {
-                Some(ended) = connections.join_next() => hand_on(report(ended), &relay),
+                Some(ended) = connections.join_next() => hand_on(report(joined(ended)), &relay),
                 // From a process that is being replaced, too, and has connections left: they go through this one.
                 Some(stream) = taken(&mut relay.taken), if relay.successor.get().is_some() => {
                     hand_on(Some(stream), &relay);
@@ -163,6 +178,18 @@ pub async fn serve_relayed<H: Handler>(
         log::warn!("{} connections were still busy at the deadline and are cut", connections.len());
         connections.shutdown().await;
     }
+}
+
+/// How a connection has ended, if it could without a wait. Most can where a web server opens one for each request: then a
+/// task for it, and another thread that wakes up to take that, would cost as much as the answer.
+async fn at_once(conversation: &mut (impl Future<Output = Ended> + Unpin)) -> Option<Result<Ended, Panic>> {
+    // After a panic it is dropped, and nothing else has been in its hands.
+    poll_immediate(AssertUnwindSafe(conversation).catch_unwind()).await
+}
+
+/// How the task of a connection has ended.
+fn joined(ended: Result<Ended, JoinError>) -> Result<Ended, Panic> {
+    ended.map_err(|error| error.try_into_panic().unwrap_or_else(|error| Box::new(error.to_string())))
 }
 
 /// Passes a connection on that was left open.
@@ -183,12 +210,18 @@ async fn taken(from: &mut Option<mpsc::UnboundedReceiver<Stream>>) -> Option<Str
 }
 
 /// Logs what was wrong with a connection that has ended. One that was left open between two requests comes back.
-fn report(ended: Result<Result<Option<Stream>, ServeError>, JoinError>) -> Option<Stream> {
+fn report(ended: Result<Ended, Panic>) -> Option<Stream> {
     match ended {
         Ok(Ok(left)) => return left,
         Ok(Err(error @ (ServeError::Io(_) | ServeError::Body(_)))) => log::debug!("{error}"),
         Ok(Err(error)) => log::warn!("{error}"),
-        Err(panic) => log::error!("a request ended in a panic: {panic}"),
+        Err(panic) => log::error!("a request ended in a panic: {}", message(&*panic)),
     }
     None
+}
+
+/// What a panic says.
+fn message(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref().map(String::as_str)).unwrap_or("of unknown cause")
 }

@@ -5,9 +5,8 @@ use std::net::IpAddr;
 use std::os::fd::{OwnedFd, RawFd};
 
 use rustix::net::{AddressFamily, SocketType, sockopt};
-use tokio::net::{TcpListener, UnixListener};
 
-use super::{ListenError, Listener, Socket};
+use super::{ListenError, Listener};
 use crate::sys;
 
 /// The descriptor of the socket in a process that a web server spawned (`FCGI_LISTENSOCK_FILENO`, section 2.2).
@@ -94,15 +93,12 @@ impl Listener {
     /// # Errors
     /// It is something else.
     pub fn adopted(socket: OwnedFd, fd: RawFd) -> Result<Self, ListenError> {
-        let family = check_listening(&socket)
+        check_listening(&socket)
             .map_err(|problem| ListenError::NotListening { fd, problem: problem.into() })?;
         let name = format!("file descriptor {fd}");
         let watch = |error| ListenError::Step { name: name.clone(), step: "watch it", error };
         rustix::io::ioctl_fionbio(&socket, true).map_err(|error| watch(error.into()))?;
-        let socket = match family {
-            AddressFamily::UNIX => Socket::Unix(UnixListener::from_std(socket.into()).map_err(watch)?),
-            _ => Socket::Tcp(TcpListener::from_std(socket.into()).map_err(watch)?),
-        };
+        let socket = sys::watch_listening(socket).map_err(watch)?;
         Ok(Self { socket, name, file: None, allowed: None })
     }
 }
@@ -112,8 +108,8 @@ pub fn is_spawned() -> bool {
     sys::duplicate_inherited(SPAWNED_FD).is_ok_and(|fd| check_listening(&fd).is_ok())
 }
 
-/// The family of a stream socket that listens, or what it is instead.
-fn check_listening(fd: &OwnedFd) -> Result<AddressFamily, &'static str> {
+/// That it is a stream socket that listens, or what it is instead.
+fn check_listening(fd: &OwnedFd) -> Result<(), &'static str> {
     if sockopt::socket_type(fd).map_err(|_| "is not a socket")? != SocketType::STREAM {
         return Err("is not a stream socket");
     }
@@ -122,7 +118,7 @@ fn check_listening(fd: &OwnedFd) -> Result<AddressFamily, &'static str> {
         return Err("is a socket that does not listen");
     }
     match sockopt::socket_domain(fd) {
-        Ok(family @ (AddressFamily::UNIX | AddressFamily::INET | AddressFamily::INET6)) => Ok(family),
+        Ok(AddressFamily::UNIX | AddressFamily::INET | AddressFamily::INET6) => Ok(()),
         _ => Err("is a socket of another family"),
     }
 }

@@ -7,18 +7,24 @@ mod file;
 mod inherited;
 mod stream;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::Permissions;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustix::net::SocketAddrUnix;
-use tokio::net::{TcpListener, UnixListener};
+use rustix::io::retry_on_intr;
+use rustix::net::{SocketAddrAny, SocketAddrUnix, SocketFlags, acceptfrom_with, getsockname, sockopt};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+use tokio::net::TcpListener;
 
+use crate::sys::watch_listening;
 use file::{SocketFile, Unusable, remove_stale, unix_socket};
 pub use inherited::{Handed, is_spawned};
 pub use stream::Stream;
@@ -70,18 +76,13 @@ pub enum ListenError {
 /// A socket that listens.
 #[derive(Debug)]
 pub struct Listener {
-    socket: Socket,
+    /// It does not block.
+    socket: AsyncFd<OwnedFd>,
     name: String,
     /// Removes the socket's file, if it was made here.
     file: Option<Arc<SocketFile>>,
     /// The addresses that may connect over TCP; none: all.
     allowed: Option<Vec<IpAddr>>,
-}
-
-#[derive(Debug)]
-enum Socket {
-    Unix(UnixListener),
-    Tcp(TcpListener),
 }
 
 impl Listener {
@@ -109,8 +110,8 @@ impl Listener {
         // Nobody can connect before it listens, so nobody gets in by the mode that the umask left.
         std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(step("set the mode"))?;
         rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from).map_err(step("listen"))?;
-        let socket = UnixListener::from_std(socket.into()).map_err(step("watch it"))?;
-        Ok(Self { socket: Socket::Unix(socket), name, file: Some(Arc::new(file)), allowed: None })
+        let socket = watch_listening(socket).map_err(step("watch it"))?;
+        Ok(Self { socket, name, file: Some(Arc::new(file)), allowed: None })
     }
 
     /// Listens on `HOST:PORT`; port 0 lets the system choose, see [`Listener::tcp_address`].
@@ -120,7 +121,9 @@ impl Listener {
     pub async fn tcp(address: &str) -> Result<Self, ListenError> {
         let step = |step, error| ListenError::Step { name: address.to_owned(), step, error };
         let socket = TcpListener::bind(address).await.map_err(|error| step("listen", error))?;
-        Ok(Self { socket: Socket::Tcp(socket), name: address.to_owned(), file: None, allowed: None })
+        let socket = socket.into_std().map(OwnedFd::from).and_then(watch_listening);
+        let socket = socket.map_err(|error| step("watch it", error))?;
+        Ok(Self { socket, name: address.to_owned(), file: None, allowed: None })
     }
 
     /// The same socket, to be handed to another process. It listens as long as either is held.
@@ -147,26 +150,19 @@ impl Listener {
 
     /// The socket for a front that speaks over TCP alone; `None` if it is of family unix.
     pub fn into_tcp(self) -> Option<TcpListener> {
-        match self.socket {
-            Socket::Tcp(socket) => Some(socket),
-            Socket::Unix(_) => None,
-        }
+        self.tcp_address()?;
+        TcpListener::from_std(self.socket.into_inner().into()).ok()
     }
 
     /// The path, if it is one of family unix that has one.
     pub fn unix_path(&self) -> Option<PathBuf> {
-        match &self.socket {
-            Socket::Unix(socket) => socket.local_addr().ok()?.as_pathname().map(Path::to_owned),
-            Socket::Tcp(_) => None,
-        }
+        let address = SocketAddrUnix::try_from(getsockname(&self.socket).ok()?).ok()?;
+        address.path().map(|path| PathBuf::from(OsString::from_vec(path.into_owned().into_bytes())))
     }
 
     /// The address, if it is one of TCP.
     pub fn tcp_address(&self) -> Option<SocketAddr> {
-        match &self.socket {
-            Socket::Tcp(socket) => socket.local_addr().ok(),
-            Socket::Unix(_) => None,
-        }
+        getsockname(&self.socket).ok()?.try_into().ok()
     }
 
     /// The next connection. Those that ended before they were accepted, and those from addresses that may not connect,
@@ -176,25 +172,20 @@ impl Listener {
     /// The system has no descriptor or memory left; later it may.
     pub async fn accept(&self) -> io::Result<Stream> {
         loop {
-            let accepted = match &self.socket {
-                Socket::Unix(socket) => socket.accept().await.map(|(stream, _)| Stream::Unix(stream)),
-                Socket::Tcp(socket) => match socket.accept().await {
-                    Ok((_, address)) if !self.is_allowed(address.ip()) => {
-                        log::warn!("{self}: a connection from {address} was refused");
-                        continue;
-                    }
-                    Ok((stream, _)) => {
-                        // Without it an answer in several writes waits for acknowledgements. Failing that, it works.
-                        let _ = stream.set_nodelay(true);
-                        Ok(Stream::Tcp(stream))
-                    }
-                    Err(error) => Err(error),
-                },
+            let (socket, address) = match self.socket.async_io(Interest::READABLE, accept_from).await {
+                Ok(accepted) => accepted,
+                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
+                Err(error) => return Err(error),
             };
-            match accepted {
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => {}
-                accepted => return accepted,
+            if let Some(address) = address.and_then(|address| SocketAddr::try_from(address).ok()) {
+                if !self.is_allowed(address.ip()) {
+                    log::warn!("{self}: a connection from {address} was refused");
+                    continue;
+                }
+                // Without it an answer in several writes waits for acknowledgements. Failing that, it works.
+                let _ = sockopt::set_tcp_nodelay(&socket, true);
             }
+            return Ok(Stream::accepted(socket));
         }
     }
 
@@ -206,11 +197,14 @@ impl Listener {
 
 impl AsFd for Listener {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        match &self.socket {
-            Socket::Unix(socket) => socket.as_fd(),
-            Socket::Tcp(socket) => socket.as_fd(),
-        }
+        self.socket.as_fd()
     }
+}
+
+/// A connection that waits to be accepted, and whence it comes.
+fn accept_from(socket: &OwnedFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+    const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
+    Ok(retry_on_intr(|| acceptfrom_with(socket, FLAGS))?)
 }
 
 /// A listening socket that can be handed to another process.

@@ -86,10 +86,10 @@ async fn tcp_connections_do_not_wait_for_acknowledgements() {
     let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
     let address = listener.tcp_address().unwrap();
     let mut client = TcpStream::connect(address).await.unwrap();
-    let Stream::Tcp(mut server) = listener.accept().await.unwrap() else { panic!("not over TCP") };
-    assert!(server.nodelay().unwrap());
     client.write_all(b"x").await.unwrap();
+    let mut server = listener.accept().await.unwrap();
     assert_eq!(server.read_u8().await.unwrap(), b'x');
+    assert!(sockopt::tcp_nodelay(server.into_socket().unwrap()).unwrap());
     let error = Listener::tcp(&address.to_string()).await.unwrap_err();
     assert!(error.to_string().starts_with(&address.to_string()), "{error}");
 }
@@ -106,8 +106,8 @@ async fn inherited_sockets_of_both_families_are_adopted() {
 
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listener = Listener::inherited(tcp.as_raw_fd()).unwrap();
-    let _client = TcpStream::connect(tcp.local_addr().unwrap()).await.unwrap();
-    assert!(matches!(listener.accept().await.unwrap(), Stream::Tcp(_)));
+    let client = TcpStream::connect(tcp.local_addr().unwrap()).await.unwrap();
+    assert_eq!(peer(listener.accept().await.unwrap()), client.local_addr().unwrap());
 }
 
 #[tokio::test]
@@ -162,8 +162,7 @@ async fn only_the_web_servers_addresses_may_connect_where_they_are_given() {
         socket.connect(address).await.unwrap()
     };
     let (_refused, allowed) = (client("127.0.0.1").await, client("127.0.0.3").await);
-    let Stream::Tcp(accepted) = listener.accept().await.unwrap() else { panic!("not over TCP") };
-    assert_eq!(accepted.peer_addr().unwrap(), allowed.local_addr().unwrap());
+    assert_eq!(peer(listener.accept().await.unwrap()), allowed.local_addr().unwrap());
 }
 
 #[tokio::test]
@@ -192,9 +191,60 @@ async fn a_spare_keeps_a_socket_listening_and_may_leave_its_file() {
 async fn a_connection_can_be_handed_on_with_what_it_carries() {
     let (mut near, far) = UnixStream::pair().unwrap();
     near.write_all(b"a request").await.unwrap();
-    let socket = Stream::Unix(far).into_socket().unwrap();
-    let mut adopted = Stream::adopted(socket).unwrap();
+    let far = far.into_std().unwrap().into();
+    let mut adopted = Stream::adopted(far).unwrap();
     let mut got = [0; 9];
     adopted.read_exact(&mut got).await.unwrap();
     assert_eq!(&got, b"a request");
+    // Whether or not it has been waited for.
+    near.write_all(b"a second").await.unwrap();
+    let mut adopted = Stream::adopted(adopted.into_socket().unwrap()).unwrap();
+    adopted.read_exact(&mut got[..8]).await.unwrap();
+    assert_eq!(read_later(&mut adopted, &mut near).await, b'x');
+    near.write_all(b"the third").await.unwrap();
+    let mut adopted = Stream::adopted(adopted.into_socket().unwrap()).unwrap();
+    adopted.read_exact(&mut got).await.unwrap();
+    assert_eq!(&got, b"the third");
+}
+
+#[tokio::test]
+async fn a_connection_is_watched_only_once_it_has_to_be_waited_for() {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    let mut stream = Stream::adopted(far.into_std().unwrap().into()).unwrap();
+    near.write_all(b"ab").await.unwrap();
+    assert_eq!(stream.read_u8().await.unwrap(), b'a');
+    assert_eq!(stream.read_u8().await.unwrap(), b'b');
+    stream.write_all(b"c").await.unwrap();
+    assert_eq!(near.read_u8().await.unwrap(), b'c');
+    assert!(!stream.is_watched());
+    assert_eq!(read_later(&mut stream, &mut near).await, b'x');
+    assert!(stream.is_watched());
+}
+
+#[tokio::test]
+async fn what_a_socket_has_no_room_for_is_written_when_it_has() {
+    let (mut near, far) = UnixStream::pair().unwrap();
+    let mut stream = Stream::adopted(far.into_std().unwrap().into()).unwrap();
+    let sent: Vec<u8> = (0..4_000_000_u32).map(|number| number as u8).collect();
+    let mut got = Vec::new();
+    let write = async {
+        stream.write_all(&sent).await.unwrap();
+        stream.shutdown().await.unwrap();
+    };
+    let (read, ()) = tokio::join!(near.read_to_end(&mut got), write);
+    assert_eq!(read.unwrap(), sent.len());
+    assert!(got == sent && stream.is_watched());
+}
+
+/// A byte that is sent only when somebody waits for it.
+async fn read_later(stream: &mut Stream, near: &mut UnixStream) -> u8 {
+    let send = async { near.write_all(b"x").await.unwrap() };
+    // In this order: `join` looks at the reader first.
+    tokio::join!(biased; stream.read_u8(), send).0.unwrap()
+}
+
+/// Who is at the other end of a connection over TCP.
+fn peer(stream: Stream) -> SocketAddr {
+    let address = rustix::net::getpeername(stream.into_socket().unwrap()).unwrap();
+    address.expect("a connection over TCP has two ends").try_into().unwrap()
 }
