@@ -138,7 +138,6 @@ where
         if between && let Some(end) = ending.between(stopped_at, &hand_on) {
             break Ok(end);
         }
-        let large = connection.is_body_arriving();
         tokio::select! {
             biased;
             Some((done, result)) = work.next(), if !work.is_empty() => {
@@ -153,12 +152,10 @@ where
                     break Err(error);
                 }
             }
-            read = read(&mut reader, &mut input, large, &open), if !writing => match read {
-                Ok(0) => break Ok(End::Gone),
-                Ok(_) => if let Err(error) = connection.handle_input(&mut input) {
-                    break Err(error.into());
-                }
-                Err(error) => break Err(error.into()),
+            taken = take_in(&mut reader, &mut input, &mut connection, &open), if !writing => match taken {
+                Ok(Some(end)) => break Ok(end),
+                Ok(None) => {}
+                Err(error) => break Err(error),
             },
             () = &mut stopping, if stopped_at.is_none() => stopped_at = Some(Instant::now()),
             () = async { sleep(QUIET).await }, if stopped_at.is_some() && between => break Ok(End::Finished),
@@ -292,6 +289,20 @@ where
             (None, written.map_err(ServeError::Io))
         }
     }
+}
+
+/// Reads, and tells the connection what came, or that the web server has gone. Dropping the future loses nothing.
+async fn take_in<R: AsyncRead + Unpin>(
+    reader: &mut R,
+    input: &mut BytesMut,
+    connection: &mut Connection,
+    open: &[(u16, Arc<Exchange>)],
+) -> Result<Option<End>, ServeError> {
+    if read(reader, input, connection.is_body_arriving(), open).await? == 0 {
+        return Ok(Some(End::Gone));
+    }
+    connection.handle_input(input)?;
+    Ok(None)
 }
 
 /// Waits until every queue has room, then for input, and appends it to `input`. A connection that waits with an empty
