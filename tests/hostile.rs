@@ -292,7 +292,8 @@ fn nothing_but_objects_is_ever_sent(front: Front, static_first: bool) {
     let cluster = Cluster::start(front, options(static_first, r#"["127.0.0.0/8"]"#));
     let before = snapshot(&cluster);
     // These follow links themselves, as they do for any site, where they look for files first.
-    let follows = static_first && matches!(front, Front::Nginx | Front::Lighttpd | Front::Caddy);
+    let apache = matches!(front, Front::ApacheFcgid | Front::ApacheProxy);
+    let follows = static_first && (apache || matches!(front, Front::Nginx | Front::Lighttpd | Front::Caddy));
     let links = if follows { &[] } else { LINKS };
     for target in OUTSIDE.iter().chain(links) {
         for method in ["GET", "HEAD", "POST"] {
@@ -337,8 +338,8 @@ fn no_name_splits_an_answer(front: Front, static_first: bool) {
     for (number, target) in [
         format!("/split/{split}.jpg"),
         format!("/split{split}/a.jpg"),
-        format!("/split/%0aX-Split:%20yes.jpg"),
-        format!("/split/%0dX-Split:%20yes.jpg"),
+        "/split/%0aX-Split:%20yes.jpg".to_owned(),
+        "/split/%0dX-Split:%20yes.jpg".to_owned(),
         format!("/split/a.jpg?x={split}"),
     ]
     .iter()

@@ -127,9 +127,6 @@ impl Node<'_> {
             Value::new("$0index.html", format!("$0{}", self.index)),
             Value::new("DirectoryIndex index.html", index),
         ];
-        if self.site.follow_symlinks {
-            values.push(Value::new("Options None", "Options FollowSymLinks"));
-        }
         if self.asks_for_everything() {
             values.push(Value::new("#RewriteRule \"^/\" \"-\" [S=2]", "RewriteRule \"^/\" \"-\" [S=2]"));
         }
