@@ -119,7 +119,6 @@ pub(super) fn decide_site(source: &Source<'_>, file: &NodeFile, path: PathBuf) -
         prefix,
         index,
         exclude_patterns,
-        follow_symlinks: file.follow_symlinks.unwrap_or(false),
         front,
         fcgi: decide_listen(source, &file.listen, base)?.fcgi,
         object_max: decide_write(source, &file.write)?.object_max,

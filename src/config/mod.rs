@@ -210,8 +210,6 @@ pub struct Site {
     pub index: Option<String>,
     /// As [`Settings::exclude_patterns`].
     pub exclude_patterns: Vec<String>,
-    /// As [`Settings::follow_symlinks`].
-    pub follow_symlinks: bool,
     /// As [`Settings::front`].
     pub front: FrontKind,
     /// As [`Listen::fcgi`].

@@ -14,6 +14,7 @@ both_ways!(
     whoever_answers_says_the_same_of_a_file,
     a_folder_on_disk_hides_neither_its_index_nor_a_file_of_its_name,
     what_is_excluded_is_never_served,
+    a_link_made_by_hand_is_followed_by_apache_alone_and_not_where_that_is_switched_off,
     a_stored_file_is_never_run_or_negotiated,
     uploads_of_any_size_pass_up_to_the_limit,
     an_upload_that_is_broken_off_leaves_nothing,
@@ -169,12 +170,23 @@ fn what_is_excluded_is_never_served(front: Front) {
     }
     // Nor does what was there before decide anything.
     assert_eq!(cluster.get(0, "/public/kept.jpg").expect(200).text(), "public");
-    // Not by a link either.
-    let outside = cluster.root(0).with_file_name("outside.jpg");
-    fs::write(&outside, "outside").unwrap();
-    symlink(&outside, cluster.root(0).join("public/link.jpg")).unwrap();
-    let answer = cluster.get(0, "/public/link.jpg");
-    assert!(matches!(answer.status, 403 | 404), "{answer}");
+}
+
+fn a_link_made_by_hand_is_followed_by_apache_alone_and_not_where_that_is_switched_off(front: Front) {
+    fn prepare(cluster: &Cluster) {
+        for node in 0..2 {
+            let outside = cluster.root(node).with_file_name("outside.jpg");
+            fs::write(&outside, "outside").unwrap();
+            symlink(&outside, cluster.root(node).join("link.jpg")).unwrap();
+        }
+        edit(cluster, 1, "#Options None", "Options None");
+    }
+    let cluster = Cluster::start(front, Options { prepare, ..Options::default() });
+    assert_eq!(cluster.get(0, "/link.jpg").expect(200).text(), "outside");
+    let linked = cluster.get(1, "/link.jpg").expect(403);
+    assert!(!linked.text().contains("outside"), "{linked}");
+    // webdfs is asked about it by the third node, whose Apache finds nothing.
+    cluster.get(2, "/link.jpg").expect(404);
 }
 
 fn a_stored_file_is_never_run_or_negotiated(front: Front) {
@@ -184,7 +196,7 @@ fn a_stored_file_is_never_run_or_negotiated(front: Front) {
             AddHandler cgi-script .run\nAddHandler type-map .var\nAddHandler server-status .status\n";
         let lines = lines.replace("    Options +ExecCGI\n", "");
         configure_server(cluster, 0, &lines);
-        edit(cluster, 0, "    Options None\n", "    Options ExecCGI MultiViews\n");
+        edit(cluster, 0, "    Options FollowSymLinks\n", "    Options ExecCGI MultiViews\n");
     }
     let options = Options { nodes: 1, replicas: 1, write_quorum: 1, prepare, ..Options::default() };
     let cluster = Cluster::start(front, options);

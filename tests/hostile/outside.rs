@@ -66,7 +66,8 @@ pub fn nothing_but_objects_is_ever_sent(front: Front, static_first: bool) {
     let cluster = Cluster::start(front, options(static_first, r#"["127.0.0.0/8"]"#));
     let before = snapshot(&cluster);
     // These follow links themselves, as they do for any site, where they look for files first.
-    let follows = static_first && matches!(front, Front::Nginx | Front::Lighttpd | Front::Caddy);
+    let apache = matches!(front, Front::ApacheFcgid | Front::ApacheProxy);
+    let follows = static_first && (apache || matches!(front, Front::Nginx | Front::Lighttpd | Front::Caddy));
     let links = if follows { &[] } else { LINKS };
     for target in OUTSIDE.iter().chain(links) {
         for method in ["GET", "HEAD", "POST"] {

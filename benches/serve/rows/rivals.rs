@@ -72,8 +72,12 @@ impl Rival {
         responder: Option<Responder>,
     ) -> Result<Self> {
         let address = free_address(0)?;
-        let site =
-            Site { address: &address, root: &node.root, responders: Some((responders, Asks::Everything)) };
+        let site = Site {
+            address: &address,
+            root: &node.root,
+            responders: Some((responders, Asks::Everything)),
+            lines: "",
+        };
         let server = WebServer::of(kind, &file_name(kind, name), folder, &site)?;
         Ok(Self { name, limit, sends: None, address, kind, responder, server })
     }

@@ -84,6 +84,7 @@ fn configuration(kind: Kind, folder: &Path, site: &Site<'_>) -> Result<String> {
              MaxRequestWorkers 64\nMinSpareThreads 64\nMaxSpareThreads 64\n\
              MaxKeepAliveRequests 0\nKeepAliveTimeout 65\n\
              <Directory />\n    Require all denied\n    Options FollowSymLinks\n    AllowOverride None\n</Directory>\n";
+    text += site.lines;
     let root = site.root.display();
     let Some((responders, asks)) = site.responders else {
         write!(

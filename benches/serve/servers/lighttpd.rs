@@ -79,6 +79,6 @@ fn surroundings(folder: &Path, site: &Site<'_>) -> Result<String> {
         writeln!(text, "    \"{option}\" => \"enable\",")?;
     }
     let types = Path::new(env!("CARGO_MANIFEST_DIR")).join("lighttpd/mimetypes.conf");
-    writeln!(text, ")\ninclude \"{}\"", types.display())?;
+    writeln!(text, ")\ninclude \"{}\"\n{}", types.display(), site.lines)?;
     Ok(text)
 }

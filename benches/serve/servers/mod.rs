@@ -82,6 +82,8 @@ pub struct Site<'a> {
     pub root: &'a Path,
     /// `None` for plain static files, without a word of webdfs in the configuration.
     pub responders: Option<(&'a Responders, Asks)>,
+    /// Further lines of the server's own configuration; not for nginx.
+    pub lines: &'a str,
 }
 
 /// A running web server.

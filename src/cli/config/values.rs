@@ -159,9 +159,6 @@ impl Node<'_> {
             Value::new("$1index.html", format!("$1{}", self.index)),
             Value::new("DirectoryIndex index.html", index),
         ];
-        if self.site.follow_symlinks {
-            values.push(Value::new("Options None", "Options FollowSymLinks"));
-        }
         if self.asks_for_everything() {
             values.push(Value::new("#RewriteRule", "RewriteRule"));
         }

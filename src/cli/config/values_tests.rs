@@ -45,7 +45,7 @@ fn a_node_with_the_shipped_values_gets_the_shipped_files() {
 #[test]
 fn every_value_of_the_node_takes_its_place() {
     let text = "name = \"img1\"\nroot = \"/data/my files\"\nexclude = [\"*.tmp\", \"private*\"]\n\
-                index = \"start.htm\"\nfollow_symlinks = true\n\
+                index = \"start.htm\"\n\
                 [listen]\nfcgi = \"unix:/run/other.sock\"\n[write]\nobject_max = \"5MiB\"\n";
     let sizes = [
         "client_max_body_size 5m;",
@@ -72,7 +72,6 @@ fn every_value_of_the_node_takes_its_place() {
             assert!(text.contains("start.htm"), "{server:?}");
         }
     }
-    assert!(filled(Server::ApacheProxy, text).unwrap().contains("Options FollowSymLinks"));
 }
 
 #[test]
