@@ -193,7 +193,7 @@ fn check_tidiness(
     let (mut plain, mut escaped, mut tombstones) = (0, 0, 0);
     for (name, state) in states {
         match state {
-            Some(Action::Put(..)) if store.open_replica(name).unwrap().unwrap().escaped => escaped += 1,
+            Some(Action::Put(..)) if store.open_replica(name).unwrap().unwrap().is_escaped() => escaped += 1,
             Some(Action::Put(..)) => plain += 1,
             Some(Action::Delete(..)) => tombstones += 1,
             _ => {}
