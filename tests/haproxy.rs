@@ -15,19 +15,11 @@ const ANN: &str = "Basic YW5uOnNlY3JldA==";
 const WRONG: &str = "Basic YW5uOndyb25n";
 
 fn one_node(prepare: fn(&Cluster)) -> Cluster {
-    let options = Options { nodes: 1, replicas: 1, write_quorum: 1, prepare, ..Options::default() };
-    Cluster::start(Front::Haproxy, options)
+    Cluster::start(Front::Haproxy, Options::one_node(prepare))
 }
 
-/// Changes the shipped file as a person would.
 fn edit(cluster: &Cluster, changes: &[(&str, &str)]) {
-    let path = cluster.root(0).parent().unwrap().join("webdfs.cfg");
-    let text = fs::read_to_string(&path).unwrap();
-    let text = changes.iter().fold(text, |text, (from, to)| {
-        assert!(text.contains(from), "webdfs.cfg does not say {from}");
-        text.replace(from, to)
-    });
-    fs::write(path, text).unwrap();
+    cluster.edit_server_file(0, "webdfs.cfg", changes);
 }
 
 /// Several requests at a time on one connection, whichever clients they come from.

@@ -8,18 +8,6 @@ use common::{
     shared,
 };
 
-/// Each function is a test of its own on each front.
-macro_rules! on_both_proxies {
-    ($($name:ident),+ $(,)?) => {
-        mod haproxy {
-            $(#[test] fn $name() { super::$name(crate::common::Front::Haproxy) })+
-        }
-        mod caddy {
-            $(#[test] fn $name() { super::$name(crate::common::Front::Caddy) })+
-        }
-    };
-}
-
 on_both_proxies!(
     a_name_of_any_characters_is_stored_read_moved_and_deleted,
     the_target_arrives_as_the_client_wrote_it,

@@ -7,18 +7,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use common::{Answer, Call, Cluster, Connection, Front, Options, noise, wait_until};
 use rustix::process::Signal;
 
-/// Each function is a test of its own on each front.
-macro_rules! on_both_proxies {
-    ($($name:ident),+ $(,)?) => {
-        mod haproxy {
-            $(#[test] fn $name() { super::$name(crate::common::Front::Haproxy) })+
-        }
-        mod caddy {
-            $(#[test] fn $name() { super::$name(crate::common::Front::Caddy) })+
-        }
-    };
-}
-
 on_both_proxies!(
     a_slow_reader_stops_no_other_client,
     a_restart_of_webdfs_is_survived,

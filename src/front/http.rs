@@ -325,6 +325,58 @@ mod tests {
         assert_eq!(slow.done.available_permits(), 1);
     }
 
+    /// Reads a body, says when it has had a piece of it, waits for its permission, and tells how the body ended.
+    #[derive(Clone)]
+    struct Reader {
+        begun: Arc<Semaphore>,
+        may_go_on: Arc<Semaphore>,
+        ended: tokio::sync::mpsc::UnboundedSender<Result<usize, String>>,
+    }
+
+    impl Handler for Reader {
+        async fn handle(&self, _request: Request, mut body: ByteStream) -> Response {
+            let mut length = 0;
+            let ended = loop {
+                match body.next().await {
+                    Some(Ok(piece)) => length += piece.len(),
+                    Some(Err(error)) => break Err(error.to_string()),
+                    None => break Ok(length),
+                }
+                self.begun.add_permits(1);
+                self.may_go_on.acquire().await.unwrap().forget();
+            };
+            self.ended.send(ended).unwrap();
+            Response::new(StatusCode::NO_CONTENT)
+        }
+    }
+
+    // hyper sees to that. A write that runs on without its connection depends on it.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_of_unknown_length_is_cut_off_with_its_connection_and_has_no_end() {
+        for (rest, whole) in [("", false), ("0\r\n\r\n", true)] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let (stop, stopped) = watch::channel(false);
+            let none = || Arc::new(Semaphore::new(0));
+            let (ended, mut outcome) = tokio::sync::mpsc::unbounded_channel();
+            let reader = Reader { begun: none(), may_go_on: none(), ended };
+            let serving = tokio::spawn(serve(listener, reader.clone(), Limits::default(), stopped));
+            let mut client = TcpStream::connect(address).await.unwrap();
+            let head = "PUT /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+            client.write_all(head.as_bytes()).await.unwrap();
+            reader.begun.acquire().await.unwrap().forget();
+            client.write_all(rest.as_bytes()).await.unwrap();
+            if !whole {
+                // The deadline drops the connection; what runs for it goes on.
+                stop.send_replace(true);
+                serving.await.unwrap();
+            }
+            reader.may_go_on.add_permits(1);
+            let ended = outcome.recv().await.unwrap();
+            assert_eq!(ended.is_ok(), whole, "{ended:?}");
+        }
+    }
+
     // The clock stands still while anything can be done, and jumps to the next deadline when everybody waits.
     #[tokio::test(start_paused = true)]
     async fn a_client_that_takes_no_bytes_gives_its_place_to_the_next() {

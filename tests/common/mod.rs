@@ -91,3 +91,16 @@ macro_rules! on_every_front {
         }
     };
 }
+
+/// Makes each function a test of its own behind each of the proxies: `haproxy::NAME` and `caddy::NAME`.
+#[macro_export]
+macro_rules! on_both_proxies {
+    ($($name:ident),+ $(,)?) => {
+        mod haproxy {
+            $(#[test] fn $name() { super::$name($crate::common::Front::Haproxy) })+
+        }
+        mod caddy {
+            $(#[test] fn $name() { super::$name($crate::common::Front::Caddy) })+
+        }
+    };
+}

@@ -75,6 +75,13 @@ impl Default for Options {
     }
 }
 
+impl Options {
+    /// One node that holds everything, and what is done to its files before it starts.
+    pub fn one_node(prepare: fn(&Cluster)) -> Self {
+        Self { nodes: 1, replicas: 1, write_quorum: 1, prepare, ..Self::default() }
+    }
+}
+
 impl Cluster {
     pub(super) fn cluster_toml(&self) -> String {
         let Options { nodes, replicas, write_quorum, detour, map: top, subclusters, locations, .. } =
@@ -113,6 +120,20 @@ impl Cluster {
         self.write_secret(node, SECRET);
         self.write_config(node, self.options.allow);
         servers::configure(self, node);
+    }
+
+    /// Changes a file of a node's web server as a person would.
+    ///
+    /// # Panics
+    /// When the file does not say what is to be changed.
+    pub fn edit_server_file(&self, node: usize, file: &str, changes: &[(&str, &str)]) {
+        let path = self.node_dir(node).join(file);
+        let text = fs::read_to_string(&path).expect("a file of the web server");
+        let text = changes.iter().fold(text, |text, (from, to)| {
+            assert!(text.contains(from), "{file} does not say {from}");
+            text.replace(from, to)
+        });
+        fs::write(path, text).expect("the file is written");
     }
 
     /// Writes a node's secret.
