@@ -43,8 +43,9 @@ const KEEPALIVE: Duration = Duration::from_secs(5);
 const KEEPALIVE_PROBES: (Duration, u32) = (Duration::from_secs(5), 2);
 /// A disk slower than this makes commits of large uploads fail.
 const DISK_BYTES_PER_SECOND: u64 = 20 << 20;
-/// How long a pooled connection may lie idle: less than web servers keep theirs, so that none is used as it closes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(20);
+/// A connection that has been idle for longer is not used again: the other side may be about to close it, and a body
+/// that has been streamed cannot be sent twice. Apache and lighttpd close theirs after 5 seconds by default.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Idle connections kept to one node.
 const IDLE_PER_NODE: usize = 64;
 
