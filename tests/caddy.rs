@@ -5,15 +5,12 @@ mod common;
 use std::fs;
 
 use common::{
-    Call, Cluster, Connection, Front, Options, assert_missing, assert_nothing, assert_stored, noise, shared,
+    Call, Cluster, Connection, Front, Options, assert_nothing, assert_only_ann_may_upload, assert_stored,
+    noise, shared,
 };
 use webdfs::name::ObjectName;
 use webdfs::semantics::{FrontKind, Validators, content_type};
 use webdfs::version::Version;
-
-/// ann:secret, and not.
-const ANN: &str = "Basic YW5uOnNlY3JldA==";
-const WRONG: &str = "Basic YW5uOndyb25n";
 
 fn one_node(prepare: fn(&Cluster)) -> Cluster {
     Cluster::start(Front::Caddy, Options::one_node(prepare))
@@ -131,17 +128,7 @@ fn whoever_knows_the_password_may_write_once_passwords_are_switched_on() {
         );
     };
     let cluster = one_node(switched_on);
-    let put = |authorization: Option<&str>| {
-        let call = Call::new("PUT", "/password/a.jpg").body("x");
-        let call = authorization.into_iter().fold(call, |call, value| call.header("Authorization", value));
-        cluster.send(0, &call)
-    };
-    put(None).expect(401);
-    put(Some(WRONG)).expect(401);
-    put(Some("Bearer ann")).expect(401);
-    assert_missing(&cluster, "/password/a.jpg");
-    put(Some(ANN)).expect(201);
-    cluster.get(0, "/password/a.jpg").expect(200);
+    assert_only_ann_may_upload(&cluster);
 }
 
 #[test]

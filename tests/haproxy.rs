@@ -6,13 +6,9 @@ mod common;
 use std::fs;
 
 use common::{
-    Answer, Call, Cluster, Connection, Front, Options, assert_missing, assert_nothing, assert_stored, noise,
-    wait_until,
+    Answer, Call, Cluster, Connection, Front, Options, WRONG_PASSWORD, assert_missing, assert_nothing,
+    assert_only_ann_may_upload, assert_stored, noise, wait_until,
 };
-
-/// ann:secret, and not.
-const ANN: &str = "Basic YW5uOnNlY3JldA==";
-const WRONG: &str = "Basic YW5uOndyb25n";
 
 fn one_node(prepare: fn(&Cluster)) -> Cluster {
     Cluster::start(Front::Haproxy, Options::one_node(prepare))
@@ -190,18 +186,8 @@ fn whoever_knows_the_password_may_write_once_passwords_are_switched_on() {
         );
     };
     let cluster = one_node(switched_on);
-    let put = |authorization: Option<&str>| {
-        let call = Call::new("PUT", "/password/a.jpg").body("x");
-        let call = authorization.into_iter().fold(call, |call, value| call.header("Authorization", value));
-        cluster.send(0, &call)
-    };
-    put(None).expect(401);
-    put(Some(WRONG)).expect(401);
-    put(Some("Bearer ann")).expect(401);
-    assert_missing(&cluster, "/password/a.jpg");
-    put(Some(ANN)).expect(201);
-    cluster.get(0, "/password/a.jpg").expect(200);
-    cluster.send(0, &Call::new("GET", "/password/a.jpg").header("Authorization", WRONG)).expect(200);
+    assert_only_ann_may_upload(&cluster);
+    cluster.send(0, &Call::new("GET", "/password/a.jpg").header("Authorization", WRONG_PASSWORD)).expect(200);
 }
 
 #[test]

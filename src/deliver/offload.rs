@@ -39,7 +39,7 @@ const LIGHTTPD_ENCODED: &AsciiSet = &CONTROLS.add(b'%').add(b' ');
 pub struct DeliverSettings {
     /// Up to this many bytes replicas are mapped and sent; above, the web server sends them if it can.
     pub map_max: u64,
-    /// The web server in front.
+    /// The web server in front, which decides whose ETags to send as well.
     pub front: FrontKind,
     /// The URL prefix in front of every key.
     pub prefix: Prefix,

@@ -90,7 +90,6 @@ fn service_settings(settings: &Settings) -> ServiceSettings {
         exclude: settings.exclude.clone(),
         access: settings.write.allow.clone(),
         object_max: settings.write.object_max,
-        front: settings.front,
         remote: settings.deliver.remote,
         deliver: DeliverSettings {
             map_max: settings.deliver.map_max,

@@ -32,7 +32,7 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, from: &Obj
         Ok(source) => source,
         Err(status) => return text(status, "the object to copy cannot be read"),
     };
-    let front = service.settings.front;
+    let front = service.settings.deliver.front;
     let validators = Validators { version: source.version, size: source.length, front };
     if evaluate(&request.method, &request.headers, Some(&validators)) != Precondition::Proceed {
         return refuse(StatusCode::PRECONDITION_FAILED, &UploadError::Condition);

@@ -110,7 +110,7 @@ pub(super) async fn delete(
             let validators = |copy: &CopyInfo| Validators {
                 version: copy.version,
                 size: copy.size,
-                front: service.settings.front,
+                front: service.settings.deliver.front,
             };
             let current = newest.copy().map(validators);
             evaluate(&Method::DELETE, headers, current.as_ref()) == Precondition::Proceed

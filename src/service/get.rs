@@ -52,7 +52,7 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &Obj
             if route.own {
                 remember_lacking(service, name).await;
             }
-            let validators = Validators { version, size, front: service.settings.front };
+            let validators = Validators { version, size, front: service.settings.deliver.front };
             deliver::represent(&request.method, &request.headers, name, &validators).head()
         }
         Found::Missing => text(StatusCode::NOT_FOUND, "not found"),
@@ -111,7 +111,8 @@ fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: 
         log::debug!("{name} is left to the web server");
         return response;
     }
-    let validators = Validators { version: replica.version, size: replica.size, front: settings.front };
+    let validators =
+        Validators { version: replica.version, size: replica.size, front: settings.deliver.front };
     deliver::represent(&request.method, &request.headers, name, &validators).of_file(&replica.file)
 }
 
@@ -157,7 +158,8 @@ async fn remote_answer(
     answer: ObjectAnswer,
 ) -> Response {
     let (copy, name, map) = (relay.copy, relay.name.clone(), Arc::clone(&relay.map));
-    let validators = Validators { version: copy.version, size: copy.size, front: service.settings.front };
+    let validators =
+        Validators { version: copy.version, size: copy.size, front: service.settings.deliver.front };
     let head = deliver::represent(&request.method, &request.headers, &name, &validators);
     let (status, ranges) = (head.status(), head.ranges());
     // Else the owner has decided otherwise, which is so where its web server is another: its ETags are others.

@@ -198,7 +198,7 @@ async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Re
         Err(tombstone) => return Ok(Reply::Lacking(tombstone)),
     };
     let validators =
-        Validators { version: replica.version, size: replica.size, front: service.settings.front };
+        Validators { version: replica.version, size: replica.size, front: service.settings.deliver.front };
     let mut response = deliver::represent(&Method::GET, headers, name, &validators).unframed(&replica.file);
     response.headers.insert(VERSION, replica.version.nanos().into());
     response.headers.insert(SIZE, replica.size.into());

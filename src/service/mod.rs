@@ -34,7 +34,6 @@ use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
-use crate::semantics::FrontKind;
 use crate::store::Store;
 use keep::Keeping;
 use lookups::Lookups;
@@ -61,8 +60,6 @@ pub struct ServiceSettings {
     pub access: Access,
     /// The largest object, in bytes.
     pub object_max: u64,
-    /// Whose ETags to send.
-    pub front: FrontKind,
     /// How a request for an object elsewhere is handed on.
     pub remote: Remote,
     /// How an own replica is delivered.

@@ -50,7 +50,8 @@ pub(super) fn stored_answer(service: &Service, stored: &Stored) -> Response {
 }
 
 fn describe(service: &Service, stored: &Stored, headers: &mut HeaderMap) {
-    let validators = Validators { version: stored.version, size: stored.size, front: service.settings.front };
+    let validators =
+        Validators { version: stored.version, size: stored.size, front: service.settings.deliver.front };
     validators.insert_into(headers);
     let replicas = format!("{}/{}", stored.committed, stored.owners);
     headers.insert(REPLICAS, HeaderValue::from_str(&replicas).expect("digits and a slash"));

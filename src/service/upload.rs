@@ -162,7 +162,7 @@ async fn decide(
     let current = newest.copy().map(|copy| Validators {
         version: copy.version,
         size: copy.size,
-        front: service.settings.front,
+        front: service.settings.deliver.front,
     });
     if evaluate(&Method::PUT, headers, current.as_ref()) != Precondition::Proceed {
         return Err(UploadError::Condition);

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Cluster, noise, wait_until};
+use super::{Call, Cluster, noise, wait_until};
 
 /// Something stored, that must stay as it is.
 pub struct Kept<'a> {
@@ -66,4 +66,23 @@ pub fn assert_stored(cluster: &Cluster, target: &str, body: &[u8]) {
         let answer = cluster.get(node, target).expect(200);
         assert!(answer.body == body, "the bytes of {target} through node {node}: {answer}");
     }
+}
+
+/// ann:wrong, as a client says it.
+pub const WRONG_PASSWORD: &str = "Basic YW5uOndyb25n";
+
+/// Checks that a web server which asks for a password for uploads lets in ann, whose password is secret, and nobody else.
+#[track_caller]
+pub fn assert_only_ann_may_upload(cluster: &Cluster) {
+    let put = |authorization: Option<&str>| {
+        let call = Call::new("PUT", "/password/a.jpg").body("x");
+        let call = authorization.into_iter().fold(call, |call, value| call.header("Authorization", value));
+        cluster.send(0, &call)
+    };
+    put(None).expect(401);
+    put(Some(WRONG_PASSWORD)).expect(401);
+    put(Some("Bearer ann")).expect(401);
+    assert_missing(cluster, "/password/a.jpg");
+    put(Some("Basic YW5uOnNlY3JldA==")).expect(201);
+    cluster.get(0, "/password/a.jpg").expect(200);
 }

@@ -32,7 +32,9 @@ pub use cluster::Cluster;
 pub use detour::{Detour, End, Harm, Way};
 pub use front::Front;
 pub use http::{Answer, Call, Connection};
-pub use kept::{Kept, assert_missing, assert_nothing, assert_stored};
+pub use kept::{
+    Kept, WRONG_PASSWORD, assert_missing, assert_nothing, assert_only_ann_may_upload, assert_stored,
+};
 pub use load::{Load, under_load};
 pub use setup::Options;
 pub use shared::shared;
