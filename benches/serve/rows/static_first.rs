@@ -1,7 +1,8 @@
 //! (a) Static-first, as shipped, against plain static files: the same web server, the same files.
 //!
 //! What is shipped sets how the server reads files, where its default serves stale ones (lighttpd) or is slow (Apache).
-//! So there are two references: the server as it is, and one that reads files in the same way.
+//! So there are two references: the server as it is, and one that reads files in the same way. lighttpd is measured with
+//! its default on our side, too, as the shipped file says how to have it.
 
 use std::path::Path;
 
@@ -28,7 +29,14 @@ pub fn nginx(plan: &Plan, scratch: &Path, tools: &Tools) -> Result<()> {
         [Server::shipped(&shipped, &node.root, Asks::WhatIsMissing)?, Server::plain(&plain, &node.root)];
     let _nginx = nginx::start("both", &folder, Some(&node.responder.socket), &servers)?;
     let plain = Reference { address: &plain, name: "the same nginx, static files", limit: Some(LIMIT) };
-    race("a", plan, &folder, tools, node, (&shipped, "static-first"), &[plain])
+    race(
+        "a",
+        plan,
+        &folder,
+        tools,
+        node,
+        &[Duel { ours: (&shipped, "static-first"), references: vec![plain] }],
+    )
 }
 
 pub fn lighttpd(plan: &Plan, scratch: &Path, tools: &Tools) -> Result<()> {
@@ -37,9 +45,10 @@ pub fn lighttpd(plan: &Plan, scratch: &Path, tools: &Tools) -> Result<()> {
         kind: Kind::Lighttpd,
         front: "lighttpd",
         name: "lighttpd, static-first",
-        // It serves a replaced file for another second or two, so it is no measure.
+        // It serves a replaced file for another second or two, so it is no measure of what does not.
         default: ("lighttpd, static files", None),
         same: ("lighttpd, static files, no stat cache", "server.stat-cache-engine = \"disable\"\n"),
+        like_default: Some(("lighttpd, static-first, stat cache", Asks::WhatIsMissingFromMemory)),
     };
     contender.race(plan, scratch, tools)
 }
@@ -55,7 +64,7 @@ pub fn apache_proxy(plan: &Plan, scratch: &Path, tools: &Tools) -> Result<()> {
 fn apache(row: &'static str, kind: Kind, name: &'static str) -> Contender {
     let default = ("Apache, static files", Some(LIMIT));
     let same = ("Apache, static files, EnableSendfile", "EnableSendfile On\n");
-    Contender { row, kind, front: "apache", name, default, same }
+    Contender { row, kind, front: "apache", name, default, same, like_default: None }
 }
 
 /// A server of which each configuration has a process of its own, since some of what is shipped is set for a whole server.
@@ -69,6 +78,8 @@ struct Contender {
     default: (&'static str, Option<f64>),
     /// One that reads files as the shipped configuration says: its name, and the lines that do so.
     same: (&'static str, &'static str),
+    /// What is shipped, but that it reads files as the server does by default: its name, and how that is asked for.
+    like_default: Option<(&'static str, Asks)>,
 }
 
 impl Contender {
@@ -84,21 +95,32 @@ impl Contender {
             let socket = responder.socket.clone();
             (Some(responder), Responders::At(socket))
         };
-        let [shipped, default, same] = [free_address(0)?, free_address(0)?, free_address(0)?];
-        let asks = Some((&responders, Asks::WhatIsMissing));
+        let [shipped, default, same, like_default] = [(); 4].map(|()| free_address(0));
+        let [shipped, default, same, like_default] = [shipped?, default?, same?, like_default?];
         let root = node.root.as_path();
-        let sites = [
-            ("shipped", Site { address: &shipped, root, responders: asks, lines: "" }),
-            ("plain", Site { address: &default, root, responders: None, lines: "" }),
-            ("same", Site { address: &same, root, responders: None, lines: self.same.1 }),
+        let ours = |address, asks| Site { address, root, responders: Some((&responders, asks)), lines: "" };
+        let plain = |address, lines| Site { address, root, responders: None, lines };
+        let mut sites = vec![
+            ("shipped", ours(&shipped, Asks::WhatIsMissing)),
+            ("plain", plain(&default, "")),
+            ("same", plain(&same, self.same.1)),
         ];
+        let reference = |address, name, limit| Reference { address, name, limit };
+        let mut duels = vec![Duel {
+            ours: (&shipped, self.name),
+            references: vec![
+                reference(&default, self.default.0, self.default.1),
+                reference(&same, self.same.0, Some(LIMIT)),
+            ],
+        }];
+        if let Some((name, asks)) = self.like_default {
+            sites.push(("like-default", ours(&like_default, asks)));
+            let references = vec![reference(&default, self.default.0, Some(LIMIT))];
+            duels.push(Duel { ours: (&like_default, name), references });
+        }
         let servers = sites.iter().map(|(name, site)| WebServer::of(self.kind, name, &folder, site));
         let _servers: Vec<_> = servers.collect::<Result<_>>()?;
-        let references = [
-            Reference { address: &default, name: self.default.0, limit: self.default.1 },
-            Reference { address: &same, name: self.same.0, limit: Some(LIMIT) },
-        ];
-        race(self.row, plan, &folder, tools, node, (&shipped, self.name), &references)
+        race(self.row, plan, &folder, tools, node, &duels)
     }
 }
 
@@ -110,15 +132,13 @@ struct Reference<'a> {
     limit: Option<f64>,
 }
 
-fn race(
-    row: &str,
-    plan: &Plan,
-    folder: &Path,
-    tools: &Tools,
-    node: &Node,
-    (address, name): (&str, &str),
-    references: &[Reference<'_>],
-) -> Result<()> {
+/// One of our servers, its address and its name in the table, against others.
+struct Duel<'a> {
+    ours: (&'a str, &'static str),
+    references: Vec<Reference<'a>>,
+}
+
+fn race(row: &str, plan: &Plan, folder: &Path, tools: &Tools, node: &Node, duels: &[Duel<'_>]) -> Result<()> {
     for (size, size_name) in SIZES {
         let objects = Objects::new(folder, size, |_| true)?;
         check::store(&node.address, &objects)?;
@@ -126,17 +146,19 @@ fn race(
             let (list, load) = (&objects.list, Load { address, seconds: plan.seconds, connections: GETTING });
             move || Ok(load.get(&tools.get_script, list, size)?.rate)
         };
-        let mut addresses = references.iter().map(|reference| reference.address).chain([address]);
-        addresses.try_for_each(|address| check::compare(address, &objects))?;
-        let ours = Side::new(format!("{name}, {size_name}"), turn(address));
-        let theirs = references.iter().map(|reference| {
-            let side = Side::new(reference.name, turn(reference.address));
-            match reference.limit {
-                Some(limit) => side.limit(limit),
-                None => side,
-            }
-        });
-        contest(row, plan, vec![ours], theirs.collect())?;
+        for Duel { ours: (address, name), references } in duels {
+            let mut addresses = references.iter().map(|reference| reference.address).chain([*address]);
+            addresses.try_for_each(|address| check::compare(address, &objects))?;
+            let ours = Side::new(format!("{name}, {size_name}"), turn(address));
+            let theirs = references.iter().map(|reference| {
+                let side = Side::new(reference.name, turn(reference.address));
+                match reference.limit {
+                    Some(limit) => side.limit(limit),
+                    None => side,
+                }
+            });
+            contest(row, plan, vec![ours], theirs.collect())?;
+        }
     }
     Ok(())
 }

@@ -129,7 +129,7 @@ fn webdfs(root: &Path, responders: &Responders, asks: Asks) -> Result<String> {
             shipped("apache/webdfs-fcgid.conf", &values)?
         }
     };
-    if asks == Asks::WhatIsMissing {
+    if asks != Asks::Everything {
         return Ok(text);
     }
     let everything = text.lines().find_map(|line| line.strip_prefix("#RewriteRule "));

@@ -47,8 +47,10 @@ fn webdfs(folder: &Path, root: &Path, responders: &Responders, asks: Asks) -> Re
             ("#\"max-procs\"", "\"max-procs\""),
         ]);
     }
-    if asks == Asks::Everything {
-        values.push(("#url.rewrite-once", "url.rewrite-once"));
+    match asks {
+        Asks::WhatIsMissing => {}
+        Asks::WhatIsMissingFromMemory => values.push(("server.stat-cache-engine := \"disable\"", "")),
+        Asks::Everything => values.push(("#url.rewrite-once", "url.rewrite-once")),
     }
     shipped("lighttpd/webdfs.conf", &values)
 }

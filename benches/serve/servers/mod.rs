@@ -25,6 +25,9 @@ const SHIPPED_PROGRAM: &str = "/usr/bin/webdfs";
 pub enum Asks {
     /// Those for files that are not on this disk, as shipped.
     WhatIsMissing,
+    /// The same, but that the server remembers files for a while: with the line that the shipped file describes for that
+    /// taken out.
+    WhatIsMissingFromMemory,
     /// All of them: with the lines that the shipped file describes for that.
     Everything,
 }

@@ -14,7 +14,7 @@ impl Server {
     /// The shipped configuration over a root.
     pub fn shipped(address: &str, root: &Path, asks: Asks) -> Result<Self> {
         let everything = match asks {
-            Asks::WhatIsMissing => String::new(),
+            Asks::WhatIsMissing | Asks::WhatIsMissingFromMemory => String::new(),
             Asks::Everything => location_for_everything()?,
         };
         let include = Path::new(env!("CARGO_MANIFEST_DIR")).join("nginx/webdfs.conf");
