@@ -1,9 +1,11 @@
-//! A body that hyper receives, as a stream.
+//! Bodies that come from elsewhere, as streams: from hyper, or from another task.
 
 use std::time::Duration;
 
+use futures_util::Stream;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::response::{BodyError, ByteStream};
@@ -23,4 +25,11 @@ pub fn unstalled(body: Incoming, patience: Duration) -> ByteStream {
             };
         }
     }))
+}
+
+/// What another task sends, up to its end.
+pub fn received<T>(receiver: mpsc::Receiver<T>) -> impl Stream<Item = T> {
+    futures_util::stream::unfold(receiver, |mut receiver| async {
+        receiver.recv().await.map(|piece| (piece, receiver))
+    })
 }

@@ -175,11 +175,7 @@ impl Agent {
     /// Sends the own copy as it is: prepared and committed at its version.
     async fn send_copy(&self, node: NodeIndex, name: &ObjectName) -> Result<(), ReplayError> {
         let (store, asked) = (Arc::clone(&self.store), name.clone());
-        let opened = on_thread(move || {
-            let Some(replica) = store.open_replica(&asked)? else { return Ok(None) };
-            let crc32 = store.checksum_of(&replica)?;
-            Ok::<_, StoreError>(Some((replica, crc32)))
-        });
+        let opened = on_thread(move || store.open_copy(&asked));
         // Deleted meanwhile: the deletion has marks of its own.
         let Some((replica, crc32)) = opened.await? else { return Ok(()) };
         let crc32 = crc32.ok_or(ReplayError::NoChecksum)?;

@@ -85,7 +85,6 @@ pub fn store_settings(settings: &Settings) -> StoreSettings {
 
 fn service_settings(settings: &Settings) -> ServiceSettings {
     ServiceSettings {
-        prefix: settings.prefix.clone(),
         index: settings.index.clone(),
         exclude: settings.exclude.clone(),
         access: settings.write.allow.clone(),

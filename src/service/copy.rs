@@ -84,7 +84,7 @@ fn destination(service: &Service, request: &Request) -> Result<ObjectName, (Stat
     let Some(value) = request.headers.get(DESTINATION) else {
         return refuse("COPY and MOVE need a Destination header");
     };
-    let target = match Target::parse(value.as_bytes(), &service.settings.prefix) {
+    let target = match Target::parse(value.as_bytes(), &service.settings.deliver.prefix) {
         Ok(target) => target,
         Err(error) => return refuse(&format!("Destination: {error}")),
     };

@@ -87,7 +87,7 @@ async fn file_of(service: &Arc<Service>, folder: &Folder, part: &Part) -> Option
             let stored = stored
                 .map(|stored| if stored.replaced { StatusCode::NO_CONTENT } else { StatusCode::CREATED })
                 .map_err(|error| (error.status(), error.to_string()));
-            (service.settings.prefix.url_path(&name), stored)
+            (service.settings.deliver.prefix.url_path(&name), stored)
         }
         // It may be as long as it likes.
         Err(problem) => {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::Service;
-use super::keep::{Described, kept_while_served};
+use super::keep::kept_while_served;
 use super::look_up::{Found, Lacking, Wanted, look_up};
 use super::orders::mark_dirty;
 use super::refusal::text;
@@ -166,10 +166,7 @@ async fn remote_answer(
     let is_ours = answer.status == status;
     let mut body = relay.stream(ranges, is_ours.then_some(answer));
     if route.own && status == StatusCode::OK {
-        match Described::of(&copy) {
-            Some(copy) => body = kept_while_served(service, &map, &name, copy, body),
-            None => log::debug!("{name} is not kept: its owner has no checksum for it yet"),
-        }
+        body = kept_while_served(service, &map, &name, copy, body);
     } else if route.own {
         remember_lacking(service, &name).await;
     }

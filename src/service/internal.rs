@@ -186,12 +186,11 @@ async fn perform(
 async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Result<Reply, InternalError> {
     let (store, asked) = (Arc::clone(&service.store), name.clone());
     let opened = on_thread(move || {
-        let Some(replica) = store.open_replica(&asked)? else {
-            let held = store.held(&asked)?;
-            return Ok(Err(held.version().filter(|_| held.copy().is_none())));
-        };
-        let crc32 = store.checksum_of(&replica)?;
-        Ok::<_, StoreError>(Ok((replica, crc32)))
+        if let Some(opened) = store.open_copy(&asked)? {
+            return Ok(Ok(opened));
+        }
+        let held = store.held(&asked)?;
+        Ok::<_, StoreError>(Err(held.version().filter(|_| held.copy().is_none())))
     });
     let (replica, crc32) = match opened.await? {
         Ok(opened) => opened,

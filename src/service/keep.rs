@@ -11,10 +11,10 @@ use super::Service;
 use crate::cluster::ClusterMap;
 use crate::disk::on_thread;
 use crate::held::CopyInfo;
+use crate::incoming::received;
 use crate::name::ObjectName;
 use crate::response::{BodyError, ByteStream};
 use crate::store::{Commit, SpoolId};
-use crate::version::Version;
 
 /// Pieces of a body on its way through this node that may wait for the client.
 const QUEUE_PIECES: usize = 4;
@@ -42,29 +42,19 @@ impl Drop for Keeper {
     }
 }
 
-/// What the copy in an answer's body must be.
-#[derive(Clone, Copy)]
-pub(super) struct Described {
-    pub version: Version,
-    pub crc32: u32,
-    pub length: u64,
-}
-
-impl Described {
-    /// `None` if the copy has no checksum yet.
-    pub fn of(copy: &CopyInfo) -> Option<Self> {
-        Some(Self { version: copy.version, crc32: copy.crc32?, length: copy.size })
-    }
-}
-
-/// The same body; on its way it is also written to this node's disk, and goes on being written should the client go away.
+/// The same body; on its way it is also written to this node's disk, unless it has no checksum yet, and goes on being
+/// written should the client go away.
 pub(super) fn kept_while_served(
     service: &Arc<Service>,
     map: &Arc<ClusterMap>,
     name: &ObjectName,
-    copy: Described,
+    copy: CopyInfo,
     mut body: ByteStream,
 ) -> ByteStream {
+    let Some(crc32) = copy.crc32 else {
+        log::debug!("{name} is not kept: its owner has no checksum for it yet");
+        return body;
+    };
     let Some(keeper) = service.keeping.begin(name) else { return body };
     let (to_client, for_client) = mpsc::channel::<Result<Bytes, BodyError>>(QUEUE_PIECES);
     let (to_disk, for_disk) = mpsc::channel::<Bytes>(QUEUE_PIECES);
@@ -90,21 +80,16 @@ pub(super) fn kept_while_served(
                 }
             }
         };
-        let ((), kept) = tokio::join!(pump, keep(&service, &map, &name, copy, receiver_stream(for_disk)));
+        let ((), kept) = tokio::join!(
+            pump,
+            keep(&service, &map, &name, (copy, crc32), Box::pin(received(for_disk).map(Ok)))
+        );
         if let Err(problem) = kept {
             log::warn!("{name} is not kept here yet: {problem}");
         }
         drop(keeper);
     });
-    Box::pin(futures_util::stream::unfold(for_client, |mut receiver| async {
-        receiver.recv().await.map(|piece| (piece, receiver))
-    }))
-}
-
-fn receiver_stream(receiver: mpsc::Receiver<Bytes>) -> ByteStream {
-    Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|piece| (Ok(piece), receiver))
-    }))
+    Box::pin(received(for_client))
 }
 
 /// Writes another owner's copy to this node's disk, as any replica is written.
@@ -112,18 +97,17 @@ async fn keep(
     service: &Arc<Service>,
     map: &ClusterMap,
     name: &ObjectName,
-    copy: Described,
+    (copy, crc32): (CopyInfo, u32),
     body: ByteStream,
 ) -> Result<(), String> {
     let id = SpoolId::random();
-    let taken =
-        service.take_in(map, (id, name), copy.length, body).await.map_err(|error| error.to_string())?;
+    let taken = service.take_in(map, (id, name), copy.size, body).await.map_err(|error| error.to_string())?;
     let (store, name) = (Arc::clone(&service.store), name.clone());
-    if taken.crc32 != copy.crc32 {
+    if taken.crc32 != crc32 {
         on_thread(move || store.discard(id)).await;
         return Err("the bytes received do not match the checksum".into());
     }
-    let Described { version, crc32, length } = copy;
+    let (version, length) = (copy.version, copy.size);
     let committed = on_thread(move || {
         store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })
     });

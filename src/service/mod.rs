@@ -29,7 +29,7 @@ use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::config::{Access, Remote};
 use crate::deliver::DeliverSettings;
 use crate::disk::on_thread;
-use crate::name::{Exclude, ObjectName, Prefix, Target};
+use crate::name::{Exclude, ObjectName, Target};
 use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
 use crate::request::Request;
@@ -50,8 +50,6 @@ const NOT_STORED: &str = "names like this are not stored here (exclude, or reser
 /// The settings the service needs.
 #[derive(Debug, Clone)]
 pub struct ServiceSettings {
-    /// The URL prefix in front of every key.
-    pub prefix: Prefix,
     /// What a path that ends in `/` means.
     pub index: Option<String>,
     /// Names that are never accepted or served.
@@ -143,7 +141,7 @@ impl Service {
         if request.target.starts_with(RESERVED) {
             return internal::answer(self, request, body).await;
         }
-        let target = match Target::parse(&request.target, &self.settings.prefix) {
+        let target = match Target::parse(&request.target, &self.settings.deliver.prefix) {
             Ok(target) => target,
             Err(error) => return text(error.status(), &error.to_string()),
         };
@@ -201,7 +199,7 @@ impl Service {
 
     /// Whether an object of this name may exist: it is not excluded, and its URL is not one of webdfs's own.
     fn may_hold(&self, name: &ObjectName) -> bool {
-        let own = self.settings.prefix.url_path(name).as_bytes().starts_with(RESERVED);
+        let own = self.settings.deliver.prefix.url_path(name).as_bytes().starts_with(RESERVED);
         !own && !self.settings.exclude.matches(name)
     }
 

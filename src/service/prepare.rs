@@ -17,6 +17,7 @@ use super::upload::{Upload, UploadError};
 use crate::cluster::{ClusterMap, NodeIndex};
 use crate::deliver;
 use crate::disk::on_thread;
+use crate::incoming::received;
 use crate::name::ObjectName;
 use crate::peer::client::PeerError;
 use crate::peer::message::PrepareAnswer;
@@ -169,9 +170,7 @@ fn branch(
     answers: &mut JoinSet<BranchAnswer>,
 ) -> Branch {
     let (sender, receiver) = mpsc::channel::<Bytes>(QUEUE_PIECES);
-    let body: ByteStream = Box::pin(futures_util::stream::unfold(receiver, |mut receiver| async {
-        receiver.recv().await.map(|piece| (Ok(piece), receiver))
-    }));
+    let body: ByteStream = Box::pin(received(receiver).map(Ok));
     let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
     answers.spawn(async move {
         let answer = if node == service.own {

@@ -52,6 +52,16 @@ impl Store {
         self.served(name, hash, |path| self.open_file(path, false))
     }
 
+    /// The same, with the checksum of its bytes; `None` for that where they have none yet, as [`Store::checksum_of`] says.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn open_copy(&self, name: &ObjectName) -> Result<Option<(Replica, Option<u32>)>, StoreError> {
+        let Some(replica) = self.open_replica(name)? else { return Ok(None) };
+        let crc32 = self.checksum_of(&replica)?;
+        Ok(Some((replica, crc32)))
+    }
+
     /// [`Store::open_replica`] if the answer can be had without waiting for the disk, else `None`: then ask again
     /// on a thread that may wait.
     pub fn open_cached(&self, name: &ObjectName) -> Option<Option<Replica>> {

@@ -1,31 +1,30 @@
 //! Asking other nodes: one pool of connections, and a deadline on everything.
 
+mod error;
+mod exchange;
+
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{HeaderMap, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited};
-use hyper::body::Incoming;
+use http::{HeaderMap, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 use tokio::time::timeout;
 
-use super::body::PeerBody;
-use super::envelope::{COMPLETE, Envelope, SIGNATURE, answer_is_genuine, version_in};
-use super::flow::watched;
-use super::health::Health;
-use super::message::{
-    BASE, CONTROL_BYTES_MAX, CommitOrder, DeleteOrder, DoneAnswer, HeldAnswer, Hello, HelloAnswer, Missed,
-    Operation, PrepareAnswer, Refusal, pass_on,
-};
-use super::sign::Signer;
-use crate::clock;
+pub use error::PeerError;
+
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::incoming::unstalled;
 use crate::name::ObjectName;
+use crate::peer::body::PeerBody;
+use crate::peer::envelope::{COMPLETE, answer_is_genuine, version_in};
+use crate::peer::flow::watched;
+use crate::peer::health::Health;
+use crate::peer::message::{
+    CommitOrder, DeleteOrder, DoneAnswer, HeldAnswer, Hello, HelloAnswer, Missed, Operation, PrepareAnswer,
+    pass_on,
+};
+use crate::peer::sign::Signer;
 use crate::response::ByteStream;
 use crate::store::{Outcome, SpoolId};
 use crate::version::Version;
@@ -48,57 +47,6 @@ const DISK_BYTES_PER_SECOND: u64 = 20 << 20;
 const IDLE_TIMEOUT: Duration = Duration::from_secs(3);
 /// Idle connections kept to one node.
 const IDLE_PER_NODE: usize = 64;
-
-/// Why another node did not do as asked.
-#[derive(Debug, thiserror::Error)]
-pub enum PeerError {
-    /// It could not be reached, or broke off. Whether it did what was asked is unknown.
-    #[error("node {node} does not answer: {problem}")]
-    Unreachable {
-        /// The node.
-        node: NodeName,
-        /// What happened, in words.
-        problem: String,
-    },
-    /// It answered in time, but not as this cluster's node of that name: something else listens at its url, or it
-    /// has another secret.
-    #[error(
-        "what answers at {url} for node {node} is not that node, or has another secret (status {status})"
-    )]
-    Stranger {
-        /// The node.
-        node: NodeName,
-        /// Where it should be.
-        url: String,
-        /// The status of the answer.
-        status: StatusCode,
-    },
-    /// It refused.
-    #[error("node {node} refuses ({status}): {reason}")]
-    Refused {
-        /// The node.
-        node: NodeName,
-        /// The status of the refusal.
-        status: StatusCode,
-        /// Its words.
-        reason: String,
-    },
-}
-
-impl PeerError {
-    /// The status of a genuine refusal.
-    pub fn refusal(&self) -> Option<StatusCode> {
-        match self {
-            PeerError::Refused { status, .. } => Some(*status),
-            PeerError::Unreachable { .. } | PeerError::Stranger { .. } => None,
-        }
-    }
-
-    /// Whether the node did not answer: asking it something else would hardly end otherwise.
-    pub fn is_silence(&self) -> bool {
-        self.refusal().is_none()
-    }
-}
 
 /// Another node's answer to a request for a copy.
 pub struct ObjectAnswer {
@@ -324,169 +272,10 @@ impl PeerClient {
             status => Err(self.refused(map, node, status, &body)),
         }
     }
-
-    async fn control<Q: Serialize, A: DeserializeOwned>(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        operation: &Operation,
-        question: &Q,
-    ) -> Result<A, PeerError> {
-        self.control_within(ANSWER_TIMEOUT, map, node, operation, question).await
-    }
-
-    async fn control_within<Q: Serialize, A: DeserializeOwned>(
-        &self,
-        patience: Duration,
-        map: &ClusterMap,
-        node: NodeIndex,
-        operation: &Operation,
-        question: &Q,
-    ) -> Result<A, PeerError> {
-        let body = serde_json::to_vec(question).expect("our own messages are always JSON");
-        let whole = PeerBody::Whole(Some(Bytes::from(body.clone())));
-        let (request, signature) = self.request(map, node, operation, Some(&body), whole);
-        let exchange = async {
-            let answer = self.answered(map, node, self.http.request(request).await)?;
-            self.control_answer(map, node, &signature, answer).await
-        };
-        match timeout(patience, exchange).await {
-            Ok(result) => result,
-            Err(_) => {
-                self.put_aside(node);
-                Err(self.unreachable(map, node, "no answer in time"))
-            }
-        }
-    }
-
-    fn request(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        operation: &Operation,
-        control: Option<&[u8]>,
-        body: PeerBody,
-    ) -> (Request<PeerBody>, Vec<u8>) {
-        let target = map.node(node);
-        let envelope = Envelope {
-            from: self.own.clone(),
-            to: target.name().clone(),
-            epoch: map.epoch(),
-            map: map.fingerprint(),
-            time: clock::seconds(),
-        };
-        let (method, path) = (operation.method(), operation.path());
-        let mut headers = envelope.seal(&self.signer, &method, &path, control);
-        let signature = headers[SIGNATURE].as_bytes().to_vec();
-        if let Some(length) = body.length() {
-            headers.insert(header::CONTENT_LENGTH, length.into());
-        }
-        let uri = format!("{}{}{path}", target.url(), &BASE["/_webdfs".len()..]);
-        let mut request =
-            Request::builder().method(method).uri(uri).body(body).expect("urls and paths are checked");
-        *request.headers_mut() = headers;
-        (request, signature)
-    }
-
-    fn answered(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        sent: Result<Response<Incoming>, hyper_util::client::legacy::Error>,
-    ) -> Result<Response<Incoming>, PeerError> {
-        sent.map_err(|error| {
-            self.put_aside(node);
-            self.unreachable(map, node, &innermost(&error))
-        })
-    }
-
-    fn answered_in_time(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        sent: Result<
-            Result<Response<Incoming>, hyper_util::client::legacy::Error>,
-            tokio::time::error::Elapsed,
-        >,
-    ) -> Result<Response<Incoming>, PeerError> {
-        let Ok(sent) = sent else {
-            self.put_aside(node);
-            return Err(self.unreachable(map, node, "no answer in time"));
-        };
-        self.answered(map, node, sent)
-    }
-
-    async fn control_answer<A: DeserializeOwned>(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        signature: &[u8],
-        answer: Response<Incoming>,
-    ) -> Result<A, PeerError> {
-        let (parts, body) = self.genuine(map, node, signature, answer).await?;
-        if !parts.status.is_success() {
-            return Err(self.refused(map, node, parts.status, &body));
-        }
-        serde_json::from_slice(&body).map_err(|error| self.unreachable(map, node, &error.to_string()))
-    }
-
-    /// The head and control body of an answer, if it is genuine.
-    async fn genuine(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        signature: &[u8],
-        answer: Response<Incoming>,
-    ) -> Result<(http::response::Parts, Bytes), PeerError> {
-        let (parts, body) = answer.into_parts();
-        let body = timeout(ANSWER_TIMEOUT, Limited::new(body, CONTROL_BYTES_MAX).collect()).await;
-        let body = match body {
-            Ok(Ok(body)) => body.to_bytes(),
-            broken => {
-                self.put_aside(node);
-                let problem = match broken {
-                    Ok(Err(error)) => error.to_string(),
-                    _ => "the answer stalls".into(),
-                };
-                return Err(self.unreachable(map, node, &problem));
-            }
-        };
-        if !answer_is_genuine(&self.signer, signature, parts.status, &parts.headers, Some(&body)) {
-            return Err(self.stranger(map, node, parts.status));
-        }
-        self.health.answered(node);
-        Ok((parts, body))
-    }
-
-    fn refused(&self, map: &ClusterMap, node: NodeIndex, status: StatusCode, body: &[u8]) -> PeerError {
-        let reason =
-            serde_json::from_slice(body).map_or_else(|_| "no reason given".into(), |Refusal { error }| error);
-        PeerError::Refused { node: map.node(node).name().clone(), status, reason }
-    }
-
-    fn unreachable(&self, map: &ClusterMap, node: NodeIndex, problem: &str) -> PeerError {
-        PeerError::Unreachable { node: map.node(node).name().clone(), problem: problem.to_owned() }
-    }
-
-    /// Something else answers, for example the web server of a node that is down: not a node to ask first.
-    fn stranger(&self, map: &ClusterMap, node: NodeIndex, status: StatusCode) -> PeerError {
-        self.put_aside(node);
-        let node = map.node(node);
-        PeerError::Stranger { node: node.name().clone(), url: node.url().to_string(), status }
-    }
 }
 
 impl std::fmt::Debug for PeerClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "PeerClient(for {})", self.own)
     }
-}
-
-/// The cause at the bottom of an error: "Connection refused" rather than "client error (Connect)".
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut cause = error;
-    while let Some(source) = cause.source() {
-        cause = source;
-    }
-    cause.to_string()
 }
