@@ -43,6 +43,8 @@ pub const MAPS: &str = ".webdfs/maps";
 pub const IDENTITY: &str = ".webdfs/node.toml";
 /// Room to give up when the disk is full.
 pub const BALLAST: &str = ".webdfs/ballast";
+/// What the last walk over the root has found.
+pub const INVENTORY: &str = ".webdfs/inventory";
 /// Held by the process that does the background work.
 pub const AGENT_LOCK: &str = ".webdfs/agent.lock";
 
@@ -77,7 +79,7 @@ pub fn lock(layout: Layout, name: &ObjectName, hash: NameHash) -> PathBuf {
 
 /// The hash under which a name is filed inside `.webdfs`: the first 16 bytes of its SHA-256. The first byte
 /// chooses the folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NameHash([u8; 16]);
 
 impl NameHash {
@@ -87,6 +89,16 @@ impl NameHash {
         let mut short = [0; 16];
         short.copy_from_slice(&digest[..16]);
         Self(short)
+    }
+
+    /// The bytes themselves.
+    pub const fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    /// Which of the 4,096 buckets of an inventory it belongs to: its first 12 bits.
+    pub fn bucket(self) -> usize {
+        usize::from(self.0[0]) << 4 | usize::from(self.0[1] >> 4)
     }
 
     /// Where its tombstone lies, if it has one.

@@ -15,6 +15,7 @@ mod dirty;
 mod error;
 mod folders;
 mod identity;
+pub mod inventory;
 pub mod layout;
 mod lock;
 mod maps;
