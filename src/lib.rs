@@ -52,6 +52,7 @@ pub mod peer;
 pub mod php;
 pub mod placement;
 pub mod quorum;
+pub mod reconcile;
 pub mod request;
 pub mod resolve;
 pub mod response;

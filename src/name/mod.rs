@@ -12,7 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::StatusCode;
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_encode};
 
 pub use exclude::{DEFAULT_EXCLUDES, Exclude, ExcludeError};
 pub use prefix::{Prefix, PrefixError};
@@ -45,7 +45,10 @@ const URL_ENCODED: &AsciiSet = &NON_ALPHANUMERIC
 /// Invariants: 1 to [`NAME_BYTES_MAX`] bytes, no NUL, no segment that is empty, `.` or `..` (so no slash at either
 /// end), and the first segment is not [`RESERVED_SEGMENT`]. Joined to the storage root it names something below it.
 /// Cloning copies a pointer.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+///
+/// In messages between nodes it is what [`ObjectName::url_path`] makes of it.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct ObjectName(Arc<[u8]>);
 
 impl ObjectName {
@@ -67,6 +70,14 @@ impl ObjectName {
             }
         }
         Ok(Self(bytes.into()))
+    }
+
+    /// The name of which this is the [`url_path`](ObjectName::url_path).
+    ///
+    /// # Errors
+    /// The rule of the type that it breaks.
+    pub fn from_url_path(path: &str) -> Result<Self, NameError> {
+        Self::from_bytes(&percent_decode_str(path).collect::<Vec<u8>>())
     }
 
     /// The name itself, segments separated by slashes.
@@ -92,6 +103,20 @@ impl ObjectName {
     /// might change is percent-encoded; [`Target::parse`] of it, below any prefix, gives this name again.
     pub fn url_path(&self) -> String {
         percent_encode(&self.0, URL_ENCODED).to_string()
+    }
+}
+
+impl From<ObjectName> for String {
+    fn from(name: ObjectName) -> Self {
+        name.url_path()
+    }
+}
+
+impl TryFrom<String> for ObjectName {
+    type Error = NameError;
+
+    fn try_from(path: String) -> Result<Self, Self::Error> {
+        Self::from_url_path(&path)
     }
 }
 

@@ -70,6 +70,30 @@ pub enum Operation {
     Delete(ObjectName),
     /// These nodes missed a write of this. Body: [`Missed`].
     Missed(ObjectName),
+    /// Walk over your root. Body: [`InventoryOrder`]; answer: [`InventoryAnswer`].
+    ///
+    /// [`InventoryOrder`]: super::reconcile::InventoryOrder
+    /// [`InventoryAnswer`]: super::reconcile::InventoryAnswer
+    Inventory,
+    /// Digests of what both own. Body: [`DigestsOrder`]; answer: [`DigestsAnswer`].
+    ///
+    /// [`DigestsOrder`]: super::reconcile::DigestsOrder
+    /// [`DigestsAnswer`]: super::reconcile::DigestsAnswer
+    Digests,
+    /// Keys that the sender holds. Body: [`HaveOrder`]; answer: [`HaveAnswer`].
+    ///
+    /// [`HaveOrder`]: super::reconcile::HaveOrder
+    /// [`HaveAnswer`]: super::reconcile::HaveAnswer
+    Have,
+    /// Forget a tombstone. Body: [`ForgetOrder`].
+    ///
+    /// [`ForgetOrder`]: super::reconcile::ForgetOrder
+    Forget(ObjectName),
+    /// Offer the sender all that you have for it. Body: [`OfferOrder`]; answer: [`OfferAnswer`].
+    ///
+    /// [`OfferOrder`]: super::reconcile::OfferOrder
+    /// [`OfferAnswer`]: super::reconcile::OfferAnswer
+    Offer,
 }
 
 impl Operation {
@@ -93,16 +117,18 @@ impl Operation {
             Operation::Drop(id) => format!("drop/{id}"),
             Operation::Delete(name) => format!("delete/{}", name.url_path()),
             Operation::Missed(name) => format!("missed/{}", name.url_path()),
+            Operation::Inventory => "inventory".into(),
+            Operation::Digests => "digests".into(),
+            Operation::Have => "have".into(),
+            Operation::Forget(name) => format!("forget/{}", name.url_path()),
+            Operation::Offer => "offer".into(),
         }
     }
 
     /// The operation of a method and a path below [`BASE`]; `None` if there is no such operation.
     pub fn parse(method: &Method, path: &str) -> Option<Self> {
         let (word, rest) = path.split_once('/').unwrap_or((path, ""));
-        let name = |text: &str| {
-            let bytes: Vec<u8> = percent_encoding::percent_decode_str(text).collect();
-            ObjectName::from_bytes(&bytes).ok()
-        };
+        let name = |text: &str| ObjectName::from_url_path(text).ok();
         let with_id = || {
             let (id, rest) = rest.split_once('/')?;
             Some((id.parse().ok()?, name(rest)?))
@@ -116,6 +142,11 @@ impl Operation {
             "drop" => Operation::Drop(rest.parse().ok()?),
             "delete" => Operation::Delete(name(rest)?),
             "missed" => Operation::Missed(name(rest)?),
+            "inventory" if rest.is_empty() => Operation::Inventory,
+            "digests" if rest.is_empty() => Operation::Digests,
+            "have" if rest.is_empty() => Operation::Have,
+            "forget" => Operation::Forget(name(rest)?),
+            "offer" if rest.is_empty() => Operation::Offer,
             _ => return None,
         };
         (operation.method() == *method).then_some(operation)
@@ -237,7 +268,12 @@ mod tests {
             Operation::Commit(id, name.clone()),
             Operation::Drop(id),
             Operation::Delete(name.clone()),
-            Operation::Missed(name),
+            Operation::Missed(name.clone()),
+            Operation::Inventory,
+            Operation::Digests,
+            Operation::Have,
+            Operation::Forget(name),
+            Operation::Offer,
         ] {
             assert_eq!(Operation::parse(&operation.method(), &operation.path()), Some(operation));
         }

@@ -6,4 +6,5 @@ pub mod envelope;
 mod flow;
 mod health;
 pub mod message;
+pub mod reconcile;
 pub mod sign;

@@ -10,9 +10,11 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::orders::OrderError;
+use super::reconcile::CompareError;
 use super::refusal::text;
 use super::{IntakeError, Service};
 use crate::clock;
+use crate::cluster::{ClusterMap, NodeIndex};
 use crate::deliver;
 use crate::disk::on_thread;
 use crate::name::ObjectName;
@@ -22,6 +24,7 @@ use crate::peer::envelope::{
 use crate::peer::message::{
     BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal, passed_on,
 };
+use crate::peer::reconcile::ForgetOrder;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::semantics::Validators;
@@ -45,6 +48,8 @@ enum InternalError {
     Order(#[from] OrderError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    Compare(#[from] CompareError),
 }
 
 impl InternalError {
@@ -61,7 +66,11 @@ impl InternalError {
             InternalError::Length => StatusCode::LENGTH_REQUIRED,
             InternalError::Intake(IntakeError::Store(error)) | InternalError::Store(error) => of_store(error),
             InternalError::Intake(IntakeError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-            InternalError::Intake(_) => StatusCode::BAD_REQUEST,
+            InternalError::Compare(CompareError::Store(error)) => of_store(error),
+            InternalError::Compare(CompareError::NoInventory) => StatusCode::CONFLICT,
+            InternalError::Intake(_) | InternalError::Compare(CompareError::Range { .. }) => {
+                StatusCode::BAD_REQUEST
+            }
             InternalError::Order(OrderError::Store(error)) => of_store(error),
             InternalError::Order(OrderError::Clock { .. }) => StatusCode::CONFLICT,
             InternalError::Order(OrderError::Peer(_)) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -179,7 +188,28 @@ async fn perform(
             service.remember_missed(&name, nodes).await;
             Ok(Reply::Control(control(&())))
         }
+        Operation::Digests => {
+            let answer =
+                service.compare_digests(&map, sender(&map, &envelope)?, parsed(&control_body)?).await?;
+            Ok(Reply::Control(control(&answer)))
+        }
+        Operation::Have => {
+            let answer = service.compare_keys(&map, sender(&map, &envelope)?, parsed(&control_body)?).await?;
+            Ok(Reply::Control(control(&answer)))
+        }
+        Operation::Forget(name) => {
+            let ForgetOrder { version } = parsed(&control_body)?;
+            let store = Arc::clone(&service.store);
+            on_thread(move || store.forget_tombstone(&name, version)).await?;
+            Ok(Reply::Control(control(&())))
+        }
+        Operation::Inventory | Operation::Offer => Err(InternalError::Operation),
     }
+}
+
+/// The node that speaks. Of the same map, it is in that map.
+fn sender(map: &ClusterMap, envelope: &Envelope) -> Result<NodeIndex, EnvelopeError> {
+    map.index_of(&envelope.from).ok_or(EnvelopeError::Unsigned)
 }
 
 /// The own copy, with what a client asked of it. Never through the web server: it would drop the signature.

@@ -13,6 +13,7 @@ mod lookups;
 mod orders;
 mod prepare;
 mod put;
+mod reconcile;
 mod refusal;
 mod relay;
 mod upload;

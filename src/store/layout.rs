@@ -79,8 +79,30 @@ pub fn lock(layout: Layout, name: &ObjectName, hash: NameHash) -> PathBuf {
 
 /// The hash under which a name is filed inside `.webdfs`: the first 16 bytes of its SHA-256. The first byte
 /// chooses the folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct NameHash([u8; 16]);
+
+/// Text that is no hash of a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("not the hash of a name: 32 hexadecimal digits")]
+pub struct NameHashError;
+
+impl From<NameHash> for String {
+    fn from(hash: NameHash) -> Self {
+        hex::encode(hash.0)
+    }
+}
+
+impl TryFrom<String> for NameHash {
+    type Error = NameHashError;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let mut hash = Self([0; 16]);
+        hex::decode_to_slice(text, &mut hash.0).map_err(|_| NameHashError)?;
+        Ok(hash)
+    }
+}
 
 impl NameHash {
     /// The hash of a name.
@@ -94,6 +116,14 @@ impl NameHash {
     /// The bytes themselves.
     pub const fn bytes(self) -> [u8; 16] {
         self.0
+    }
+
+    /// The first hash of a bucket of an inventory; `None` above the last bucket.
+    pub fn first_of(bucket: usize) -> Option<Self> {
+        let first = u16::try_from(bucket).ok().filter(|bucket| *bucket < 4096)? << 4;
+        let mut hash = [0; 16];
+        hash[..2].copy_from_slice(&first.to_be_bytes());
+        Some(Self(hash))
     }
 
     /// Which of the 4,096 buckets of an inventory it belongs to: its first 12 bits.
@@ -176,6 +206,26 @@ mod tests {
     fn a_segment_longer_than_a_file_name_has_no_path() {
         assert!(path_text(Layout::Path, &format!("a/{}", "x".repeat(255))).is_some());
         assert!(path_text(Layout::Path, &format!("a/{}/b", "x".repeat(256))).is_none());
+    }
+
+    #[test]
+    fn a_hash_lies_between_the_first_of_its_bucket_and_the_first_of_the_next() {
+        for number in 0..1000 {
+            let hash = NameHash::of(&name(&format!("{number}.jpg")));
+            let bucket = hash.bucket();
+            assert!(
+                NameHash::first_of(bucket).is_some_and(|first| first <= hash && first.bucket() == bucket)
+            );
+            assert!(NameHash::first_of(bucket + 1).is_none_or(|next| hash < next));
+        }
+        assert_eq!((NameHash::first_of(4095).is_some(), NameHash::first_of(4096)), (true, None));
+    }
+
+    #[test]
+    fn the_hash_of_a_name_travels_as_text() {
+        let hash = NameHash::of(&name("cat.jpg"));
+        assert_eq!(NameHash::try_from(String::from(hash)), Ok(hash));
+        assert_eq!(NameHash::try_from("12".to_owned()), Err(NameHashError));
     }
 
     #[test]

@@ -31,6 +31,7 @@ use std::time::Duration;
 
 pub use error::StoreError;
 pub use identity::Identity;
+pub use layout::NameHash;
 pub use lock::AgentLock;
 pub use maps::remembered_maps;
 pub use read::Replica;

@@ -119,6 +119,19 @@ impl Store {
         }
     }
 
+    /// The same, durable: whoever is told that it is held may remove his own copy.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn held_durably(&self, name: &ObjectName) -> Result<Held, StoreError> {
+        self.check_writable()?;
+        let hash = NameHash::of(name);
+        let _lock = self.lock_key(name, hash)?;
+        let held = self.held_now(name, hash)?;
+        self.sync_held(name, hash)?;
+        Ok(held)
+    }
+
     /// The same, if nobody can write it meanwhile: the caller holds the key's lock.
     pub(super) fn held_now(&self, name: &ObjectName, hash: NameHash) -> Result<Held, StoreError> {
         let mut held = Held::Nothing;

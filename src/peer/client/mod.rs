@@ -1,5 +1,6 @@
 //! Asking other nodes: one pool of connections, and a deadline on everything.
 
+mod compare;
 mod error;
 mod exchange;
 

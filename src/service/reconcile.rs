@@ -1,0 +1,141 @@
+//! Another node compares what it holds with what this one holds (design section 8). Answered by any process of the
+//! root: from the last inventory, and where it matters from what is held now.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::Service;
+use crate::cluster::{ClusterMap, NodeIndex};
+use crate::disk::on_thread;
+use crate::name::ObjectName;
+use crate::peer::reconcile::{
+    DigestsAnswer, DigestsOrder, HAVE_KEYS_MAX, HAVE_NAME_BYTES_MAX, HaveAnswer, HaveOrder, Item,
+};
+use crate::placement::{ObjectKey, locate};
+use crate::reconcile::{Digest, Ranges};
+use crate::store::inventory::{BUCKETS, Entry, Inventory};
+use crate::store::{NameHash, Store, StoreError};
+
+/// Why keys are not compared.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CompareError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("this node has no inventory: it has not walked over its root yet")]
+    NoInventory,
+    #[error("ranges {first} to {end} are not among the {count} that this map has")]
+    Range { first: usize, end: usize, count: usize },
+}
+
+/// The keys that two nodes own, of one root.
+struct Shared<'a> {
+    store: &'a Store,
+    map: &'a ClusterMap,
+    nodes: [NodeIndex; 2],
+}
+
+impl Shared<'_> {
+    fn inventory(&self) -> Result<Inventory, CompareError> {
+        self.store.inventory()?.ok_or(CompareError::NoInventory)
+    }
+
+    fn bucket(&self, inventory: &Inventory, number: usize) -> Result<Vec<Entry>, CompareError> {
+        let mut entries = self.store.bucket(inventory, number)?;
+        entries.retain(|entry| {
+            let owners = locate(self.map, ObjectKey::of(entry.name.as_bytes()));
+            self.nodes.iter().all(|node| owners.contains(node))
+        });
+        Ok(entries)
+    }
+
+    fn unequal(&self, order: &DigestsOrder) -> Result<Vec<usize>, CompareError> {
+        let ranges = Ranges::among(self.map.nodes().len());
+        let (first, count) = (order.first, ranges.count());
+        let end = first.saturating_add(order.digests.len());
+        if end > count {
+            return Err(CompareError::Range { first, end, count });
+        }
+        let inventory = self.inventory()?;
+        let mut unequal = Vec::new();
+        for (range, theirs) in (first..end).zip(&order.digests) {
+            let mut ours = Digest::default();
+            for bucket in ranges.buckets(range) {
+                self.bucket(&inventory, bucket)?.iter().for_each(|entry| ours.add(entry.hash, &entry.held));
+            }
+            if ours != *theirs {
+                unequal.push(range);
+            }
+        }
+        Ok(unequal)
+    }
+
+    fn different(&self, order: &HaveOrder) -> Result<HaveAnswer, CompareError> {
+        let mut different = Vec::new();
+        for (place, item) in order.items.iter().enumerate() {
+            let held = if order.durable {
+                self.store.held_durably(&item.name)?
+            } else {
+                self.store.held(&item.name)?
+            };
+            if held != item.held {
+                different.push((place, held));
+            }
+        }
+        let (more, until) = if order.to == Some(order.from) { (Vec::new(), None) } else { self.more(order)? };
+        Ok(HaveAnswer { different, more, until })
+    }
+
+    /// The keys of the order's range that it does not name, as many as one answer can hold.
+    fn more(&self, order: &HaveOrder) -> Result<(Vec<Item>, Option<NameHash>), CompareError> {
+        let named: HashSet<&ObjectName> = order.items.iter().map(|item| &item.name).collect();
+        let inventory = self.inventory()?;
+        let last = order.to.map_or(BUCKETS - 1, NameHash::bucket);
+        let (mut more, mut name_bytes) = (Vec::new(), 0);
+        for bucket in order.from.bucket()..=last {
+            for Entry { name, hash, held } in self.bucket(&inventory, bucket)? {
+                if hash < order.from || order.to.is_some_and(|to| hash >= to) || named.contains(&name) {
+                    continue;
+                }
+                name_bytes += name.url_path().len();
+                if more.len() == HAVE_KEYS_MAX || name_bytes > HAVE_NAME_BYTES_MAX {
+                    return Ok((more, Some(hash)));
+                }
+                more.push(Item { name, held });
+            }
+        }
+        Ok((more, None))
+    }
+}
+
+impl Service {
+    /// Where the digests of another node differ from this one's.
+    pub(super) async fn compare_digests(
+        &self,
+        map: &Arc<ClusterMap>,
+        from: NodeIndex,
+        order: DigestsOrder,
+    ) -> Result<DigestsAnswer, CompareError> {
+        let unequal = self.compare(map, from, move |shared| shared.unequal(&order)).await?;
+        Ok(DigestsAnswer { unequal })
+    }
+
+    /// What this node holds otherwise than another one.
+    pub(super) async fn compare_keys(
+        &self,
+        map: &Arc<ClusterMap>,
+        from: NodeIndex,
+        order: HaveOrder,
+    ) -> Result<HaveAnswer, CompareError> {
+        self.compare(map, from, move |shared| shared.different(&order)).await
+    }
+
+    async fn compare<T: Send + 'static>(
+        &self,
+        map: &Arc<ClusterMap>,
+        from: NodeIndex,
+        work: impl FnOnce(Shared<'_>) -> Result<T, CompareError> + Send + 'static,
+    ) -> Result<T, CompareError> {
+        let (store, map, own) = (Arc::clone(&self.store), Arc::clone(map), self.own);
+        on_thread(move || work(Shared { store: &store, map: &map, nodes: [own, from] })).await
+    }
+}
