@@ -22,6 +22,7 @@ mod maps;
 mod read;
 mod spool;
 mod tombstone;
+mod walk;
 mod write;
 
 use std::path::{Path, PathBuf};
@@ -36,6 +37,7 @@ pub use lock::AgentLock;
 pub use maps::remembered_maps;
 pub use read::Replica;
 pub use spool::{Prepared, Spool, SpoolId, Swept};
+pub use walk::Found;
 pub use write::{Commit, Outcome};
 
 use crate::config::{Durability, Layout, Reserve};

@@ -31,7 +31,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    fn new((file, stat): (File, Stat), path: PathBuf) -> Self {
+    pub(super) fn new((file, stat): (File, Stat), path: PathBuf) -> Self {
         Self { size: size(&stat), version: mtime(&stat), file: Arc::new(file), path }
     }
 
@@ -246,7 +246,7 @@ impl Store {
 }
 
 /// Whether an error of open says that no replica can lie there, rather than that the disk failed.
-fn is_absence(error: &io::Error) -> bool {
+pub(super) fn is_absence(error: &io::Error) -> bool {
     use rustix::io::Errno;
     const ABSENT: [Errno; 7] = [
         Errno::NOENT,

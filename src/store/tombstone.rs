@@ -44,6 +44,37 @@ impl Store {
         Ok(outcome)
     }
 
+    /// Forgets the tombstone of exactly this version, if that is all this root holds of a key. Nothing is synced: one that
+    /// comes back after a loss of power is forgotten another time.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn forget_tombstone(&self, name: &ObjectName, version: Version) -> Result<(), StoreError> {
+        let hash = NameHash::of(name);
+        let _lock = self.lock_key(name, hash)?;
+        let path = hash.tombstone();
+        if self.held_now(name, hash)? == (Held::Tombstone { version }) {
+            self.calls.unlink(&path).map_err(|source| self.io("remove", &path, source))?;
+        }
+        Ok(())
+    }
+
+    /// Unlinks the copy of a key of which this node is no owner, if it still is this copy: every owner has it, or a newer
+    /// one. Whether it was.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn unlink_confirmed(&self, name: &ObjectName, confirmed: &Held) -> Result<bool, StoreError> {
+        self.check_writable()?;
+        let hash = NameHash::of(name);
+        let _lock = self.lock_key(name, hash)?;
+        let is_same = confirmed.copy().is_some() && self.held_now(name, hash)? == *confirmed;
+        if is_same {
+            self.unlink_replicas(name, hash)?;
+        }
+        Ok(is_same)
+    }
+
     /// Unlinks the replica of a key, wherever it lies. The caller holds the key's lock.
     ///
     /// The folder is synced, although the tombstone alone decides what webdfs serves: a web server that
@@ -106,7 +137,7 @@ impl Store {
 
     fn recover_file(&self, folder: &str, path: &Path) -> Result<(), StoreError> {
         let name = match folder {
-            layout::TOMBSTONES => self.read_tombstone(path)?,
+            layout::TOMBSTONES => self.read_tombstone(path)?.map(|(name, _)| name),
             _ => self.escaped_name(path)?,
         };
         name.map_or(Ok(()), |name| self.recover_name(&name))
@@ -166,8 +197,8 @@ impl Store {
         self.sync_name(&target)
     }
 
-    /// The name of a tombstone; `None` if it is gone or damaged.
-    fn read_tombstone(&self, path: &Path) -> Result<Option<ObjectName>, StoreError> {
+    /// What a tombstone says; `None` if it is gone or damaged.
+    pub(super) fn read_tombstone(&self, path: &Path) -> Result<Option<(ObjectName, Version)>, StoreError> {
         use std::io::Read;
         let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
         let Some((mut file, _)) = opened else { return Ok(None) };
@@ -177,7 +208,7 @@ impl Store {
         if tombstone.is_none() {
             log::warn!("{} is no tombstone: left alone", self.settings.root.join(path).display());
         }
-        Ok(tombstone.map(|(name, _)| name))
+        Ok(tombstone)
     }
 
     fn escaped_name(&self, path: &Path) -> Result<Option<ObjectName>, StoreError> {
