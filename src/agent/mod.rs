@@ -5,8 +5,10 @@
 //! single nodes missed. Each goes on by itself, the replay for each node too, so that a node or a disk that hangs
 //! holds up nothing else. Full reconcile passes, the scrub and gossip have their places beside `replay.rs`.
 
+mod pass;
 pub mod plan;
 mod replay;
+mod transfer;
 
 use std::collections::HashSet;
 use std::future::Future;
@@ -20,7 +22,9 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::cluster::{ClusterMap, Epoch, NodeIndex, NodeName};
 use crate::disk::on_thread;
+use crate::name::Exclude;
 use crate::peer::client::PeerClient;
+use crate::reconcile::Walks;
 use crate::store::{AgentLock, SPOOL_PATIENCE, Store, StoreError};
 
 /// How often the agent looks round: a peer's return is noticed, and another agent's death, within this time.
@@ -37,6 +41,10 @@ pub struct Agent {
     pub store: Arc<Store>,
     /// The way to the other nodes.
     pub peers: PeerClient,
+    /// Names that are neither spread nor moved.
+    pub exclude: Exclude,
+    /// The walks over the root.
+    pub walks: Walks,
     /// Whether the root is complete; shared with the service.
     pub complete: Arc<AtomicBool>,
     /// Whether this process is the agent; shared with the fronts that only the agent's process opens.

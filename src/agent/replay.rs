@@ -7,40 +7,19 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex};
 
 use futures_util::StreamExt;
-use http::HeaderMap;
 
+use super::plan::step;
+use super::transfer::TransferError;
 use super::{About, Agent, Complaints};
 use crate::cluster::NodeIndex;
-use crate::deliver::file;
 use crate::disk::on_thread;
-use crate::held::Held;
 use crate::name::ObjectName;
-use crate::peer::client::{ObjectReply, PeerError};
-use crate::peer::envelope::copy_in;
-use crate::peer::message::{CommitOrder, DeleteOrder};
 use crate::resolve::Route;
-use crate::response::FileSlice;
-use crate::store::{Commit, SpoolId, StoreError};
-
-use super::plan::{Step, step};
 
 /// Keys replayed for one node in one round; the rest follow in the next.
 const KEYS_PER_ROUND: usize = 2048;
 /// Keys replayed at the same time.
 const AT_ONCE: usize = 8;
-
-/// Why a key could not be brought up to date. It stays marked.
-#[derive(Debug, thiserror::Error)]
-enum ReplayError {
-    #[error(transparent)]
-    Peer(#[from] PeerError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("what the other node sent is not the copy it named")]
-    Mismatch,
-    #[error("a file put there by hand has no checksum yet")]
-    NoChecksum,
-}
 
 /// The nodes that did not answer in this round: nothing more is asked of them until the next, since each question may
 /// take as long as the one that was not answered.
@@ -53,8 +32,8 @@ impl Silent {
     }
 
     /// Remembers who did not answer.
-    fn note(&self, node: NodeIndex, error: &ReplayError) {
-        if matches!(error, ReplayError::Peer(error) if error.is_silence()) {
+    fn note(&self, node: NodeIndex, error: &TransferError) {
+        if error.is_silence() {
             self.0.lock().expect("no holder panics").insert(node);
         }
     }
@@ -147,81 +126,5 @@ impl Agent {
                 false
             }
         }
-    }
-
-    async fn take(&self, node: NodeIndex, name: &ObjectName, step: Step) -> Result<(), ReplayError> {
-        match step {
-            Step::Nothing => Ok(()),
-            Step::SendCopy => self.send_copy(node, name).await,
-            Step::SendTombstone(version) => {
-                let order = DeleteOrder { version, missed: Vec::new() };
-                self.peers.delete(&self.map, node, name, &order).await?;
-                Ok(())
-            }
-            Step::FetchCopy => self.fetch_copy(node, name).await,
-            Step::TakeTombstone(version) => {
-                let (store, name) = (Arc::clone(&self.store), name.clone());
-                on_thread(move || store.delete(&name, version)).await?;
-                Ok(())
-            }
-        }
-    }
-
-    async fn held(&self, name: &ObjectName) -> Result<Held, StoreError> {
-        let (store, name) = (Arc::clone(&self.store), name.clone());
-        on_thread(move || store.held(&name)).await
-    }
-
-    /// Sends the own copy as it is: prepared and committed at its version.
-    async fn send_copy(&self, node: NodeIndex, name: &ObjectName) -> Result<(), ReplayError> {
-        let (store, asked) = (Arc::clone(&self.store), name.clone());
-        let opened = on_thread(move || store.open_copy(&asked));
-        // Deleted meanwhile: the deletion has marks of its own.
-        let Some((replica, crc32)) = opened.await? else { return Ok(()) };
-        let crc32 = crc32.ok_or(ReplayError::NoChecksum)?;
-        let id = SpoolId::random();
-        let length = replica.size;
-        let body = file::stream(FileSlice { file: replica.file, offset: 0, length });
-        let answer = self.peers.prepare(&self.map, node, (id, name), length, body).await?;
-        if answer.crc32 != crc32 {
-            self.peers.drop_upload(&self.map, node, id).await;
-            return Err(ReplayError::Mismatch);
-        }
-        let order =
-            CommitOrder { version: replica.version, crc32, length, missed: Vec::new(), for_client: false };
-        self.peers.commit(&self.map, node, (id, name), &order).await?;
-        Ok(())
-    }
-
-    /// Fetches another owner's copy; its checksum is compared before it becomes a replica.
-    async fn fetch_copy(&self, node: NodeIndex, name: &ObjectName) -> Result<(), ReplayError> {
-        let answer = match self.peers.object(&self.map, node, name, &HeaderMap::new()).await? {
-            ObjectReply::Found(answer) => answer,
-            ObjectReply::Lacks { .. } => return Ok(()),
-        };
-        let copy = copy_in(&answer.headers).ok_or(ReplayError::NoChecksum)?;
-        let crc32 = copy.crc32.ok_or(ReplayError::NoChecksum)?;
-        let mut spool = {
-            let (store, id) = (Arc::clone(&self.store), SpoolId::random());
-            on_thread(move || store.spool(id, Some(copy.size))).await?
-        };
-        let mut body = answer.body;
-        while let Some(piece) = body.next().await {
-            let piece = piece.map_err(|_| ReplayError::Mismatch)?;
-            spool = on_thread(move || spool.write(&piece).map(|()| spool)).await?;
-        }
-        let (store, name, epoch) = (Arc::clone(&self.store), name.clone(), self.map.epoch().get());
-        on_thread(move || {
-            let id = spool.id();
-            let prepared = spool.finish(&name, epoch)?;
-            if (prepared.crc32, prepared.length) != (crc32, copy.size) {
-                store.discard(id);
-                return Err(ReplayError::Mismatch);
-            }
-            let (version, length) = (copy.version, copy.size);
-            store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })?;
-            Ok(())
-        })
-        .await
     }
 }

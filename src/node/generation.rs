@@ -16,6 +16,7 @@ use crate::front::fastcgi::{self, Params};
 use crate::front::http as embedded;
 use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
+use crate::reconcile::Walks;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::service::{Service, ServiceParts, ServiceSettings};
@@ -33,6 +34,7 @@ pub(super) struct Generation {
 pub(super) struct Process {
     pub background: TaskTracker,
     pub elected: watch::Sender<bool>,
+    pub walks: Walks,
 }
 
 impl Generation {
@@ -50,6 +52,8 @@ impl Generation {
             map: Arc::clone(&map),
             store: Arc::clone(&store),
             peers: peers.clone(),
+            exclude: settings.exclude.clone(),
+            walks: process.walks.clone(),
             complete: Arc::clone(&complete),
             elected: process.elected.clone(),
         };
@@ -61,6 +65,8 @@ impl Generation {
             peers,
             signer,
             complete,
+            walks: process.walks.clone(),
+            elected: process.elected.subscribe(),
             background: process.background.clone(),
             settings: service_settings(&settings),
         };

@@ -23,6 +23,7 @@ use crate::cluster::NodeName;
 use crate::config::{self, ConfigError, OverrideError, Overrides, Settings};
 use crate::front::listen::{ListenError, Listener};
 use crate::peer::client::ANSWER_TIMEOUT;
+use crate::reconcile::Walks;
 use crate::store::StoreError;
 use channel::Message;
 use fronts::{Fronts, Opening, Origin};
@@ -175,7 +176,11 @@ impl Node {
     async fn start(source: Source, role: Role, is_bound: bool) -> Result<Self, NodeError> {
         let program = Program::of_this_process().map_err(NodeError::Program)?;
         let signals = Signals::new().map_err(NodeError::Signals)?;
-        let process = Process { background: TaskTracker::new(), elected: watch::Sender::new(false) };
+        let process = Process {
+            background: TaskTracker::new(),
+            elected: watch::Sender::new(false),
+            walks: Walks::default(),
+        };
         let generation = Generation::build(source.settings()?, &process)?;
         let current = Current::new(Arc::clone(&generation.service));
         let predecessor = Predecessor::find()?;

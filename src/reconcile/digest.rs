@@ -1,4 +1,4 @@
-//! A digest of a set of keys.
+//! A digest of a set of keys.  Pure.
 
 use std::fmt;
 use std::str::FromStr;

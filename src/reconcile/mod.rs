@@ -1,9 +1,11 @@
-//! What two nodes compare to find out where they differ (design section 8): digests of ranges of keys, and how many
-//! ranges there are.  Pure.
+//! What two nodes compare to find out where they differ (design section 8): the walks over their roots, and digests of
+//! ranges of keys.
 
 mod digest;
+mod walks;
 
 pub use digest::{Digest, DigestError};
+pub use walks::{Walked, Walks};
 
 use std::ops::Range;
 

@@ -2,6 +2,7 @@
 //! make it ask a third node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -24,7 +25,7 @@ use crate::peer::envelope::{
 use crate::peer::message::{
     BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal, passed_on,
 };
-use crate::peer::reconcile::ForgetOrder;
+use crate::peer::reconcile::{ForgetOrder, InventoryAnswer, InventoryOrder};
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::semantics::Validators;
@@ -68,6 +69,7 @@ impl InternalError {
             InternalError::Intake(IntakeError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             InternalError::Compare(CompareError::Store(error)) => of_store(error),
             InternalError::Compare(CompareError::NoInventory) => StatusCode::CONFLICT,
+            InternalError::Compare(CompareError::NotElected) => StatusCode::SERVICE_UNAVAILABLE,
             InternalError::Intake(_) | InternalError::Compare(CompareError::Range { .. }) => {
                 StatusCode::BAD_REQUEST
             }
@@ -203,7 +205,12 @@ async fn perform(
             on_thread(move || store.forget_tombstone(&name, version)).await?;
             Ok(Reply::Control(control(&())))
         }
-        Operation::Inventory | Operation::Offer => Err(InternalError::Operation),
+        Operation::Inventory => {
+            let InventoryOrder { max_age_ms } = parsed(&control_body)?;
+            let ready = service.walk_over(Duration::from_millis(max_age_ms)).await?;
+            Ok(Reply::Control(control(&InventoryAnswer { ready })))
+        }
+        Operation::Offer => Err(InternalError::Operation),
     }
 }
 

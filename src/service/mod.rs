@@ -33,12 +33,14 @@ use crate::disk::on_thread;
 use crate::name::{Exclude, ObjectName, Target};
 use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
+use crate::reconcile::Walks;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::store::Store;
 use keep::Keeping;
 use lookups::Lookups;
 use refusal::text;
+use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// The methods that are answered, as `Allow` names them.
@@ -74,6 +76,8 @@ pub struct Service {
     peers: PeerClient,
     signer: Signer,
     complete: Arc<AtomicBool>,
+    walks: Walks,
+    elected: watch::Receiver<bool>,
     lookups: Lookups,
     keeping: Keeping,
     background: TaskTracker,
@@ -94,6 +98,10 @@ pub struct ServiceParts {
     pub signer: Signer,
     /// Whether the root is complete; the agent may set it at any time.
     pub complete: Arc<AtomicBool>,
+    /// The walks over the root.
+    pub walks: Walks,
+    /// Whether this process does the background work of the root.
+    pub elected: watch::Receiver<bool>,
     /// Where work goes on that no client waits for.
     pub background: TaskTracker,
     /// The settings.
@@ -103,7 +111,8 @@ pub struct ServiceParts {
 impl Service {
     /// A service of these parts.
     pub fn new(parts: ServiceParts) -> Self {
-        let ServiceParts { own, map, store, peers, signer, complete, background, settings } = parts;
+        let ServiceParts { own, map, store, peers, signer, complete, walks, elected, background, settings } =
+            parts;
         let name = map.node(own).name().clone();
         Self {
             own,
@@ -113,6 +122,8 @@ impl Service {
             peers,
             signer,
             complete,
+            walks,
+            elected,
             lookups: Lookups::default(),
             keeping: Keeping::default(),
             background,

@@ -79,7 +79,9 @@ pub fn lock(layout: Layout, name: &ObjectName, hash: NameHash) -> PathBuf {
 
 /// The hash under which a name is filed inside `.webdfs`: the first 16 bytes of its SHA-256. The first byte
 /// chooses the folder.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
 #[serde(into = "String", try_from = "String")]
 pub struct NameHash([u8; 16]);
 

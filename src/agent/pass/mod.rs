@@ -1,0 +1,220 @@
+//! A pass: every key that this node holds is compared with all its other owners, and the newer side travels (design
+//! section 8).
+//!
+//! Both sides walk over their roots first. Where the digests of a range of keys are equal on two nodes, its keys are
+//! taken to be equal; where they are not, the keys themselves are compared, with what the other node holds at that
+//! moment. A pass may be cut off anywhere: whatever it has brought up to date stays so, and the next one finds it.
+
+mod compare;
+mod settle;
+mod strays;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+
+use super::Agent;
+use crate::cluster::{NodeIndex, NodeName};
+use crate::disk::on_thread;
+use crate::peer::client::PeerError;
+use crate::reconcile::{Digest, Ranges, Walked};
+use crate::resolve::Route;
+use crate::store::StoreError;
+use crate::store::inventory::{BUCKETS, Inventory, Totals};
+
+/// Keys that are compared before the next ones are read, about: so few that every question is answered in time.
+const KEYS_AT_ONCE: u64 = 100_000;
+/// Buckets that are compared at once at most, so that progress shows.
+const BUCKETS_AT_ONCE: u64 = 512;
+/// How often another node is asked whether it has walked over its root.
+const ASK_EVERY: Duration = Duration::from_millis(100);
+
+/// What a pass is to do.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// With whom: all other nodes, or those alone that lack something.
+    pub peers: Vec<NodeIndex>,
+    /// How old the inventories may be, the own one and those of the others.
+    pub max_age: Duration,
+}
+
+/// What a pass has done.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Report {
+    /// Keys that this node held when the pass began.
+    pub keys: u64,
+    /// Copies and tombstones that others were sent.
+    pub sent: u64,
+    /// Bytes of these copies.
+    pub sent_bytes: u64,
+    /// Copies and tombstones that this node fetched.
+    pub fetched: u64,
+    /// Copies that this node removed because it is no owner, and every owner has them.
+    pub removed: u64,
+    /// Tombstones that every owner has forgotten.
+    pub forgotten: u64,
+    /// Keys that could not be brought up to date.
+    pub unsettled: u64,
+    /// Copies of which this node is no owner, and that some owner lacks.
+    pub strays: u64,
+    /// Nodes that did not answer all the time, and why.
+    pub unanswered: BTreeMap<NodeName, String>,
+}
+
+impl Report {
+    /// Whether every owner has answered for every key, and nothing is left to do.
+    pub fn is_finished(&self) -> bool {
+        self.unanswered.is_empty() && self.unsettled == 0 && self.strays == 0
+    }
+}
+
+/// What is counted while the pass runs.
+#[derive(Debug, Default)]
+struct Counts {
+    sent: AtomicU64,
+    sent_bytes: AtomicU64,
+    fetched: AtomicU64,
+    removed: AtomicU64,
+    forgotten: AtomicU64,
+    unsettled: AtomicU64,
+    strays: AtomicU64,
+}
+
+fn add(counter: &AtomicU64, number: usize) {
+    counter.fetch_add(number as u64, Ordering::Relaxed);
+}
+
+/// A pass that runs.
+struct Pass<'a> {
+    agent: &'a Agent,
+    inventory: Arc<Inventory>,
+    ranges: Ranges,
+    counts: Counts,
+}
+
+impl Agent {
+    /// Holds a pass. `progress` is told how many of all buckets ([`BUCKETS`]) are compared.
+    ///
+    /// # Errors
+    /// When this node cannot walk over its own root. What goes wrong between nodes is in the report.
+    pub async fn pass(&self, order: &Order, progress: &(dyn Fn(usize) + Sync)) -> Result<Report, StoreError> {
+        let begun = Instant::now();
+        let not_before = begun.checked_sub(order.max_age).unwrap_or(begun);
+        let mut unanswered = BTreeMap::new();
+        let max_age = order.max_age;
+        let theirs = order.peers.clone().into_iter();
+        let theirs =
+            theirs.map(|node| async move { (node, self.await_inventory(node, begun, max_age).await) });
+        let (own, theirs) =
+            tokio::join!(self.walks.since(not_before, &self.store, &self.exclude), join_all(theirs));
+        let Walked { totals, .. } = own?;
+        let mut peers = Vec::new();
+        for (node, answer) in theirs {
+            match answer {
+                Ok(()) => peers.push(node),
+                Err(error) => _ = unanswered.insert(self.map.node(node).name().clone(), error.to_string()),
+            }
+        }
+        let store = Arc::clone(&self.store);
+        let inventory = on_thread(move || store.inventory()).await?;
+        let Some(inventory) = inventory else { return Ok(Report { unanswered, ..Report::default() }) };
+        let pass = Pass {
+            agent: self,
+            inventory: Arc::new(inventory),
+            ranges: Ranges::among(self.map.nodes().len()),
+            counts: Counts::default(),
+        };
+        pass.compare_all(peers, &mut unanswered, progress).await?;
+        let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counts = &pass.counts;
+        Ok(Report {
+            keys: totals.objects + totals.tombstones,
+            sent: count(&counts.sent),
+            sent_bytes: count(&counts.sent_bytes),
+            fetched: count(&counts.fetched),
+            removed: count(&counts.removed),
+            forgotten: count(&counts.forgotten),
+            unsettled: count(&counts.unsettled),
+            strays: count(&counts.strays),
+            unanswered,
+        })
+    }
+
+    /// Waits until a node has walked over its root.
+    async fn await_inventory(
+        &self,
+        node: NodeIndex,
+        begun: Instant,
+        max_age: Duration,
+    ) -> Result<(), PeerError> {
+        loop {
+            let age = u64::try_from((begun.elapsed() + max_age).as_millis()).unwrap_or(u64::MAX);
+            if self.peers.inventory(&self.map, node, age).await? {
+                return Ok(());
+            }
+            tokio::time::sleep(ASK_EVERY).await;
+        }
+    }
+}
+
+impl Pass<'_> {
+    async fn compare_all(
+        &self,
+        mut peers: Vec<NodeIndex>,
+        unanswered: &mut BTreeMap<NodeName, String>,
+        progress: &(dyn Fn(usize) + Sync),
+    ) -> Result<(), StoreError> {
+        let buckets_each = self.ranges.buckets(0).len();
+        let Totals { objects, tombstones, .. } = self.inventory.totals();
+        let step = (KEYS_AT_ONCE * BUCKETS as u64 / (objects + tombstones).max(1)).clamp(1, BUCKETS_AT_ONCE);
+        let step = (step as usize).next_multiple_of(buckets_each);
+        for first in (0..BUCKETS).step_by(step) {
+            let ranges = first / buckets_each..(first + step).min(BUCKETS) / buckets_each;
+            let sums = Arc::new(self.digests(ranges.clone(), &peers).await?);
+            let compared = peers.clone().into_iter().map(|node| {
+                let (ranges, sums) = (ranges.clone(), Arc::clone(&sums));
+                async move { (node, self.compare(node, ranges, &sums[&node]).await) }
+            });
+            for (node, result) in join_all(compared).await {
+                if let Err(error) = result {
+                    peers.retain(|peer| *peer != node);
+                    unanswered.insert(self.agent.map.node(node).name().clone(), error.to_string());
+                }
+            }
+            self.remove_strays(first..(first + step).min(BUCKETS), &peers).await?;
+            progress((first + step).min(BUCKETS));
+        }
+        Ok(())
+    }
+
+    /// For each peer the digests of the ranges, over the keys that it and this node own.
+    async fn digests(
+        &self,
+        ranges: std::ops::Range<usize>,
+        peers: &[NodeIndex],
+    ) -> Result<BTreeMap<NodeIndex, Vec<Digest>>, StoreError> {
+        let (store, map, own) = (Arc::clone(&self.agent.store), Arc::clone(&self.agent.map), self.agent.own);
+        let (inventory, all) = (Arc::clone(&self.inventory), self.ranges);
+        let mut sums: BTreeMap<_, _> =
+            peers.iter().map(|node| (*node, vec![Digest::default(); ranges.len()])).collect();
+        on_thread(move || {
+            for (place, range) in ranges.enumerate() {
+                for bucket in all.buckets(range) {
+                    for entry in store.bucket(&inventory, bucket)? {
+                        let route = Route::of(&map, own, &entry.name);
+                        for node in route.others.iter().filter(|_| route.own) {
+                            if let Some(sums) = sums.get_mut(node) {
+                                sums[place].add(entry.hash, &entry.held);
+                            }
+                        }
+                    }
+                }
+            }
+            Ok(sums)
+        })
+        .await
+    }
+}
