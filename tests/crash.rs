@@ -122,8 +122,8 @@ fn repeat_after_death(
     log.ops().iter().for_each(|op| disk.apply(op));
 
     let mut past = recording.past(count);
-    past.unknown.push(cut_off.clone());
-    past.done.push(action.clone());
+    past.unknown.extend(cut_off.parts());
+    past.done.extend(action.parts());
     for loss in [Loss::Unsynced, Loss::Contents] {
         let root = store_support::new_root_in_memory();
         disk.write_out(loss, root.path());
@@ -252,7 +252,7 @@ fn one_call_fails(scenario: &Scenario, number: usize, errno: Errno) {
     let mut past = Past::default();
     for action in &scenario.settled {
         action.run(&earlier).unwrap();
-        past.done.push(action.clone());
+        past.done.extend(action.parts());
     }
     let failed = Arc::new(std::sync::Mutex::new(None));
     let recorder = Recorder::with_judge(&log, record::failing(number, errno, &failed));
@@ -262,11 +262,11 @@ fn one_call_fails(scenario: &Scenario, number: usize, errno: Errno) {
     let title = scenario.title;
     for action in &scenario.steps {
         match action.run(&store) {
-            Ok(()) => past.done.push(action.clone()),
+            Ok(()) => past.done.extend(action.parts()),
             Err(error) => {
                 let full = matches!(error, StoreError::Full { .. });
                 assert_eq!(full, errno == Errno::NOSPC, "{title}: {error} after {errno} of call {number}");
-                past.unknown.push(action.clone());
+                past.unknown.extend(action.parts());
                 let again = action.run(&store);
                 assert_eq!(
                     again.is_err(),
@@ -274,7 +274,7 @@ fn one_call_fails(scenario: &Scenario, number: usize, errno: Errno) {
                     "{title}: call {number}, {errno}: {again:?}"
                 );
                 if again.is_ok() {
-                    past.done.push(action.clone());
+                    past.done.extend(action.parts());
                 } else {
                     break;
                 }
@@ -284,7 +284,7 @@ fn one_call_fails(scenario: &Scenario, number: usize, errno: Errno) {
     // An upload that found no room is dropped; everything else that could not be synced is a lie from then on.
     let lies = match &*failed.lock().unwrap() {
         Some(Op::SyncFile(path)) if path.starts_with(".webdfs/tmp") => errno == Errno::IO,
-        Some(Op::SyncFile(_) | Op::SyncFolder(_)) => errno != Errno::MFILE,
+        Some(Op::SyncFile(_) | Op::SyncFolder(_) | Op::SyncAll) => errno != Errno::MFILE,
         _ => false,
     };
     assert_eq!(store.sync_has_failed(), lies, "{title}: {errno} of call {number}");

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{
     AtFlags, Mode, OFlags, ResolveFlags, Stat, Timespec, Timestamps, XattrFlags, fchmod, fstat, fsync,
-    futimens, mkdirat, openat, openat2, renameat, statat, unlinkat,
+    futimens, mkdirat, openat, openat2, renameat, statat, syncfs, unlinkat,
 };
 use rustix::io::Errno;
 
@@ -36,6 +36,8 @@ pub trait Calls: Send + Sync + 'static {
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()>;
     /// Moves a file over whatever file has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+    /// Makes everything in the root's file system durable.
+    fn sync_all(&self) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
     /// Removes a file's name.
@@ -235,6 +237,10 @@ impl Calls for RealCalls {
             return Ok(fsync(self.root.handle())?);
         }
         Ok(fsync(self.root.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?)?)
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        Ok(syncfs(self.root.handle())?)
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {

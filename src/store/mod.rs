@@ -10,6 +10,7 @@
 
 pub mod attribute;
 mod ballast;
+mod batch;
 pub mod calls;
 mod dirty;
 mod error;
@@ -30,6 +31,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+pub use batch::{BATCH_FILES_MAX, Batch, BatchCopy};
 pub use error::StoreError;
 pub use identity::Identity;
 pub use layout::NameHash;

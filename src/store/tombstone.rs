@@ -143,7 +143,7 @@ impl Store {
         name.map_or(Ok(()), |name| self.recover_name(&name))
     }
 
-    fn recover_name(&self, name: &ObjectName) -> Result<(), StoreError> {
+    pub(super) fn recover_name(&self, name: &ObjectName) -> Result<(), StoreError> {
         let hash = NameHash::of(name);
         let _lock = self.lock_key(name, hash)?;
         let held = self.held_now(name, hash)?;

@@ -174,7 +174,7 @@ impl Store {
     }
 
     /// Renames the upload to its path, or into the escape area where its name cannot be a path.
-    fn put_in_place(
+    pub(super) fn put_in_place(
         &self,
         spool: &Path,
         file: &File,
@@ -216,7 +216,7 @@ impl Store {
         }
     }
 
-    fn set_name(&self, spool: &Path, file: &File, name: &ObjectName) -> Result<(), StoreError> {
+    pub(super) fn set_name(&self, spool: &Path, file: &File, name: &ObjectName) -> Result<(), StoreError> {
         self.calls
             .set_attribute(file, spool, ATTRIBUTE_NAME, name.as_bytes())
             .map_err(|source| self.io("set the attribute of", spool, source))

@@ -112,6 +112,7 @@ impl Disk {
                 self.change(from, None, rename);
             }
             Op::SyncFolder(path) => self.sync_folder(path),
+            Op::SyncAll => self.settle(),
             Op::Unlink(path) | Op::RemoveFolder(path) => self.change(path, None, None),
         }
     }

@@ -19,6 +19,8 @@ pub enum Action {
     Delete(ObjectName, Version),
     /// An upload that is prepared and never committed.
     Prepare(ObjectName, Vec<u8>),
+    /// Several writes of different names at once.
+    Together(Vec<(ObjectName, Version, Vec<u8>)>),
     /// The root is marked as complete.
     Complete,
 }
@@ -34,14 +36,26 @@ impl Action {
             Action::Put(name, version, bytes) => support::put(store, name, *version, bytes).map(drop),
             Action::Delete(name, version) => store.delete(name, *version).map(drop),
             Action::Prepare(name, bytes) => support::prepare(store, name, bytes).map(drop),
+            Action::Together(copies) => support::put_together(store, copies).map(drop),
             Action::Complete => store.mark_complete(&node()),
+        }
+    }
+
+    /// What it does to single names.
+    pub fn parts(&self) -> Vec<Self> {
+        match self {
+            Action::Together(copies) => copies
+                .iter()
+                .map(|(name, version, bytes)| Action::Put(name.clone(), *version, bytes.clone()))
+                .collect(),
+            single => vec![single.clone()],
         }
     }
 
     pub fn name(&self) -> Option<&ObjectName> {
         match self {
             Action::Put(name, ..) | Action::Delete(name, _) | Action::Prepare(name, _) => Some(name),
-            Action::Complete => None,
+            Action::Together(_) | Action::Complete => None,
         }
     }
 
@@ -54,7 +68,7 @@ impl Action {
                 crc32: Some(support::crc32(bytes)),
             }),
             Action::Delete(_, version) => Held::Tombstone { version: *version },
-            Action::Prepare(..) | Action::Complete => Held::Nothing,
+            Action::Prepare(..) | Action::Together(_) | Action::Complete => Held::Nothing,
         }
     }
 }

@@ -99,10 +99,11 @@ pub struct Recording {
 impl Recording {
     /// What was acknowledged and what begun when the machine stopped after `count` calls.
     pub fn past(&self, count: usize) -> Past {
-        let mut past = Past { done: self.settled.clone(), unknown: Vec::new() };
+        let settled = self.settled.iter().flat_map(Action::parts).collect();
+        let mut past = Past { done: settled, unknown: Vec::new() };
         for step in self.steps.iter().filter(|step| step.begun <= count) {
             let done = step.ended.is_some_and(|ended| ended <= count);
-            if done { &mut past.done } else { &mut past.unknown }.push(step.action.clone());
+            if done { &mut past.done } else { &mut past.unknown }.extend(step.action.parts());
         }
         past
     }

@@ -77,6 +77,30 @@ pub fn all() -> Vec<Scenario> {
             &[Action::Prepare(name("cat.jpg"), b"half".into()), put("cat.jpg", 10, "meow")],
         ),
     ];
+    let together = |copies: &[(&str, u64, &str)]| {
+        let copies = copies.iter().map(|(text, seconds, bytes)| (name(text), at(*seconds), (*bytes).into()));
+        Action::Together(copies.collect())
+    };
+    let long_name = long();
+    scenarios.push(scenario(
+        "several copies of another node at once",
+        &[
+            put("cat.jpg", 1, "miaou"),
+            put("a/old.jpg", 5, "newer"),
+            put("gone.jpg", 1, "x"),
+            delete("gone.jpg", 2),
+        ],
+        &[
+            together(&[
+                ("cat.jpg", 10, "meow"),
+                ("a/old.jpg", 4, "older"),
+                ("new/folder/dog.jpg", 10, "woof"),
+                ("gone.jpg", 10, "back"),
+                (&long_name, 10, "escaped"),
+            ]),
+            delete("cat.jpg", 11),
+        ],
+    ));
     scenarios.push(scenario(
         "a folder emptied and filled again",
         &[put("a/b/c", 1, "one")],

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 use webdfs::config::{Durability, Layout, Reserve};
 use webdfs::name::ObjectName;
 use webdfs::store::calls::{Calls, RealCalls, RootFolder};
-use webdfs::store::{Commit, Outcome, SpoolId, Store, StoreError, StoreSettings};
+use webdfs::store::{BatchCopy, Commit, Outcome, SpoolId, Store, StoreError, StoreSettings};
 use webdfs::version::Version;
 
 /// An empty folder for a root.
@@ -108,6 +108,19 @@ pub fn put(
     store.commit(&order(id, name, version, bytes))
 }
 
+/// Several writes at once, as another node sends them.
+pub fn put_together(
+    store: &Arc<Store>,
+    copies: &[(ObjectName, Version, Vec<u8>)],
+) -> Result<Vec<Outcome>, StoreError> {
+    let mut batch = store.batch(copies.iter().map(|(_, _, bytes)| bytes.len() as u64).sum())?;
+    for (name, version, bytes) in copies {
+        let (crc32, size) = (crc32(bytes), bytes.len() as u64);
+        batch.add(BatchCopy { name: name.clone(), version: *version, crc32, size }, bytes)?;
+    }
+    batch.commit()?.into_iter().collect()
+}
+
 /// The bytes a name is served with, and their version.
 pub fn read(store: &Store, name: &ObjectName) -> Option<(Vec<u8>, Version)> {
     use std::os::unix::fs::FileExt;
@@ -159,6 +172,7 @@ pub enum Op {
     SyncFile(PathBuf),
     Rename(PathBuf, PathBuf),
     SyncFolder(PathBuf),
+    SyncAll,
     Unlink(PathBuf),
     RemoveFolder(PathBuf),
 }
@@ -255,6 +269,10 @@ impl Calls for Watched {
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
         // Made all the same, since it fails for a folder that is gone.
         self.run(Op::SyncFolder(path.into()), |real| real.sync_folder(path))
+    }
+
+    fn sync_all(&self) -> io::Result<()> {
+        self.run(Op::SyncAll, |_| Ok(()))
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
