@@ -32,19 +32,19 @@ enum Place {
 
 impl Place {
     /// When it is to be looked at again; the node has stalled if it is the same then.
-    fn deadline(self, now: Instant) -> Instant {
+    fn deadline(self, now: Instant, after_end: Duration) -> Instant {
         match self {
             Place::AtSource => now + STALL,
             Place::OnItsWay(since) => since + STALL,
-            Place::Ended(since) => since + AFTER_END,
+            Place::Ended(since) => since + after_end,
         }
     }
 
     /// What is wrong at a time, if something is.
-    fn problem(self, now: Instant) -> Option<&'static str> {
+    fn problem(self, now: Instant, after_end: Duration) -> Option<&'static str> {
         match self {
             Place::AtSource => None,
-            _ if now < self.deadline(now) => None,
+            _ if now < self.deadline(now, after_end) => None,
             Place::OnItsWay(_) => Some("it takes no more bytes"),
             Place::Ended(_) => Some("no answer in time after the end of the body"),
         }
@@ -56,16 +56,16 @@ impl Place {
 pub(super) struct Flow(Arc<Mutex<Place>>);
 
 impl Flow {
-    /// Ends when the node has stalled, and says how.
-    pub async fn stalled(&self) -> &'static str {
+    /// Ends when the node has stalled, and says how. After the end of the body it may take `after_end` to answer.
+    pub async fn stalled(&self, after_end: Duration) -> &'static str {
         loop {
             let now = Instant::now();
             let place = *self.0.lock().expect("no holder panics");
-            if let Some(problem) = place.problem(now) {
+            if let Some(problem) = place.problem(now, after_end) {
                 return problem;
             }
             // Nothing that happens until then makes the deadline an earlier one.
-            sleep_until(place.deadline(now)).await;
+            sleep_until(place.deadline(now, after_end)).await;
         }
     }
 }
@@ -120,7 +120,7 @@ mod tests {
 
     /// What is wrong with a body at a time from now.
     fn problem(flow: &Flow, later: Duration) -> Option<&'static str> {
-        flow.0.lock().unwrap().problem(Instant::now() + later)
+        flow.0.lock().unwrap().problem(Instant::now() + later, AFTER_END)
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::net::IpAddr;
 use http::{HeaderMap, HeaderName, Method, header};
 use serde::{Deserialize, Serialize};
 
+use super::batch::ListDigest;
 use crate::cluster::NodeName;
 use crate::held::Held;
 use crate::name::ObjectName;
@@ -70,6 +71,10 @@ pub enum Operation {
     Delete(ObjectName),
     /// These nodes missed a write of this. Body: [`Missed`].
     Missed(ObjectName),
+    /// Take in these copies. The body is their list and then their bytes; the answer a [`BatchAnswer`].
+    ///
+    /// [`BatchAnswer`]: super::batch::BatchAnswer
+    Batch(ListDigest),
     /// Walk over your root. Body: [`InventoryOrder`]; answer: [`InventoryAnswer`].
     ///
     /// [`InventoryOrder`]: super::reconcile::InventoryOrder
@@ -101,7 +106,7 @@ impl Operation {
     pub fn method(&self) -> Method {
         match self {
             Operation::Object(_) => Method::GET,
-            Operation::Prepare(..) => Method::PUT,
+            Operation::Prepare(..) | Operation::Batch(_) => Method::PUT,
             _ => Method::POST,
         }
     }
@@ -117,6 +122,7 @@ impl Operation {
             Operation::Drop(id) => format!("drop/{id}"),
             Operation::Delete(name) => format!("delete/{}", name.url_path()),
             Operation::Missed(name) => format!("missed/{}", name.url_path()),
+            Operation::Batch(digest) => format!("batch/{digest}"),
             Operation::Inventory => "inventory".into(),
             Operation::Digests => "digests".into(),
             Operation::Have => "have".into(),
@@ -142,6 +148,7 @@ impl Operation {
             "drop" => Operation::Drop(rest.parse().ok()?),
             "delete" => Operation::Delete(name(rest)?),
             "missed" => Operation::Missed(name(rest)?),
+            "batch" => Operation::Batch(rest.parse().ok()?),
             "inventory" if rest.is_empty() => Operation::Inventory,
             "digests" if rest.is_empty() => Operation::Digests,
             "have" if rest.is_empty() => Operation::Have,
@@ -154,7 +161,7 @@ impl Operation {
 
     /// Whether its body is a file rather than a control body.
     pub fn carries_file(&self) -> bool {
-        matches!(self, Operation::Prepare(..))
+        matches!(self, Operation::Prepare(..) | Operation::Batch(_))
     }
 }
 
@@ -269,6 +276,7 @@ mod tests {
             Operation::Drop(id),
             Operation::Delete(name.clone()),
             Operation::Missed(name.clone()),
+            Operation::Batch(crate::peer::batch::head(&[]).1),
             Operation::Inventory,
             Operation::Digests,
             Operation::Have,

@@ -1,5 +1,6 @@
 //! What nodes say to each other: signed requests below `/_webdfs/v1/` (design section 11).
 
+pub mod batch;
 mod body;
 pub mod client;
 pub mod envelope;

@@ -10,6 +10,7 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use super::batch::BatchError;
 use super::orders::OrderError;
 use super::reconcile::CompareError;
 use super::refusal::text;
@@ -19,6 +20,7 @@ use crate::cluster::{ClusterMap, NodeIndex};
 use crate::deliver;
 use crate::disk::on_thread;
 use crate::name::ObjectName;
+use crate::peer::batch::ListError;
 use crate::peer::envelope::{
     COMPLETE, CRC32, Envelope, EnvelopeError, SIGNATURE, SIZE, VERSION, seal_answer,
 };
@@ -51,6 +53,8 @@ enum InternalError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Compare(#[from] CompareError),
+    #[error(transparent)]
+    Batch(#[from] BatchError),
 }
 
 impl InternalError {
@@ -67,7 +71,10 @@ impl InternalError {
             InternalError::Length => StatusCode::LENGTH_REQUIRED,
             InternalError::Intake(IntakeError::Store(error)) | InternalError::Store(error) => of_store(error),
             InternalError::Intake(IntakeError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-            InternalError::Compare(CompareError::Store(error)) => of_store(error),
+            InternalError::Batch(BatchError::Store(error))
+            | InternalError::Compare(CompareError::Store(error)) => of_store(error),
+            InternalError::Batch(BatchError::List(ListError::TooLarge)) => StatusCode::PAYLOAD_TOO_LARGE,
+            InternalError::Batch(_) => StatusCode::BAD_REQUEST,
             InternalError::Compare(CompareError::NoInventory) => StatusCode::CONFLICT,
             InternalError::Compare(CompareError::NotElected) => StatusCode::SERVICE_UNAVAILABLE,
             InternalError::Intake(_) | InternalError::Compare(CompareError::Range { .. }) => {
@@ -204,6 +211,10 @@ async fn perform(
             let store = Arc::clone(&service.store);
             on_thread(move || store.forget_tombstone(&name, version)).await?;
             Ok(Reply::Control(control(&())))
+        }
+        Operation::Batch(digest) => {
+            let body = file_body.unwrap_or_else(|| Box::pin(futures_util::stream::empty()));
+            Ok(Reply::Control(control(&service.take_batch(&envelope.from, digest, body).await?)))
         }
         Operation::Inventory => {
             let InventoryOrder { max_age_ms } = parsed(&control_body)?;

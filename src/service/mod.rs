@@ -1,5 +1,6 @@
 //! What webdfs does with a request: one file per kind of request, the same whichever front it came through.
 
+mod batch;
 mod copy;
 mod delete;
 mod form;

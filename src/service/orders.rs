@@ -161,7 +161,7 @@ impl Service {
 }
 
 /// Refuses a version more than a day ahead of this node's clock, unless it follows one held here.
-fn check_clock(
+pub(super) fn check_clock(
     store: &Store,
     name: &ObjectName,
     version: Version,

@@ -8,6 +8,8 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use super::attribute::{ATTRIBUTE, Attribute};
 use super::layout::{self, NameHash};
 use super::spool::SpoolId;
@@ -22,7 +24,7 @@ use crate::version::Version;
 pub const BATCH_FILES_MAX: usize = 256;
 
 /// A copy on its way into a batch.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BatchCopy {
     /// Its name.
     pub name: ObjectName,

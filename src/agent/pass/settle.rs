@@ -1,5 +1,7 @@
-//! Settling the keys in which another node differs: the newer side travels.
+//! Settling the keys in which another node differs: the newer side travels. Small copies go together, since syncing a
+//! disk once costs hardly more than syncing one file.
 
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use futures_util::{TryStreamExt, stream};
@@ -8,46 +10,139 @@ use super::{Pass, add};
 use crate::agent::plan::{Step, step};
 use crate::agent::transfer::TransferError;
 use crate::cluster::NodeIndex;
+use crate::deliver::file;
+use crate::disk::on_thread;
+use crate::held::Held;
+use crate::name::ObjectName;
+use crate::peer::batch::{BATCH_BYTES_MAX, BATCH_FILE_BYTES_MAX, CopyOutcome};
 use crate::peer::reconcile::Item;
+use crate::response::{ByteStream, FileSlice};
+use crate::store::{BATCH_FILES_MAX, BatchCopy, Replica, Store, StoreError};
 
-/// Keys that travel at the same time.
+/// Keys that travel by themselves at the same time.
 const AT_ONCE: usize = 16;
+
+/// A key, what this node holds of it, and what is to be done.
+struct Planned {
+    name: ObjectName,
+    ours: Held,
+    step: Step,
+}
+
+impl Planned {
+    /// Whether its copy goes with others.
+    fn is_small(&self) -> bool {
+        let small = |copy: &crate::held::CopyInfo| copy.size <= BATCH_FILE_BYTES_MAX && copy.crc32.is_some();
+        self.step == Step::SendCopy && self.ours.copy().is_some_and(small)
+    }
+}
 
 impl Pass<'_> {
     /// Settles keys of which `node` holds something else.
     ///
     /// # Errors
-    /// When the node does not answer any more. What cannot be settled for another reason is counted.
+    /// When the node does not answer any more, or this node's disk fails. What cannot be settled for another reason is
+    /// counted.
     pub(super) async fn settle(&self, node: NodeIndex, theirs: Vec<Item>) -> Result<(), TransferError> {
-        let keys = stream::iter(theirs.into_iter().map(Ok));
-        keys.try_for_each_concurrent(AT_ONCE, |item| async move {
-            match self.settle_key(node, &item).await {
-                Err(error) if error.is_silence() => Err(error),
-                Err(error) => {
-                    log::warn!("{} is not up to date yet: {error}", item.name);
-                    add(&self.counts.unsettled, 1);
-                    Ok(())
-                }
-                Ok(()) => Ok(()),
-            }
-        })
-        .await
+        let store = Arc::clone(&self.agent.store);
+        let planned = on_thread(move || plan(&store, theirs)).await?;
+        let (small, others): (Vec<_>, Vec<_>) = planned.into_iter().partition(Planned::is_small);
+        for names in batches(small) {
+            self.send_batch(node, names).await?;
+        }
+        let others = stream::iter(others.into_iter().map(Ok));
+        others.try_for_each_concurrent(AT_ONCE, |planned| self.take(node, planned)).await
     }
 
-    async fn settle_key(&self, node: NodeIndex, Item { name, held }: &Item) -> Result<(), TransferError> {
-        let ours = self.agent.held(name).await?;
-        let step = step(&ours, held);
-        self.agent.take(node, name, step).await?;
-        match step {
-            Step::Nothing => {}
-            Step::SendCopy => {
-                add(&self.counts.sent, 1);
-                let bytes = ours.copy().map_or(0, |copy| copy.size);
-                self.counts.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+    /// Sends copies together.
+    async fn send_batch(&self, node: NodeIndex, names: Vec<ObjectName>) -> Result<(), TransferError> {
+        let store = Arc::clone(&self.agent.store);
+        let opened = on_thread(move || open_all(&store, names)).await?;
+        let (mut copies, mut bodies) = (Vec::new(), Vec::<ByteStream>::new());
+        for (copy, replica) in opened {
+            bodies.push(file::stream(FileSlice { file: replica.file, offset: 0, length: copy.size }));
+            copies.push(copy);
+        }
+        let sent: Vec<_> = copies.iter().map(|copy| (copy.name.clone(), copy.size)).collect();
+        let outcomes = self.agent.peers.batch(&self.agent.map, node, copies, bodies).await?;
+        for ((name, size), outcome) in sent.into_iter().zip(outcomes) {
+            match outcome {
+                CopyOutcome::Held(_) => {
+                    add(&self.counts.sent, 1);
+                    self.counts.sent_bytes.fetch_add(size, Ordering::Relaxed);
+                }
+                CopyOutcome::Refused(reason) => self.leave(&name, &reason),
             }
-            Step::SendTombstone(_) => add(&self.counts.sent, 1),
-            Step::FetchCopy | Step::TakeTombstone(_) => add(&self.counts.fetched, 1),
         }
         Ok(())
     }
+
+    async fn take(&self, node: NodeIndex, planned: Planned) -> Result<(), TransferError> {
+        let Planned { name, ours, step } = planned;
+        match self.agent.take(node, &name, step).await {
+            Err(error) if error.is_silence() => return Err(error),
+            Err(error) => self.leave(&name, &error),
+            Ok(()) => match step {
+                Step::Nothing => {}
+                Step::SendCopy | Step::SendTombstone(_) => {
+                    add(&self.counts.sent, 1);
+                    let bytes = ours.copy().map_or(0, |copy| copy.size);
+                    self.counts.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+                }
+                Step::FetchCopy | Step::TakeTombstone(_) => add(&self.counts.fetched, 1),
+            },
+        }
+        Ok(())
+    }
+
+    /// Leaves a key to the next pass.
+    fn leave(&self, name: &ObjectName, reason: &dyn std::fmt::Display) {
+        log::warn!("{name} is not up to date yet: {reason}");
+        add(&self.counts.unsettled, 1);
+    }
+}
+
+/// What to do about each key, by what this node holds of it now.
+fn plan(store: &Store, theirs: Vec<Item>) -> Result<Vec<Planned>, StoreError> {
+    let planned = theirs.into_iter().map(|Item { name, held }| {
+        let ours = store.held(&name)?;
+        Ok(Planned { step: step(&ours, &held), name, ours })
+    });
+    planned.filter(|planned| !matches!(planned, Ok(Planned { step: Step::Nothing, .. }))).collect()
+}
+
+/// Names whose copies go together.
+fn batches(small: Vec<Planned>) -> Vec<Vec<ObjectName>> {
+    let mut batches: Vec<Vec<ObjectName>> = Vec::new();
+    let mut bytes = 0;
+    for Planned { name, ours, .. } in small {
+        let size = ours.copy().map_or(0, |copy| copy.size);
+        match batches.last_mut() {
+            Some(batch) if batch.len() < BATCH_FILES_MAX && bytes + size <= BATCH_BYTES_MAX => {
+                batch.push(name);
+                bytes += size;
+            }
+            _ => {
+                batches.push(vec![name]);
+                bytes = size;
+            }
+        }
+    }
+    batches
+}
+
+/// The copies of these names. One that was deleted or replaced by a large one meanwhile has been sent by who did it.
+fn open_all(store: &Store, names: Vec<ObjectName>) -> Result<Vec<(BatchCopy, Replica)>, StoreError> {
+    let (mut opened, mut bytes) = (Vec::new(), 0);
+    for name in names {
+        if let Some((replica, Some(crc32))) = store.open_copy(&name)?
+            && replica.size <= BATCH_FILE_BYTES_MAX
+            && bytes + replica.size <= BATCH_BYTES_MAX
+        {
+            bytes += replica.size;
+            let copy = BatchCopy { name, version: replica.version, crc32, size: replica.size };
+            opened.push((copy, replica));
+        }
+    }
+    Ok(opened)
 }

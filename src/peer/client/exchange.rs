@@ -15,7 +15,9 @@ use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex};
 use crate::peer::body::PeerBody;
 use crate::peer::envelope::{Envelope, SIGNATURE, answer_is_genuine};
+use crate::peer::flow::watched;
 use crate::peer::message::{BASE, CONTROL_BYTES_MAX, Operation, Refusal};
+use crate::response::ByteStream;
 
 impl PeerClient {
     pub(super) async fn control<Q: Serialize, A: DeserializeOwned>(
@@ -48,6 +50,33 @@ impl PeerClient {
             Err(_) => {
                 self.put_aside(node);
                 Err(self.unreachable(map, node, "no answer in time"))
+            }
+        }
+    }
+
+    /// Sends a body of `length` bytes. Waits as long as the node takes what there is, for a source that has nothing yet,
+    /// and `after_end` for the answer when all is sent.
+    pub(super) async fn streamed<A: DeserializeOwned>(
+        &self,
+        after_end: Duration,
+        map: &ClusterMap,
+        node: NodeIndex,
+        operation: &Operation,
+        length: u64,
+        body: ByteStream,
+    ) -> Result<A, PeerError> {
+        let (body, flow) = watched(body, length);
+        let body = PeerBody::Stream { stream: body, remaining: length };
+        let (request, signature) = self.request(map, node, operation, None, body);
+        let exchange = async {
+            let answer = self.answered(map, node, self.http.request(request).await)?;
+            self.control_answer(map, node, &signature, answer).await
+        };
+        tokio::select! {
+            result = exchange => result,
+            problem = flow.stalled(after_end) => {
+                self.put_aside(node);
+                Err(self.unreachable(map, node, problem))
             }
         }
     }

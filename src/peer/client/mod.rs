@@ -1,5 +1,6 @@
 //! Asking other nodes: one pool of connections, and a deadline on everything.
 
+mod batch;
 mod compare;
 mod error;
 mod exchange;
@@ -19,7 +20,7 @@ use crate::incoming::unstalled;
 use crate::name::ObjectName;
 use crate::peer::body::PeerBody;
 use crate::peer::envelope::{COMPLETE, answer_is_genuine, version_in};
-use crate::peer::flow::watched;
+use crate::peer::flow::AFTER_END;
 use crate::peer::health::Health;
 use crate::peer::message::{
     CommitOrder, DeleteOrder, DoneAnswer, HeldAnswer, Hello, HelloAnswer, Missed, Operation, PrepareAnswer,
@@ -216,20 +217,7 @@ impl PeerClient {
         body: ByteStream,
     ) -> Result<PrepareAnswer, PeerError> {
         let operation = Operation::Prepare(id, name.clone());
-        let (body, flow) = watched(body, length);
-        let body = PeerBody::Stream { stream: body, remaining: length };
-        let (request, signature) = self.request(map, node, &operation, None, body);
-        let exchange = async {
-            let answer = self.answered(map, node, self.http.request(request).await)?;
-            self.control_answer(map, node, &signature, answer).await
-        };
-        tokio::select! {
-            result = exchange => result,
-            problem = flow.stalled() => {
-                self.put_aside(node);
-                Err(self.unreachable(map, node, problem))
-            }
-        }
+        self.streamed(AFTER_END, map, node, &operation, length, body).await
     }
 
     /// Your copy of this. Of the client's `headers` its range and conditions are passed on.
