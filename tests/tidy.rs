@@ -22,6 +22,7 @@ const ORDER: &[&str] = &[
     "config",
     "store",
     "disk",
+    "control",
     "peer",
     "quorum",
     "request",

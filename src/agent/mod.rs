@@ -7,6 +7,8 @@
 
 pub mod plan;
 mod replay;
+pub mod tasks;
+pub mod throttle;
 
 use std::collections::HashSet;
 use std::future::Future;
