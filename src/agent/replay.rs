@@ -26,8 +26,6 @@ use super::plan::{Step, step};
 
 /// Keys replayed for one node in one round; the rest follow in the next.
 const KEYS_PER_ROUND: usize = 2048;
-/// Keys replayed at the same time.
-const AT_ONCE: usize = 8;
 
 /// Why a key could not be brought up to date. It stays marked.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +84,7 @@ impl Agent {
         let silent = &Silent::default();
         let settled = futures_util::stream::iter(dirty)
             .map(|name| async move { self.replay_key(node, &name, silent).await })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(self.settings.concurrency.get())
             .fold(0, |settled, done| async move { settled + usize::from(done) })
             .await;
         if settled > 0 {
@@ -181,7 +179,7 @@ impl Agent {
         let crc32 = crc32.ok_or(ReplayError::NoChecksum)?;
         let id = SpoolId::random();
         let length = replica.size;
-        let body = file::stream(FileSlice { file: replica.file, offset: 0, length });
+        let body = self.throttle.stream(file::stream(FileSlice { file: replica.file, offset: 0, length }));
         let answer = self.peers.prepare(&self.map, node, (id, name), length, body).await?;
         if answer.crc32 != crc32 {
             self.peers.drop_upload(&self.map, node, id).await;
@@ -208,6 +206,7 @@ impl Agent {
         let mut body = answer.body;
         while let Some(piece) = body.next().await {
             let piece = piece.map_err(|_| ReplayError::Mismatch)?;
+            self.throttle.take(piece.len() as u64).await;
             spool = on_thread(move || spool.write(&piece).map(|()| spool)).await?;
         }
         let (store, name, epoch) = (Arc::clone(&self.store), name.clone(), self.map.epoch().get());

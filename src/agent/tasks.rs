@@ -15,6 +15,9 @@ use crate::control::{Progress, State, Work};
 /// After a run that was due has failed, the next begins after this time, or when it is due, whichever is earlier.
 const RETRY: Duration = Duration::from_secs(60);
 
+/// What is said to those who wait while a run goes on that began before they asked.
+const AFTER_ANOTHER: &str = "this begins when what began earlier has ended";
+
 /// Why a run did not reach its end, for a person to read: which node or file, what was wrong, and what would help.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -30,7 +33,7 @@ pub enum Occasion {
 }
 
 /// Work over the whole root.
-pub trait Task: Send + Sync {
+pub trait Task: std::fmt::Debug + Send + Sync {
     /// Does it from the beginning to the end, and shows in `report` how far it is. Success means that nothing was left out.
     ///
     /// The future may be dropped at any time, when this process is told to stop or reads its configuration again, and what
@@ -257,8 +260,11 @@ impl Asked {
             Some(Ok(progress)) if shown.ended >= self.run => Seen::Finished(progress.clone()),
             Some(Err(failure)) if shown.ended >= self.run => Seen::Failed(failure.clone()),
             _ if shown.begun >= self.run => Seen::Running(shown.progress.clone()),
-            // What runs is another one, before it.
-            _ => Seen::Running(Progress::default()),
+            _ => {
+                let is_next = shown.progress.state == State::Running;
+                let doing = if is_next { AFTER_ANOTHER } else { "" }.to_owned();
+                Seen::Running(Progress { doing, ..Progress::default() })
+            }
         }
     }
 

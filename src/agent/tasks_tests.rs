@@ -10,6 +10,7 @@ use tokio::time::timeout;
 use super::*;
 
 /// Work that ends when the test says so.
+#[derive(Debug)]
 struct Staged {
     begun: mpsc::UnboundedSender<(Occasion, Report)>,
     ends: tokio::sync::Mutex<mpsc::UnboundedReceiver<Result<(), Unfinished>>>,
@@ -93,7 +94,8 @@ async fn whoever_asks_while_a_run_goes_on_waits_for_the_end_of_the_next() {
     assert_eq!(occasion, Occasion::Asked);
     report.set(3, Some(10));
     let (mut second, mut third) = (stage.tasks.ask(WORK), stage.tasks.ask(WORK));
-    assert_eq!(second.seen(), Seen::Running(Progress::default()), "what runs is not what was asked for");
+    let waits = Progress { doing: AFTER_ANOTHER.to_owned(), ..Progress::default() };
+    assert_eq!(second.seen(), Seen::Running(waits), "what runs is not what was asked for");
     stage.finish();
     let Seen::Finished(progress) = end_of(&mut first).await else { panic!() };
     assert_eq!((progress.done, progress.of, progress.state), (3, Some(10), State::Finished));

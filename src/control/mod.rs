@@ -6,9 +6,14 @@
 //!
 //! Here are the messages and the caller's side; the other side belongs to the agent.
 
+mod client;
 pub mod lines;
 
+pub use client::{AgentClient, CallError, SIGN_OF_LIFE};
+
 use serde::{Deserialize, Serialize};
+
+use crate::store::Counted;
 
 /// Work over the whole root, which is done now and then, and when somebody asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -107,6 +112,8 @@ pub enum State {
 pub struct Status {
     /// Its name.
     pub node: String,
+    /// The process that does its background work, and answers.
+    pub process: u32,
     /// Its storage root.
     pub root: String,
     /// The epoch of its map.
@@ -127,17 +134,6 @@ pub struct Status {
     pub scrub: WorkStatus,
     /// The other nodes of the map.
     pub peers: Vec<PeerStatus>,
-}
-
-/// What a walk over the root has counted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Counted {
-    /// When it ended.
-    pub at: u64,
-    /// Replicas.
-    pub objects: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 /// How some work over the whole root stands.

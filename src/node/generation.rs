@@ -9,7 +9,9 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::NodeError;
-use crate::agent::{Agent, Mandate};
+use crate::agent::tasks::Tasks;
+use crate::agent::throttle::Throttle;
+use crate::agent::{Agent, Mandate, Works};
 use crate::config::{self, Settings};
 use crate::deliver::DeliverSettings;
 use crate::front::fastcgi::{self, Params};
@@ -33,6 +35,7 @@ pub(super) struct Generation {
 pub(super) struct Process {
     pub background: TaskTracker,
     pub elected: watch::Sender<bool>,
+    pub tasks: Tasks,
 }
 
 impl Generation {
@@ -52,6 +55,10 @@ impl Generation {
             peers: peers.clone(),
             complete: Arc::clone(&complete),
             elected: process.elected.clone(),
+            tasks: process.tasks.clone(),
+            works: Works::default(),
+            throttle: Throttle::new(settings.agent.bytes_per_second),
+            settings: settings.agent.clone(),
         };
         let fingerprint = map.fingerprint();
         let parts = ServiceParts {

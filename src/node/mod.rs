@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 pub use generation::store_settings;
 pub use takeover::TakeoverError;
 
+use crate::agent::tasks::Tasks;
 use crate::chain::chain;
 use crate::cluster::NodeName;
 use crate::config::{self, ConfigError, OverrideError, Overrides, Settings};
@@ -175,7 +176,11 @@ impl Node {
     async fn start(source: Source, role: Role, is_bound: bool) -> Result<Self, NodeError> {
         let program = Program::of_this_process().map_err(NodeError::Program)?;
         let signals = Signals::new().map_err(NodeError::Signals)?;
-        let process = Process { background: TaskTracker::new(), elected: watch::Sender::new(false) };
+        let process = Process {
+            background: TaskTracker::new(),
+            elected: watch::Sender::new(false),
+            tasks: Tasks::default(),
+        };
         let generation = Generation::build(source.settings()?, &process)?;
         let current = Current::new(Arc::clone(&generation.service));
         let predecessor = Predecessor::find()?;
