@@ -300,6 +300,15 @@ const REFUSED_AFTER_START: &[(&str, usize, &str)] = &[
     ("[write]\nobject_max = \"0\"", 4, "use a size from 1B to 16TiB"),
     ("[write]\nobject_max = \"99999999TiB\"", 4, "no file can be that large"),
     ("[write]\nreserve = \"1%\"", 4, "[write] reserve = \"1%\": a size is"),
+    (
+        "[agent]\nbytes_per_second = \"9KiB\"",
+        4,
+        "[agent] bytes_per_second = \"9KiB\": use a size from 1MiB to",
+    ),
+    ("[agent]\nconcurrency = 0", 4, "[agent] concurrency = 0: use a whole number from 1 to 256"),
+    ("[agent]\nconcurrency = 257", 4, "use a whole number from 1 to 256"),
+    ("[agent]\npass_every = \"never\"", 4, "a time is a whole number with s, min, h or d, such as \"6h\""),
+    ("[agent]\nscrub_every = \"1min\"", 4, "[agent] scrub_every = \"1min\": use a time from 1h to 365d"),
     // Contradictions.
     (
         "index = \"index.php\"",
