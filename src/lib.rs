@@ -39,6 +39,7 @@ pub mod cli;
 pub mod clock;
 pub mod cluster;
 pub mod config;
+pub mod control;
 pub mod deliver;
 pub mod disk;
 pub mod front;

@@ -14,8 +14,10 @@ mod requests;
 mod common;
 
 use std::fs;
+use std::path::Path;
 
 use common::{Cluster, Front};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// Makes each function a test with each of the two configurations.
 #[macro_export]
@@ -57,12 +59,28 @@ fn configure_server(cluster: &Cluster, node: usize, lines: &str) {
 
 /// The command lines and numbers of the webdfs processes that Apache has started for a node.
 fn spawned(cluster: &Cluster, node: usize) -> Vec<(u32, String)> {
-    let config = cluster.config(node).display().to_string();
+    let mut processes = processes_of(&cluster.config(node));
+    processes.retain(|(_, line)| line.contains("die-with-parent"));
+    processes
+}
+
+/// The command lines and numbers of all processes that name a path on their command line.
+fn processes_of(path: &Path) -> Vec<(u32, String)> {
+    let path = path.display().to_string();
     let of = |entry: fs::DirEntry| {
         let number = entry.file_name().to_str()?.parse().ok()?;
         let line = fs::read(entry.path().join("cmdline")).ok()?;
         let line = String::from_utf8_lossy(&line).replace('\0', " ");
-        (line.contains("die-with-parent") && line.contains(&config)).then_some((number, line))
+        line.contains(&path).then_some((number, line))
     };
     fs::read_dir("/proc").expect("/proc").filter_map(|entry| of(entry.ok()?)).collect()
+}
+
+/// Ends whatever process of an Apache with this configuration is left: after a graceful restart one of before may wait
+/// for ever.
+fn end_leftovers(configuration: &Path) {
+    for (process, _) in processes_of(configuration) {
+        let process = Pid::from_raw(u32::cast_signed(process)).expect("a process id");
+        let _ = kill_process(process, Signal::KILL);
+    }
 }

@@ -7,6 +7,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use config_support::assert_says;
 use tempfile::TempDir;
@@ -109,6 +110,10 @@ fn two_lines_are_enough_and_the_rest_has_defaults() {
     assert_eq!((&settings.listen.fcgi, &settings.listen.http), (&FcgiListen::Inherited, &None));
     assert_eq!((settings.deliver.map_max, settings.deliver.remote), (256 << 10, Remote::Internal));
     assert_eq!((settings.write.object_max, settings.write.reserve), (1 << 30, Reserve::Default));
+    let agent = &settings.agent;
+    assert_eq!((agent.bytes_per_second, agent.concurrency.get()), (None, 8));
+    let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
+    assert_eq!((agent.pass_every, agent.scrub_every), (6 * hour, Some(30 * day)));
     let here: IpAddr = "127.0.0.1".parse().unwrap();
     assert!(
         !settings.write.allow.admits(Some(here), Some("ada")),
@@ -145,6 +150,11 @@ fn every_setting_can_be_set() {
         allow = ["10.0.0.0/8"]
         object_max = "5MiB"
         reserve = "0"
+        [agent]
+        bytes_per_second = "20MiB"
+        concurrency = 2
+        pass_every = "90min"
+        scrub_every = "never"
     "#;
     let folder = folder(text);
     let settings = load(&folder.path().join("node.toml")).unwrap();
@@ -171,6 +181,10 @@ fn every_setting_can_be_set() {
         ("write.allow", "10.0.0.0/8"),
         ("write.object_max", "5MiB"),
         ("write.reserve", "0B"),
+        ("agent.bytes_per_second", "20MiB"),
+        ("agent.concurrency", "2"),
+        ("agent.pass_every", "90min"),
+        ("agent.scrub_every", "never"),
     ];
     let decided: Vec<_> = settings.decided().collect();
     assert_eq!(decided, expected.map(|(setting, value)| (setting, value.to_owned())));
@@ -286,6 +300,15 @@ const REFUSED_AFTER_START: &[(&str, usize, &str)] = &[
     ("[write]\nobject_max = \"0\"", 4, "use a size from 1B to 16TiB"),
     ("[write]\nobject_max = \"99999999TiB\"", 4, "no file can be that large"),
     ("[write]\nreserve = \"1%\"", 4, "[write] reserve = \"1%\": a size is"),
+    (
+        "[agent]\nbytes_per_second = \"9KiB\"",
+        4,
+        "[agent] bytes_per_second = \"9KiB\": use a size from 1MiB to",
+    ),
+    ("[agent]\nconcurrency = 0", 4, "[agent] concurrency = 0: use a whole number from 1 to 256"),
+    ("[agent]\nconcurrency = 257", 4, "use a whole number from 1 to 256"),
+    ("[agent]\npass_every = \"never\"", 4, "a time is a whole number with s, min, h or d, such as \"6h\""),
+    ("[agent]\nscrub_every = \"1min\"", 4, "[agent] scrub_every = \"1min\": use a time from 1h to 365d"),
     // Contradictions.
     (
         "index = \"index.php\"",

@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "store",
     "disk",
     "reconcile",
+    "control",
     "peer",
     "quorum",
     "request",

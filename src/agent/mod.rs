@@ -8,6 +8,10 @@
 mod pass;
 pub mod plan;
 mod replay;
+mod socket;
+mod status;
+pub mod tasks;
+pub mod throttle;
 mod transfer;
 
 use std::collections::HashSet;
@@ -20,12 +24,18 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::clock;
 use crate::cluster::{ClusterMap, Epoch, NodeIndex, NodeName};
+use crate::config::Agent as AgentSettings;
+use crate::control::Work;
 use crate::disk::on_thread;
 use crate::name::Exclude;
 use crate::peer::client::PeerClient;
 use crate::reconcile::Walks;
 use crate::store::{AgentLock, SPOOL_PATIENCE, Store, StoreError};
+use socket::ControlSocket;
+use tasks::{Task, Tasks};
+use throttle::Throttle;
 
 /// How often the agent looks round: a peer's return is noticed, and another agent's death, within this time.
 const ROUND: Duration = Duration::from_secs(1);
@@ -49,12 +59,41 @@ pub struct Agent {
     pub complete: Arc<AtomicBool>,
     /// Whether this process is the agent; shared with the fronts that only the agent's process opens.
     pub elected: watch::Sender<bool>,
+    /// The work over the whole root that is due, asked for and done; shared with the generations of this process.
+    pub tasks: Tasks,
+    /// That work itself.
+    pub works: Works,
+    /// How fast files are read and transferred.
+    pub throttle: Throttle,
+    /// How the work goes.
+    pub settings: AgentSettings,
+}
+
+/// The work over the whole root that this agent can do.
+#[derive(Debug, Clone, Default)]
+pub struct Works {
+    /// The full pass.
+    pub reconcile: Option<Arc<dyn Task>>,
+    /// The scrub.
+    pub scrub: Option<Arc<dyn Task>>,
+}
+
+impl Works {
+    /// This kind, if there is such work.
+    pub fn get(&self, work: Work) -> Option<&Arc<dyn Task>> {
+        match work {
+            Work::Reconcile => self.reconcile.as_ref(),
+            Work::Scrub => self.scrub.as_ref(),
+        }
+    }
 }
 
 /// The right to do a root's background work. It outlives the agent that won it, so that a process which reads its
 /// configuration again stays elected.
 #[derive(Debug)]
 pub struct Mandate {
+    /// Where this process can be talked to; none: not yet. It goes before the lock does.
+    pub socket: Option<ControlSocket>,
     /// What keeps other processes from being elected. Passed to the next process with the mandate.
     pub lock: AgentLock,
     /// Whether recovery is done: nobody else has worked here since.
@@ -75,14 +114,17 @@ impl Agent {
         };
         self.elected.send_replace(true);
         let stopped = stop.clone();
+        let Mandate { socket, lock, recovered } = &mut mandate;
         let work = async {
             tokio::join!(
                 self.every_round(async || self.expire_spools(&complaints).await),
                 self.every_round(async || self.try_to_complete(&complaints).await),
                 join_all(self.map.indexed().map(|(node, _)| self.replays(node, &complaints))),
+                self.can_be_talked_to(socket, lock, &complaints),
+                join_all(Work::ALL.map(|work| self.keep_doing(work))),
             )
         };
-        let recovery = self.recover(&mut mandate, stopped);
+        let recovery = self.recover(recovered, stopped);
         tokio::select! {
             _ = stop.wait_for(|stop| *stop) => {}
             _ = async { tokio::join!(work, recovery) } => {}
@@ -99,7 +141,7 @@ impl Agent {
             match on_thread(move || store.try_lock_agent()).await {
                 Ok(Some(lock)) => {
                     log::info!("this process does the background work of {}", self.store.root().display());
-                    return Mandate { lock, recovered: false };
+                    return Mandate { socket: None, lock, recovered: false };
                 }
                 Ok(None) => complaints.settle(About::Election),
                 Err(error) => complaints.raise(About::Election, &error),
@@ -109,15 +151,67 @@ impl Agent {
     }
 
     /// Ends what a crash left behind, once per election. It may take long, and nothing waits for it.
-    async fn recover(&self, mandate: &mut Mandate, stop: watch::Receiver<bool>) {
-        if mandate.recovered {
+    async fn recover(&self, recovered: &mut bool, stop: watch::Receiver<bool>) {
+        if *recovered {
             return;
         }
         let (store, stopped) = (Arc::clone(&self.store), stop.clone());
         let result = on_thread(move || store.recover_until(|| *stopped.borrow())).await;
         match result {
-            Ok(()) => mandate.recovered = !*stop.borrow(),
+            Ok(()) => *recovered = !*stop.borrow(),
             Err(error) => log::error!("what a crash may have left behind stays in places: {error}"),
+        }
+    }
+
+    /// Opens the socket, unless a former generation of this process has, and sees to it that this one answers.
+    async fn can_be_talked_to(
+        &self,
+        socket: &mut Option<ControlSocket>,
+        lock: &AgentLock,
+        complaints: &Complaints,
+    ) {
+        if let Some(socket) = socket {
+            return socket.hand_to(self.clone());
+        }
+        let mut rounds = rounds();
+        while socket.is_none() {
+            rounds.tick().await;
+            match ControlSocket::open(self.clone(), lock) {
+                Ok(opened) => *socket = Some(opened),
+                Err(error) => complaints.raise(About::Socket, &error),
+            }
+        }
+    }
+
+    /// Does some work over the whole root whenever it is due or asked for.
+    async fn keep_doing(&self, work: Work) {
+        let Some(task) = self.works.get(work) else { return };
+        let store = Arc::clone(&self.store);
+        let last = on_thread(move || status::last_finished(&store.agent_record(), work)).await;
+        let every = self.every(work);
+        let passed = last.map(|last| Duration::from_secs(clock::seconds().abs_diff(last)));
+        // A clock that was wrong then, or is now, is no reason to wait for long.
+        let first = match (passed, every) {
+            (Some(passed), Some(every)) => every.saturating_sub(passed),
+            _ => Duration::ZERO,
+        };
+        self.tasks.keep_doing(work, &**task, (first, every), || self.remember_finished(work)).await;
+    }
+
+    fn every(&self, work: Work) -> Option<Duration> {
+        match work {
+            Work::Reconcile => Some(self.settings.pass_every),
+            Work::Scrub => self.settings.scrub_every,
+        }
+    }
+
+    async fn remember_finished(&self, work: Work) {
+        let store = Arc::clone(&self.store);
+        let now = clock::seconds();
+        let remembered =
+            on_thread(move || store.remember(|record| *status::last_finished_mut(record, work) = Some(now)));
+        if let Err(error) = remembered.await {
+            log::warn!("it is not remembered that {work} is finished: {error}");
         }
     }
 
@@ -227,6 +321,7 @@ enum About {
     Election,
     Uploads,
     Completeness,
+    Socket,
     Marks(NodeIndex),
 }
 

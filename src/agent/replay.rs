@@ -18,8 +18,6 @@ use crate::resolve::Route;
 
 /// Keys replayed for one node in one round; the rest follow in the next.
 const KEYS_PER_ROUND: usize = 2048;
-/// Keys replayed at the same time.
-const AT_ONCE: usize = 8;
 
 /// The nodes that did not answer in this round: nothing more is asked of them until the next, since each question may
 /// take as long as the one that was not answered.
@@ -65,7 +63,7 @@ impl Agent {
         let silent = &Silent::default();
         let settled = futures_util::stream::iter(dirty)
             .map(|name| async move { self.replay_key(node, &name, silent).await })
-            .buffer_unordered(AT_ONCE)
+            .buffer_unordered(self.settings.concurrency.get())
             .fold(0, |settled, done| async move { settled + usize::from(done) })
             .await;
         if settled > 0 {

@@ -78,7 +78,7 @@ impl Agent {
         let crc32 = crc32.ok_or(TransferError::NoChecksum)?;
         let id = SpoolId::random();
         let length = replica.size;
-        let body = file::stream(FileSlice { file: replica.file, offset: 0, length });
+        let body = self.throttle.stream(file::stream(FileSlice { file: replica.file, offset: 0, length }));
         let answer = self.peers.prepare(&self.map, node, (id, name), length, body).await?;
         if answer.crc32 != crc32 {
             self.peers.drop_upload(&self.map, node, id).await;
@@ -105,6 +105,7 @@ impl Agent {
         let mut body = answer.body;
         while let Some(piece) = body.next().await {
             let piece = piece.map_err(|_| TransferError::Mismatch)?;
+            self.throttle.take(piece.len() as u64).await;
             spool = on_thread(move || spool.write(&piece).map(|()| spool)).await?;
         }
         let (store, name, epoch) = (Arc::clone(&self.store), name.clone(), self.map.epoch().get());

@@ -44,6 +44,44 @@ pub struct AgentArgs {
     pub config: PathBuf,
 }
 
+/// Show how the running node is: what it holds, what it lacks, and which other nodes answer
+///
+/// Objects are counted when the node compares its files with those of the others; all else is as of now. Exit code 1 if
+/// no webdfs runs on the storage root.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The settings of this node
+    #[arg(long, value_name = "node.toml")]
+    pub config: PathBuf,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Let the running node compare all its files with those of the other nodes, and wait until they agree
+///
+/// Exit code 0 only when a full pass that began after this was asked for has finished with every owner of every file.
+#[derive(Debug, Args)]
+pub struct ReconcileArgs {
+    /// The settings of this node
+    #[arg(long, value_name = "node.toml")]
+    pub config: PathBuf,
+    /// One pass, now
+    #[arg(long, required = true)]
+    pub once: bool,
+}
+
+/// Let the running node read all its files and compare them with their checksums, and wait for the end
+///
+/// Files that have rotted are taken out of service and fetched again from other nodes. Exit code 0 only when every file
+/// was read after this was asked for.
+#[derive(Debug, Args)]
+pub struct ScrubArgs {
+    /// The settings of this node
+    #[arg(long, value_name = "node.toml")]
+    pub config: PathBuf,
+}
+
 impl ServeArgs {
     /// What goes before the file.
     pub fn overrides(&self) -> Overrides {
@@ -62,6 +100,9 @@ mod tests {
         Serve(ServeArgs),
         Check(CheckArgs),
         Agent(AgentArgs),
+        Status(StatusArgs),
+        Reconcile(ReconcileArgs),
+        Scrub(ScrubArgs),
     }
 
     fn parse(line: &str) -> Result<All, clap::Error> {
@@ -81,7 +122,7 @@ mod tests {
 
     #[test]
     fn what_needs_a_configuration_says_so() {
-        for line in ["serve", "check", "agent"] {
+        for line in ["serve", "check", "agent", "status", "reconcile --once", "scrub"] {
             assert!(parse(line).unwrap_err().to_string().contains("--config"), "{line}");
         }
     }

@@ -11,16 +11,19 @@ mod locate;
 mod paths;
 mod serve;
 mod sim;
+mod status;
+mod work;
 
 use std::io;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
+use crate::control::{CallError, Work};
 use crate::node::NodeError;
 
 pub use crate::chain::chain;
-pub use args::{AgentArgs, CheckArgs, ServeArgs};
+pub use args::{AgentArgs, CheckArgs, ReconcileArgs, ScrubArgs, ServeArgs, StatusArgs};
 pub use config::{ConfigArgs, SiteError};
 pub use demo::DemoArgs;
 pub use explain::{ExplainArgs, MapsError};
@@ -44,6 +47,12 @@ enum Command {
     Explain(ExplainArgs),
     Sim(SimArgs),
     Agent(AgentArgs),
+    Status(StatusArgs),
+    // Shown once the agent has such work to do.
+    #[command(hide = true)]
+    Reconcile(ReconcileArgs),
+    #[command(hide = true)]
+    Scrub(ScrubArgs),
     Demo(DemoArgs),
 }
 
@@ -81,6 +90,9 @@ pub enum CliError {
     /// The node does not run.
     #[error(transparent)]
     Node(#[from] NodeError),
+    /// The process that does the background work has not done what was asked.
+    #[error(transparent)]
+    Agent(#[from] CallError),
     /// The demo ended other than well.
     #[error(transparent)]
     Demo(#[from] demo::DemoError),
@@ -111,6 +123,9 @@ impl Cli {
             Command::Explain(args) => explain::run(&args),
             Command::Sim(args) => sim::run(&args),
             Command::Agent(args) => agent::run(args),
+            Command::Status(args) => status::run(&args),
+            Command::Reconcile(args) => work::run(&args.config, Work::Reconcile),
+            Command::Scrub(args) => work::run(&args.config, Work::Scrub),
             Command::Demo(args) => Ok(demo::run(&args)?),
         }
     }

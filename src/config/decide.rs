@@ -9,8 +9,8 @@ use super::error::{ConfigError, Reason};
 use super::file::{DeliverFile, ListenFile, NodeFile, WriteFile};
 use super::source::Source;
 use super::{
-    Access, AllowRule, Deliver, Durability, FcgiListen, Layout, Listen, Naming, Remote, Reserve, SOCKET_MODE,
-    Secrets, Settings, Site, Write, mode, size,
+    Access, Agent, AllowRule, Deliver, Durability, FcgiListen, Layout, Listen, Naming, Remote, Reserve,
+    SOCKET_MODE, Secrets, Settings, Site, Write, mode, size,
 };
 use crate::cluster::NodeName;
 use crate::name::{DEFAULT_EXCLUDES, Exclude, ObjectName, Prefix};
@@ -77,6 +77,7 @@ pub(super) fn decide(source: &Source<'_>, file: NodeFile, path: PathBuf) -> Resu
         listen: decide_listen(source, &file.listen, base)?,
         deliver: decide_deliver(source, &file.deliver, front)?,
         write: decide_write(source, &file.write)?,
+        agent: Agent::decide(source, &file.agent)?,
         // Last, so that the mistakes of this file come before those of another.
         secrets: Secrets::read(&secret_file)?,
         secret_file,
@@ -160,7 +161,7 @@ pub(super) fn word<T: Copy + PartialEq>(words: &[(&'static str, T)], value: T) -
 }
 
 /// What `parse` makes of a text, if it is there.
-fn read<T, E: Into<Reason>>(
+pub(super) fn read<T, E: Into<Reason>>(
     source: &Source<'_>,
     setting: &str,
     value: Option<&Spanned<String>>,

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use super::access::RuleError;
+use super::duration::DurationError;
 use super::listen::ListenError;
 use super::mode::ModeError;
 use super::secret::SecretError;
@@ -95,6 +96,17 @@ pub enum Reason {
     /// Not a size, or out of bounds.
     #[error(transparent)]
     Size(#[from] SizeError),
+    /// Not a span of time, or out of bounds.
+    #[error(transparent)]
+    Duration(#[from] DurationError),
+    /// The number is out of bounds.
+    #[error("use a whole number from {least} to {most}")]
+    OutOfBounds {
+        /// The smallest allowed.
+        least: u64,
+        /// The largest allowed.
+        most: u64,
+    },
     /// Not a usable mode.
     #[error(transparent)]
     Mode(#[from] ModeError),

@@ -34,6 +34,8 @@ pub(super) struct NodeFile {
     pub deliver: DeliverFile,
     #[serde(default)]
     pub write: WriteFile,
+    #[serde(default)]
+    pub agent: AgentFile,
 }
 
 /// node.toml, the table `[listen]`.
@@ -60,6 +62,16 @@ pub(super) struct WriteFile {
     pub allow: Option<Vec<Spanned<String>>>,
     pub object_max: Text,
     pub reserve: Text,
+}
+
+/// node.toml, the table `[agent]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table that starts with a line [agent]")]
+pub(super) struct AgentFile {
+    pub bytes_per_second: Text,
+    pub concurrency: Option<Spanned<i64>>,
+    pub pass_every: Text,
+    pub scrub_every: Text,
 }
 
 /// cluster.toml.
@@ -139,6 +151,7 @@ mod tests {
         keys.extend(known::<ListenFile>("listen."));
         keys.extend(known::<DeliverFile>("deliver."));
         keys.extend(known::<WriteFile>("write."));
+        keys.extend(known::<AgentFile>("agent."));
         assert_eq!(documented(include_str!("../../conf/node.toml")), keys);
     }
 

@@ -7,8 +7,10 @@
 //! for operators in `conf/node.toml`, `conf/cluster.toml` and `conf/cluster-crush.toml`.
 
 mod access;
+mod agent;
 mod crush_file;
 mod decide;
+mod duration;
 mod error;
 mod file;
 mod listen;
@@ -27,6 +29,8 @@ use crate::php::PhpVersion;
 use crate::semantics::FrontKind;
 
 pub use access::{Access, AllowRule, RuleError};
+pub use agent::Agent;
+pub use duration::DurationError;
 pub use error::{ConfigError, Reason, Refusal};
 pub use listen::{FcgiListen, Listen, ListenError, OverrideError, Overrides, SOCKET_MODE};
 pub use map_file::{load_map, parse_map, parse_map_with};
@@ -79,6 +83,8 @@ pub struct Settings {
     pub deliver: Deliver,
     /// Who may write, and how much.
     pub write: Write,
+    /// How the background work goes.
+    pub agent: Agent,
 }
 
 /// How names become paths below the storage root.
@@ -311,5 +317,6 @@ impl Settings {
             ("write.reserve", reserve),
         ]
         .into_iter()
+        .chain(self.agent.decided())
     }
 }

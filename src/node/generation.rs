@@ -9,7 +9,9 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::NodeError;
-use crate::agent::{Agent, Mandate};
+use crate::agent::tasks::Tasks;
+use crate::agent::throttle::Throttle;
+use crate::agent::{Agent, Mandate, Works};
 use crate::config::{self, Settings};
 use crate::deliver::DeliverSettings;
 use crate::front::fastcgi::{self, Params};
@@ -35,6 +37,7 @@ pub(super) struct Process {
     pub background: TaskTracker,
     pub elected: watch::Sender<bool>,
     pub walks: Walks,
+    pub tasks: Tasks,
 }
 
 impl Generation {
@@ -56,6 +59,10 @@ impl Generation {
             walks: process.walks.clone(),
             complete: Arc::clone(&complete),
             elected: process.elected.clone(),
+            tasks: process.tasks.clone(),
+            works: Works::default(),
+            throttle: Throttle::new(settings.agent.bytes_per_second),
+            settings: settings.agent.clone(),
         };
         let fingerprint = map.fingerprint();
         let parts = ServiceParts {

@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 pub use generation::store_settings;
 pub use takeover::TakeoverError;
 
+use crate::agent::tasks::Tasks;
 use crate::chain::chain;
 use crate::cluster::NodeName;
 use crate::config::{self, ConfigError, OverrideError, Overrides, Settings};
@@ -180,6 +181,7 @@ impl Node {
             background: TaskTracker::new(),
             elected: watch::Sender::new(false),
             walks: Walks::default(),
+            tasks: Tasks::default(),
         };
         let generation = Generation::build(source.settings()?, &process)?;
         let current = Current::new(Arc::clone(&generation.service));

@@ -178,10 +178,16 @@ impl Successor {
     }
 
     /// Passes on the right to do the root's background work, if this process had it.
-    pub fn pass_mandate(&self, mandate: Option<Mandate>) {
+    pub fn pass_mandate(&self, mut mandate: Option<Mandate>) {
+        // The other process opens its own, as soon as it has the lock.
+        if let Some(mandate) = &mut mandate {
+            mandate.socket = None;
+        }
         let sent = match &mandate {
-            Some(Mandate { lock, recovered: true }) => self.channel.send("agent recovered", &[lock.as_fd()]),
-            Some(Mandate { lock, recovered: false }) => self.channel.send("agent", &[lock.as_fd()]),
+            Some(Mandate { lock, recovered: true, .. }) => {
+                self.channel.send("agent recovered", &[lock.as_fd()])
+            }
+            Some(Mandate { lock, recovered: false, .. }) => self.channel.send("agent", &[lock.as_fd()]),
             None => self.channel.send("agent", &[]),
         };
         if let Err(error) = sent {
@@ -281,7 +287,7 @@ impl Predecessor {
             match (message.subject(), descriptor) {
                 ("agent", lock) => {
                     let recovered = message.says("recovered");
-                    let mandate = lock.map(|lock| Mandate { lock: lock.into(), recovered });
+                    let mandate = lock.map(|lock| Mandate { socket: None, lock: lock.into(), recovered });
                     if let Some(pass) = pass.take() {
                         // Too late, and the lock is free again.
                         let _ = pass.send(mandate);

@@ -47,6 +47,12 @@ pub const BALLAST: &str = ".webdfs/ballast";
 pub const INVENTORY: &str = ".webdfs/inventory";
 /// Held by the process that does the background work.
 pub const AGENT_LOCK: &str = ".webdfs/agent.lock";
+/// Where that process can be talked to.
+pub const AGENT_SOCKET: &str = ".webdfs/agent.sock";
+/// What it remembers from one time to the next.
+pub const AGENT_RECORD: &str = ".webdfs/agent.toml";
+/// Held while that is written.
+pub const AGENT_RECORD_LOCK: &str = ".webdfs/locks/agent-record";
 
 /// The longest file name on Linux file systems (NAME_MAX), in bytes.
 pub const SEGMENT_BYTES_MAX: usize = 255;

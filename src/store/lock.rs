@@ -52,6 +52,11 @@ impl Store {
         self.lock(Path::new(layout::IDENTITY_LOCK))
     }
 
+    /// Waits for the lock of what the agent remembers.
+    pub(super) fn lock_record(&self) -> Result<HeldLock, StoreError> {
+        self.lock(Path::new(layout::AGENT_RECORD_LOCK))
+    }
+
     fn lock(&self, path: &Path) -> Result<HeldLock, StoreError> {
         let file = self.open_lock(path)?;
         wait_for(&file).map_err(|source| self.io("lock", path, source))?;

@@ -8,10 +8,13 @@
 //!
 //! All methods block on the disk, except [`Store::open_cached`]; async callers run them on a thread for that.
 
+mod agent_record;
+mod agent_socket;
 pub mod attribute;
 mod ballast;
 mod batch;
 pub mod calls;
+mod census;
 mod dirty;
 mod error;
 mod folders;
@@ -31,6 +34,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+pub use agent_record::{AgentRecord, Counted};
+pub use agent_socket::{AgentSocket, connect_to_agent};
 pub use batch::{BATCH_FILES_MAX, Batch, BatchCopy};
 pub use error::StoreError;
 pub use identity::Identity;

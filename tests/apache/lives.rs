@@ -3,7 +3,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use rustix::process::{Pid, Signal, test_kill_process};
 
 use crate::common::{Call, Cluster, Connection, Front, Options, assert_stored, noise, wait_until};
-use crate::{configure_server, edit, spawned};
+use crate::{configure_server, edit, end_leftovers, spawned};
 
 /// One node is enough for what concerns Apache alone.
 fn one() -> Options {
@@ -172,6 +172,9 @@ fn graceful_under_load(front: Front) -> (usize, Vec<String>) {
         stored.iter().flatten().for_each(|path| assert_stored(&cluster, path, &body));
         failures.concat()
     });
+    let configuration = cluster.config(0).with_file_name("httpd.conf");
+    drop(cluster);
+    end_leftovers(&configuration);
     (count.load(Ordering::Relaxed), failures)
 }
 

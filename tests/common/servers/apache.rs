@@ -96,6 +96,8 @@ pub(super) fn command(cluster: &Cluster, node: usize) -> Command {
     let mut apache = Command::new("/usr/sbin/apache2");
     apache.arg("-d").arg(&dir).arg("-f").arg(dir.join("httpd.conf")).args(["-D", "FOREGROUND"]);
     apache.arg("-E").arg(dir.join("server-error.log"));
+    // Bodies on their way through mod_fcgid.
+    apache.env("TMPDIR", &dir);
     apache
 }
 

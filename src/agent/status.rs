@@ -1,0 +1,67 @@
+//! How the node is, as `webdfs status` shows it.
+
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+
+use super::Agent;
+use crate::chain::chain;
+use crate::control::{PeerStatus, Status, Work, WorkStatus};
+use crate::disk::on_thread;
+use crate::store::{AgentRecord, StoreError};
+
+/// When some work last reached its end, as far as it is remembered.
+pub(super) fn last_finished(record: &AgentRecord, work: Work) -> Option<u64> {
+    match work {
+        Work::Reconcile => record.reconciled,
+        Work::Scrub => record.scrubbed,
+    }
+}
+
+/// The place of that.
+pub(super) fn last_finished_mut(record: &mut AgentRecord, work: Work) -> &mut Option<u64> {
+    match work {
+        Work::Reconcile => &mut record.reconciled,
+        Work::Scrub => &mut record.scrubbed,
+    }
+}
+
+impl Agent {
+    /// How the node is now. Asks every other node whether it answers.
+    pub(super) async fn status(&self) -> Result<Status, StoreError> {
+        let store = Arc::clone(&self.store);
+        let counts = on_thread(move || {
+            let (tombstones, dirty) = (store.count_tombstones()?, store.count_dirty()?);
+            Ok::<_, StoreError>((store.agent_record(), tombstones, dirty, store.count_quarantined()?))
+        });
+        let ((record, tombstones, dirty, quarantine), peers) = {
+            let (counts, peers) = tokio::join!(counts, self.peer_statuses());
+            (counts?, peers)
+        };
+        let of = |work| WorkStatus { finished: last_finished(&record, work), now: self.tasks.progress(work) };
+        Ok(Status {
+            node: self.name().to_string(),
+            process: std::process::id(),
+            root: self.store.root().display().to_string(),
+            epoch: self.map.epoch().get(),
+            complete: self.is_complete(),
+            counted: record.counted,
+            tombstones,
+            dirty,
+            quarantine,
+            reconcile: of(Work::Reconcile),
+            scrub: of(Work::Scrub),
+            peers,
+        })
+    }
+
+    async fn peer_statuses(&self) -> Vec<PeerStatus> {
+        let others = self.map.indexed().filter(|(node, _)| *node != self.own);
+        join_all(others.map(|(node, entry)| async move {
+            let greeted = self.peers.hello(&self.map, node, self.is_complete()).await;
+            let problem = greeted.err().map(|error| chain(&error));
+            PeerStatus { node: entry.name().to_string(), up: problem.is_none(), problem }
+        }))
+        .await
+    }
+}

@@ -1,0 +1,282 @@
+//! Work over the whole root: when it is due, who has asked for it, and how far it is.
+//!
+//! The work itself ([`Task`]) knows nothing of that. Whoever asks is told of the end of a run that *began after he asked*:
+//! one that runs already may have passed the key he thinks of. So everybody who asks during a run shares the next one.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::control::{Progress, State, Work};
+
+/// After a run that was due has failed, the next begins after this time, or when it is due, whichever is earlier.
+const RETRY: Duration = Duration::from_secs(60);
+
+/// What is said to those who wait while a run goes on that began before they asked.
+const AFTER_ANOTHER: &str = "this begins when what began earlier has ended";
+
+/// Why a run did not reach its end, for a person to read: which node or file, what was wrong, and what would help.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unfinished(pub String);
+
+/// Why a run begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Occasion {
+    /// Its time has come.
+    Due,
+    /// Somebody waits for it.
+    Asked,
+}
+
+/// Work over the whole root.
+pub trait Task: std::fmt::Debug + Send + Sync {
+    /// Does it from the beginning to the end, and shows in `report` how far it is. Success means that nothing was left out.
+    ///
+    /// The future may be dropped at any time, when this process is told to stop or reads its configuration again, and what
+    /// it has begun on other threads should end soon then ([`Report::is_over`]). The work is done again from the start.
+    fn run(&self, occasion: Occasion, report: Report) -> BoxFuture<'_, Result<(), Unfinished>>;
+
+    /// Whether a run that was merely due is cut short when somebody asks, since it takes its time.
+    fn gives_way(&self) -> bool {
+        false
+    }
+}
+
+/// What a process knows of the work over its root. Clones share it. It outlives the agent that does the work, so that
+/// whoever waits for some goes on waiting when the configuration is read again.
+#[derive(Debug, Clone)]
+pub struct Tasks(Arc<[watch::Sender<Shown>; Work::ALL.len()]>);
+
+/// The runs of one kind of work. Runs are counted from 1, in this process.
+///
+/// `ended <= begun`, and `ended <= wanted` unless a run was merely due. A run that was cut short never ends.
+#[derive(Debug, Clone, Default)]
+struct Shown {
+    /// The last run that has begun.
+    begun: u64,
+    /// The last run that has reached its end, or failed.
+    ended: u64,
+    /// The first run that is good enough for everybody who has asked.
+    wanted: u64,
+    progress: Progress,
+    /// How the last run that has ended did so; none: none has.
+    outcome: Option<Result<Progress, Unfinished>>,
+}
+
+impl Default for Tasks {
+    fn default() -> Self {
+        Self(Arc::new(Work::ALL.map(|_| watch::Sender::new(Shown::default()))))
+    }
+}
+
+impl Tasks {
+    /// Asks for a run that has not begun yet.
+    pub fn ask(&self, work: Work) -> Asked {
+        let mut run = 0;
+        let slot = self.slot(work);
+        slot.send_modify(|shown| {
+            run = shown.begun + 1;
+            shown.wanted = run;
+        });
+        Asked { run, shown: slot.subscribe() }
+    }
+
+    /// How far some work is, or how it last ended.
+    pub fn progress(&self, work: Work) -> Progress {
+        self.slot(work).borrow().progress.clone()
+    }
+
+    /// Does the work whenever somebody has asked for it or its time has come: `first` from now, then `every` so often
+    /// after a run has reached its end; never: only when asked. `finished` is told of every run that has reached its end.
+    pub async fn keep_doing<F: Future<Output = ()>>(
+        &self,
+        work: Work,
+        task: &dyn Task,
+        (first, every): (Duration, Option<Duration>),
+        finished: impl Fn() -> F,
+    ) {
+        let mut rest = every.map(|every| first.min(every));
+        loop {
+            let occasion = self.next_occasion(work, rest).await;
+            let run = Run::begin(self.slot(work));
+            let result = tokio::select! {
+                result = task.run(occasion, run.report()) => result,
+                () = self.asked(work), if occasion == Occasion::Due && task.gives_way() => continue,
+            };
+            match &result {
+                Ok(()) => finished().await,
+                Err(problem) => log::warn!("{work}: {problem}"),
+            }
+            rest = if result.is_ok() { every } else { every.map(|every| every.min(RETRY)) };
+            run.end(result);
+        }
+    }
+
+    async fn next_occasion(&self, work: Work, rest: Option<Duration>) -> Occasion {
+        let due = async {
+            match rest {
+                Some(rest) => tokio::time::sleep(rest).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            biased;
+            () = self.asked(work) => Occasion::Asked,
+            () = due => Occasion::Due,
+        }
+    }
+
+    /// Returns once somebody waits for a run that has not begun or was cut short.
+    async fn asked(&self, work: Work) {
+        let mut shown = self.slot(work).subscribe();
+        // The sender is not dropped while `self` is there.
+        let _ = shown.wait_for(|shown| shown.wanted > shown.ended).await;
+    }
+
+    fn slot(&self, work: Work) -> &watch::Sender<Shown> {
+        match work {
+            Work::Reconcile => &self.0[0],
+            Work::Scrub => &self.0[1],
+        }
+    }
+}
+
+/// A run that goes on.
+struct Run<'a> {
+    number: u64,
+    slot: &'a watch::Sender<Shown>,
+}
+
+impl<'a> Run<'a> {
+    fn begin(slot: &'a watch::Sender<Shown>) -> Self {
+        let mut number = 0;
+        slot.send_modify(|shown| {
+            shown.begun += 1;
+            number = shown.begun;
+            shown.progress = Progress { state: State::Running, ..Progress::default() };
+        });
+        Self { number, slot }
+    }
+
+    fn report(&self) -> Report {
+        Report { run: self.number, slot: self.slot.clone() }
+    }
+
+    fn end(self, result: Result<(), Unfinished>) {
+        self.slot.send_modify(|shown| {
+            shown.ended = self.number;
+            shown.progress.state = if result.is_ok() { State::Finished } else { State::Failed };
+            shown.outcome = Some(result.map(|()| shown.progress.clone()));
+        });
+    }
+}
+
+impl Drop for Run<'_> {
+    /// Cut short, unless it has ended.
+    fn drop(&mut self) {
+        self.slot.send_if_modified(|shown| {
+            let cut_short = shown.ended < self.number;
+            if cut_short {
+                shown.progress.state = State::Waiting;
+            }
+            cut_short
+        });
+    }
+}
+
+/// Where a run says how far it is. Clones say it of the same run, from any thread.
+#[derive(Debug, Clone)]
+pub struct Report {
+    run: u64,
+    slot: watch::Sender<Shown>,
+}
+
+impl Report {
+    /// Says what is being done now, for a person to read.
+    pub fn doing(&self, what: &str) {
+        self.change(|progress| what.clone_into(&mut progress.doing));
+    }
+
+    /// Says of how many keys `done` are done with; `None` while that is not known.
+    pub fn set(&self, done: u64, of: Option<u64>) {
+        self.change(|progress| (progress.done, progress.of) = (done, of));
+    }
+
+    /// Says that so many keys more are done with, and that so many bytes were read, sent and fetched for them.
+    pub fn advance(&self, keys: u64, bytes: u64) {
+        self.change(|progress| {
+            progress.done += keys;
+            progress.bytes += bytes;
+        });
+    }
+
+    /// Whether this run is over, by its end or cut short: nobody needs any more of it.
+    pub fn is_over(&self) -> bool {
+        !self.is_current(&self.slot.borrow())
+    }
+
+    fn is_current(&self, shown: &Shown) -> bool {
+        shown.begun == self.run && shown.progress.state == State::Running
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Progress)) {
+        self.slot.send_if_modified(|shown| {
+            let current = self.is_current(shown);
+            if current {
+                change(&mut shown.progress);
+            }
+            current
+        });
+    }
+}
+
+/// A run that somebody has asked for.
+#[derive(Debug)]
+pub struct Asked {
+    run: u64,
+    shown: watch::Receiver<Shown>,
+}
+
+/// What became of a run that somebody has asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Seen {
+    /// It has not ended.
+    Running(Progress),
+    /// It, or one that began later, has reached its end.
+    Finished(Progress),
+    /// It, or one that began later, has failed.
+    Failed(Unfinished),
+}
+
+impl Asked {
+    /// How the run stands.
+    pub fn seen(&mut self) -> Seen {
+        let shown = self.shown.borrow_and_update();
+        match &shown.outcome {
+            Some(Ok(progress)) if shown.ended >= self.run => Seen::Finished(progress.clone()),
+            Some(Err(failure)) if shown.ended >= self.run => Seen::Failed(failure.clone()),
+            _ if shown.begun >= self.run => Seen::Running(shown.progress.clone()),
+            _ => {
+                let is_next = shown.progress.state == State::Running;
+                let doing = if is_next { AFTER_ANOTHER } else { "" }.to_owned();
+                Seen::Running(Progress { doing, ..Progress::default() })
+            }
+        }
+    }
+
+    /// Returns once there may be something new to see.
+    pub async fn changed(&mut self) {
+        if self.shown.changed().await.is_err() {
+            // Nobody is left to change anything.
+            std::future::pending().await
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "tasks_tests.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! `webdfs status`: how the running node is.
+
+use std::io::{self, Write};
+use std::time::{Duration, UNIX_EPOCH};
+
+use indicatif::BinaryBytes;
+
+use super::work::{agent_of, wait_for};
+use super::{CliError, StatusArgs};
+use crate::control::{PeerStatus, Progress, State, Status, WorkStatus};
+
+pub(super) fn run(args: &StatusArgs) -> Result<(), CliError> {
+    let agent = agent_of(&args.config)?;
+    let status = wait_for(agent.status())??;
+    let mut out = io::stdout().lock();
+    if args.json {
+        serde_json::to_writer_pretty(&mut out, &status).map_err(io::Error::from)?;
+        writeln!(out)?;
+    } else {
+        print(&mut out, &status)?;
+    }
+    Ok(())
+}
+
+fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
+    let mut line = |about: &str, what: &str| writeln!(out, "{about:<12}{what}");
+    line("node", &format!("{}, epoch {}, process {}", status.node, status.epoch, status.process))?;
+    line("root", &status.root)?;
+    let complete = if status.complete { "yes" } else { "no, it may lack files that it should have" };
+    line("complete", complete)?;
+    line("objects", &objects(status))?;
+    line("tombstones", &status.tombstones.to_string())?;
+    line("dirty", &format!("{} keys that some node may lack", status.dirty))?;
+    line("quarantine", &format!("{} files", status.quarantine))?;
+    line("full pass", &work(&status.reconcile))?;
+    line("scrub", &work(&status.scrub))?;
+    for peer in &status.peers {
+        line("peer", &peer_line(peer))?;
+    }
+    Ok(())
+}
+
+fn objects(status: &Status) -> String {
+    match &status.counted {
+        None => "not counted yet".to_owned(),
+        Some(counted) => {
+            let bytes = BinaryBytes(counted.bytes);
+            format!("{}, {bytes}, counted {}", counted.objects, date(counted.at))
+        }
+    }
+}
+
+fn work(status: &WorkStatus) -> String {
+    let last =
+        status.finished.map_or_else(|| "never finished".to_owned(), |at| format!("finished {}", date(at)));
+    match status.now.state {
+        State::Waiting | State::Finished => last,
+        State::Running => format!("runs now: {}; {last}", progress_text(&status.now)),
+        State::Failed => format!("failed the last time; {last}"),
+    }
+}
+
+fn peer_line(peer: &PeerStatus) -> String {
+    match &peer.problem {
+        _ if peer.up => format!("{} up", peer.node),
+        None => format!("{} down", peer.node),
+        Some(problem) => format!("{} down: {problem}", peer.node),
+    }
+}
+
+/// How far some work is, in words.
+pub(super) fn progress_text(progress: &Progress) -> String {
+    let Progress { doing, done, of, bytes, .. } = progress;
+    let doing = if doing.is_empty() { String::new() } else { format!("{doing}, ") };
+    let of = of.map_or(String::new(), |of| format!(" of {of}"));
+    format!("{doing}{done}{of} keys, {}", BinaryBytes(*bytes))
+}
+
+fn date(seconds: u64) -> String {
+    // What no calendar has can only come from a damaged file.
+    const LAST: u64 = 253_402_300_799;
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds.min(LAST)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Counted;
+
+    fn lines(status: &Status) -> Vec<String> {
+        let mut out = Vec::new();
+        print(&mut out, status).unwrap();
+        String::from_utf8(out).unwrap().lines().map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn a_status_is_a_line_for_each_thing_that_an_operator_asks_about() {
+        let idle = WorkStatus { finished: None, now: Progress::default() };
+        let mut status = Status {
+            node: "img1".to_owned(),
+            process: 77,
+            root: "/srv/webdfs".to_owned(),
+            epoch: 3,
+            complete: true,
+            counted: None,
+            tombstones: 4,
+            dirty: 5,
+            quarantine: 6,
+            reconcile: idle.clone(),
+            scrub: idle,
+            peers: vec![
+                PeerStatus { node: "img2".to_owned(), up: true, problem: None },
+                PeerStatus { node: "img3".to_owned(), up: false, problem: Some("no answer".to_owned()) },
+            ],
+        };
+        let expected = [
+            "node        img1, epoch 3, process 77",
+            "root        /srv/webdfs",
+            "complete    yes",
+            "objects     not counted yet",
+            "tombstones  4",
+            "dirty       5 keys that some node may lack",
+            "quarantine  6 files",
+            "full pass   never finished",
+            "scrub       never finished",
+            "peer        img2 up",
+            "peer        img3 down: no answer",
+        ];
+        assert_eq!(lines(&status), expected);
+        status.complete = false;
+        status.counted = Some(Counted { at: 0, objects: 7, bytes: 3 << 20 });
+        status.reconcile.finished = Some(u64::MAX);
+        status.reconcile.now.state = State::Failed;
+        status.scrub.now =
+            Progress { state: State::Running, doing: "reading".to_owned(), done: 1, of: Some(9), bytes: 512 };
+        let lines = lines(&status);
+        assert_eq!(lines[2], "complete    no, it may lack files that it should have");
+        assert_eq!(lines[3], "objects     7, 3.00 MiB, counted Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(lines[7], "full pass   failed the last time; finished Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(lines[8], "scrub       runs now: reading, 1 of 9 keys, 512 B; never finished");
+    }
+}

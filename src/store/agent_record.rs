@@ -1,0 +1,102 @@
+//! `.webdfs/agent.toml`: what the agent remembers from one time to the next. A hint: if it is lost, work is done once more
+//! than it had to be, and a status says less for a while.
+
+use std::io::Read;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Store, StoreError, layout};
+use crate::clock;
+
+/// What the agent remembers. Times are in seconds since 1970.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct AgentRecord {
+    /// When a full pass last reached its end.
+    pub reconciled: Option<u64>,
+    /// When a scrub last reached its end.
+    pub scrubbed: Option<u64>,
+    /// What the last walk over the root has counted.
+    pub counted: Option<Counted>,
+}
+
+/// What a walk over the root has counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counted {
+    /// When it ended.
+    pub at: u64,
+    /// Replicas.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Store {
+    /// What the agent remembers; nothing if that cannot be read.
+    pub fn agent_record(&self) -> AgentRecord {
+        let path = Path::new(layout::AGENT_RECORD);
+        let mut text = String::new();
+        let read = match self.open_file(path, false) {
+            Ok(None) => return AgentRecord::default(),
+            Ok(Some((mut file, _))) => file.read_to_string(&mut text),
+            Err(error) => Err(error),
+        };
+        let problem = match read.map(|_| toml::from_str(&text)) {
+            Ok(Ok(record)) => return record,
+            Ok(Err(error)) => error.message().to_owned(),
+            Err(error) => error.to_string(),
+        };
+        log::warn!("{} is of no use, and is written anew: {problem}", self.root().join(path).display());
+        AgentRecord::default()
+    }
+
+    /// Changes what the agent remembers.
+    ///
+    /// # Errors
+    /// When the disk fails or is full; then it is as before.
+    pub fn remember(&self, change: impl FnOnce(&mut AgentRecord)) -> Result<(), StoreError> {
+        let _lock = self.lock_record()?;
+        let mut record = self.agent_record();
+        change(&mut record);
+        let text = toml::to_string(&record).expect("numbers are always TOML");
+        self.replace(Path::new(layout::AGENT_RECORD), text.as_bytes(), None)
+    }
+
+    /// Remembers what a walk that ends now has counted.
+    ///
+    /// # Errors
+    /// As [`Store::remember`].
+    pub fn remember_counted(&self, objects: u64, bytes: u64) -> Result<(), StoreError> {
+        self.remember(|record| {
+            record.counted = Some(Counted { at: clock::seconds(), objects, bytes });
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::dirty::tests::open;
+
+    #[test]
+    fn what_is_remembered_outlives_the_process_and_is_no_matter_when_damaged() {
+        let root = tempfile::tempdir().unwrap();
+        let store = open(root.path());
+        assert_eq!(store.agent_record(), AgentRecord::default());
+        store.remember(|record| record.reconciled = Some(7)).unwrap();
+        store.remember_counted(3, 4000).unwrap();
+        let record = open(root.path()).agent_record();
+        assert_eq!((record.reconciled, record.scrubbed), (Some(7), None));
+        assert_eq!(record.counted.map(|counted| (counted.objects, counted.bytes)), Some((3, 4000)));
+        let file = root.path().join(layout::AGENT_RECORD);
+        std::fs::write(&file, "reconciled = 9\nof_a_later_release = 1\n").unwrap();
+        assert_eq!(store.agent_record().reconciled, Some(9));
+        for damaged in [&b"reconciled = -"[..], b"\xff\xff", b"reconciled = \"x\""] {
+            std::fs::write(&file, damaged).unwrap();
+            assert_eq!(store.agent_record(), AgentRecord::default());
+        }
+        store.remember(|record| record.scrubbed = Some(1)).unwrap();
+        assert_eq!(store.agent_record().scrubbed, Some(1));
+    }
+}
