@@ -1,16 +1,16 @@
 //! The background work of a storage root (design sections 3 and 8): exactly one process per root does it, elected by
 //! a lock that vanishes with its holder. Everything here may be killed at any point and is done again.
 //!
-//! What is here: recovery after a crash, the expiry of uploads, whether the root is complete, and the replay of what
-//! single nodes missed. Each goes on by itself, the replay for each node too, so that a node or a disk that hangs
+//! What is here: recovery after a crash, the expiry of uploads, whether the root is what the others know and whether it is
+//! complete (`standing.rs`), and the replay of what single nodes missed. Each goes on by itself, the replay for each node too, so that a node or a disk that hangs
 //! holds up nothing else. Full reconcile passes, the scrub and gossip have their places beside `replay.rs`.
 
 pub mod plan;
 mod replay;
+mod standing;
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -18,10 +18,12 @@ use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
-use crate::cluster::{ClusterMap, Epoch, NodeIndex, NodeName};
+use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::disk::on_thread;
+use crate::name::Exclude;
 use crate::peer::client::PeerClient;
 use crate::store::{AgentLock, SPOOL_PATIENCE, Store, StoreError};
+use standing::Standing;
 
 /// How often the agent looks round: a peer's return is noticed, and another agent's death, within this time.
 const ROUND: Duration = Duration::from_secs(1);
@@ -37,8 +39,8 @@ pub struct Agent {
     pub store: Arc<Store>,
     /// The way to the other nodes.
     pub peers: PeerClient,
-    /// Whether the root is complete; shared with the service.
-    pub complete: Arc<AtomicBool>,
+    /// Names that are left alone.
+    pub exclude: Exclude,
     /// Whether this process is the agent; shared with the fronts that only the agent's process opens.
     pub elected: watch::Sender<bool>,
 }
@@ -57,7 +59,7 @@ impl Agent {
     /// Stands for election unless it has the mandate already, and does the work once elected, until `stop` says so.
     /// Hands the mandate back.
     pub async fn run(self, mandate: Option<Mandate>, mut stop: watch::Receiver<bool>) -> Option<Mandate> {
-        let complaints = Complaints::default();
+        let (standing, complaints) = (Standing::default(), Complaints::default());
         let mut mandate = match mandate {
             Some(mandate) => mandate,
             None => tokio::select! {
@@ -70,8 +72,8 @@ impl Agent {
         let work = async {
             tokio::join!(
                 self.every_round(async || self.expire_spools(&complaints).await),
-                self.every_round(async || self.try_to_complete(&complaints).await),
-                join_all(self.map.indexed().map(|(node, _)| self.replays(node, &complaints))),
+                self.every_round(async || self.keep_standing(&standing, &complaints).await),
+                join_all(self.map.indexed().map(|(node, _)| self.replays(node, &standing, &complaints))),
             )
         };
         let recovery = self.recover(&mut mandate, stopped);
@@ -96,7 +98,6 @@ impl Agent {
                 Ok(None) => complaints.settle(About::Election),
                 Err(error) => complaints.raise(About::Election, &error),
             }
-            self.learn_completeness(complaints).await;
         }
     }
 
@@ -121,8 +122,14 @@ impl Agent {
         }
     }
 
-    async fn replays(&self, node: NodeIndex, complaints: &Complaints) {
-        self.every_round(async || self.replay(node, complaints).await).await;
+    async fn replays(&self, node: NodeIndex, standing: &Standing, complaints: &Complaints) {
+        self.every_round(async || {
+            // What an older copy of this root has to say would bring back what is deleted.
+            if self.may_replay(node, standing) {
+                self.replay(node, complaints).await;
+            }
+        })
+        .await;
     }
 
     /// Drops uploads that nobody will commit. This node may have missed them: it asks the other owners.
@@ -151,55 +158,6 @@ impl Agent {
         }
     }
 
-    /// A root is born complete when it starts under epoch 1 and R-1 peers or more answer. (That none of them
-    /// remembers it is asked once nodes remember each other's stamps.)
-    async fn try_to_complete(&self, complaints: &Complaints) {
-        if self.is_complete() || self.map.epoch() != Epoch::FIRST {
-            return;
-        }
-        let peers = self.map.indexed().map(|(node, _)| node).filter(|node| *node != self.own);
-        let greeted =
-            join_all(peers.map(|node| async move { (node, self.peers.hello(&self.map, node, false).await) }));
-        let mut answered = 0;
-        for (node, hello) in greeted.await {
-            match hello {
-                Ok(_) => {
-                    answered += 1;
-                    complaints.settle(About::Node(node));
-                }
-                Err(error) => complaints.raise(About::Node(node), &error),
-            }
-        }
-        if answered + 1 < self.map.replicas() {
-            return;
-        }
-        let (store, name) = (Arc::clone(&self.store), self.name().clone());
-        match on_thread(move || store.mark_complete(&name)).await {
-            Ok(()) => {
-                log::info!("node {} is complete", self.name());
-                self.complete.store(true, Ordering::Relaxed);
-            }
-            Err(error) => complaints.raise(About::Completeness, &error),
-        }
-    }
-
-    /// Another process of this root may have found it complete.
-    async fn learn_completeness(&self, complaints: &Complaints) {
-        if self.is_complete() {
-            return;
-        }
-        let (store, name) = (Arc::clone(&self.store), self.name().clone());
-        match on_thread(move || store.identify(&name)).await {
-            // The service may have seen it just now.
-            Ok(identity) => _ = self.complete.fetch_or(identity.complete, Ordering::Relaxed),
-            Err(error) => complaints.raise(About::Completeness, &error),
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Relaxed)
-    }
-
     fn name(&self) -> &NodeName {
         self.map.node(self.own).name()
     }
@@ -218,7 +176,7 @@ enum About {
     Node(NodeIndex),
     Election,
     Uploads,
-    Completeness,
+    Standing,
     Marks(NodeIndex),
 }
 

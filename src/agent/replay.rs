@@ -17,7 +17,7 @@ use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectReply, PeerError};
 use crate::peer::envelope::copy_in;
-use crate::peer::message::{CommitOrder, DeleteOrder};
+use crate::peer::message::{CommitOrder, DeleteOrder, Hello};
 use crate::resolve::Route;
 use crate::response::FileSlice;
 use crate::store::{Commit, SpoolId, StoreError};
@@ -71,7 +71,7 @@ impl Agent {
         }
         // Before the marks are read: there may be many, and a node may be down for long.
         if node != self.own {
-            if let Err(error) = self.peers.hello(&self.map, node, self.is_complete()).await {
+            if let Err(error) = self.peers.hello(&self.map, node, Hello { stamp: None }).await {
                 return complaints.raise(About::Node(node), &error);
             }
             complaints.settle(About::Node(node));

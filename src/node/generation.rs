@@ -1,6 +1,5 @@
 //! What is made from the settings, and made anew when they are read again.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 
 use http::Method;
@@ -42,7 +41,7 @@ impl Generation {
             .index_of(&settings.name)
             .ok_or_else(|| NodeError::NotInMap { name: settings.name.clone(), map: settings.map.clone() })?;
         let store = Arc::new(Store::open(store_settings(&settings))?);
-        let complete = Arc::new(AtomicBool::new(store.identify(&settings.name)?.complete));
+        store.identify(&settings.name)?;
         let signer = Signer::new(&settings.secrets);
         let peers = PeerClient::new(settings.name.clone(), signer.clone());
         let agent = Agent {
@@ -50,7 +49,7 @@ impl Generation {
             map: Arc::clone(&map),
             store: Arc::clone(&store),
             peers: peers.clone(),
-            complete: Arc::clone(&complete),
+            exclude: settings.exclude.clone(),
             elected: process.elected.clone(),
         };
         let fingerprint = map.fingerprint();
@@ -60,7 +59,6 @@ impl Generation {
             store,
             peers,
             signer,
-            complete,
             background: process.background.clone(),
             settings: service_settings(&settings),
         };

@@ -19,7 +19,9 @@ pub mod layout;
 mod lock;
 mod maps;
 mod read;
+mod returned;
 mod spool;
+mod stamp;
 mod tombstone;
 mod write;
 
@@ -33,13 +35,16 @@ pub use identity::Identity;
 pub use lock::AgentLock;
 pub use maps::remembered_maps;
 pub use read::Replica;
+pub use returned::Returned;
 pub use spool::{Prepared, Spool, SpoolId, Swept};
+pub use stamp::Stamp;
 pub use write::{Commit, Outcome};
 
 use crate::config::{Durability, Layout, Reserve};
 use calls::{Calls, RealCalls, RootFolder};
 use dirty::ListedMarks;
 use folders::SyncedFolders;
+use identity::KnownCompleteness;
 use spool::OwnSpools;
 
 /// A complete upload whose commit has not come after this time is dropped.
@@ -74,6 +79,7 @@ pub struct Store {
     synced_folders: SyncedFolders,
     own_spools: OwnSpools,
     listed_marks: ListedMarks,
+    known_completeness: KnownCompleteness,
     /// Set when a sync failed: what the kernel then holds is not what the disk holds, and asking again would lie.
     sync_failed: AtomicBool,
 }
@@ -131,6 +137,7 @@ impl Store {
             synced_folders: SyncedFolders::default(),
             own_spools: OwnSpools::default(),
             listed_marks: ListedMarks::default(),
+            known_completeness: KnownCompleteness::default(),
             sync_failed: AtomicBool::new(false),
         }
     }
@@ -173,6 +180,7 @@ impl Store {
             layout::DIRTY,
             layout::LOCKS,
             layout::QUARANTINE,
+            layout::STAMPS,
             layout::MAPS,
         ];
         let mut made = false;

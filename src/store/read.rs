@@ -31,7 +31,7 @@ pub struct Replica {
 }
 
 impl Replica {
-    fn new((file, stat): (File, Stat), path: PathBuf) -> Self {
+    pub(super) fn new((file, stat): (File, Stat), path: PathBuf) -> Self {
         Self { size: size(&stat), version: mtime(&stat), file: Arc::new(file), path }
     }
 

@@ -174,7 +174,7 @@ impl Store {
     }
 
     /// Renames the upload to its path, or into the escape area where its name cannot be a path.
-    fn put_in_place(
+    pub(super) fn put_in_place(
         &self,
         spool: &Path,
         file: &File,
@@ -288,7 +288,7 @@ impl Store {
     }
 
     /// After a replica is in place: whatever older thing the key has elsewhere.
-    fn remove_superseded(&self, hash: NameHash, kept: &Path) {
+    pub(super) fn remove_superseded(&self, hash: NameHash, kept: &Path) {
         let escape = hash.escape();
         if kept != escape {
             let _ = self.calls.unlink(&escape);

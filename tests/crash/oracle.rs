@@ -34,7 +34,7 @@ impl Action {
             Action::Put(name, version, bytes) => support::put(store, name, *version, bytes).map(drop),
             Action::Delete(name, version) => store.delete(name, *version).map(drop),
             Action::Prepare(name, bytes) => support::prepare(store, name, bytes).map(drop),
-            Action::Complete => store.mark_complete(&node()),
+            Action::Complete => support::complete(store, &node()),
         }
     }
 
