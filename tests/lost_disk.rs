@@ -128,7 +128,7 @@ fn a_wiped_root_under_its_old_name_is_incomplete_and_stays_so_and_yet_takes_part
 #[test]
 fn an_older_copy_of_a_root_is_recognised_and_nothing_of_it_is_served_or_spread() {
     let cluster = Cluster::start(Front::Embedded, Options::default());
-    for name in ["/shop/replaced.jpg", "/shop/deleted.jpg", "/shop/kept.jpg"] {
+    for name in ["/shop/replaced.jpg", "/shop/deleted.jpg", "/shop/kept.jpg", "/shop/same.jpg"] {
         expect_everywhere(cluster.put(1, name, "old"));
     }
     wait_until_known(&cluster, None);
@@ -152,7 +152,9 @@ fn an_older_copy_of_a_root_is_recognised_and_nothing_of_it_is_served_or_spread()
     fs::remove_dir_all(cluster.root(NODE)).unwrap();
     fs::rename(&backup, cluster.root(NODE)).unwrap();
     // And the copy comes with marks from then.
-    for (node, name) in [("img2", "shop/deleted.jpg"), ("img3", "shop/deleted.jpg")] {
+    for (node, name) in
+        [("img2", "shop/deleted.jpg"), ("img3", "shop/deleted.jpg"), ("img1", "shop/same.jpg")]
+    {
         mark_dirty(&cluster.root(NODE), node, name);
     }
     cluster.restart(NODE);
@@ -175,6 +177,9 @@ fn an_older_copy_of_a_root_is_recognised_and_nothing_of_it_is_served_or_spread()
         let marks = |node| fs::read_dir(cluster.root(NODE).join(".webdfs/dirty").join(node));
         ["img2", "img3"].iter().all(|node| marks(node).is_ok_and(|mut marks| marks.next().is_none()))
     });
+    // What another owner confirms is no older copy, and moves back.
+    wait_until("the confirmed file is back", || cluster.has_file(NODE, "/shop/same.jpg"));
+    assert_eq!(ends(&self::quarantined(&cluster), "shop/same.jpg"), 0);
     for node in [NODE, 1, 2] {
         assert!(!cluster.has_file(node, "/shop/deleted.jpg"), "node {node} has it again");
     }

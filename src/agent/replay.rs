@@ -13,7 +13,7 @@ use super::{About, Agent, Complaints};
 use crate::cluster::NodeIndex;
 use crate::deliver::file;
 use crate::disk::on_thread;
-use crate::held::Held;
+use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectReply, PeerError};
 use crate::peer::envelope::copy_in;
@@ -137,7 +137,10 @@ impl Agent {
         let agreed = async {
             let theirs = self.peers.ask(&self.map, node, name).await?.held;
             let ours = self.held(name).await?;
-            self.take(node, name, step(&ours, &theirs)).await
+            match (step(&ours, &theirs), theirs) {
+                (Step::FetchCopy, Held::Copy(copy)) if self.take_back(name, copy).await? => Ok(()),
+                (step, _) => self.take(node, name, step).await,
+            }
         };
         match agreed.await {
             Ok(()) => true,
@@ -170,6 +173,12 @@ impl Agent {
     async fn held(&self, name: &ObjectName) -> Result<Held, StoreError> {
         let (store, name) = (Arc::clone(&self.store), name.clone());
         on_thread(move || store.held(&name)).await
+    }
+
+    /// Spares fetching a copy that this root has returned with: the other owner has confirmed it.
+    async fn take_back(&self, name: &ObjectName, copy: CopyInfo) -> Result<bool, StoreError> {
+        let (store, name) = (Arc::clone(&self.store), name.clone());
+        on_thread(move || store.take_back(&name, &copy)).await
     }
 
     /// Sends the own copy as it is: prepared and committed at its version.

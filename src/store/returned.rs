@@ -2,6 +2,7 @@
 //! disk. What it holds may have been overwritten or deleted since, so it is moved to where not even a web server serves
 //! it. Each file that another owner still knows moves back; what nobody knows stays for a person to judge.
 
+use std::cmp::Ordering;
 use std::ffi::OsStr;
 use std::io;
 use std::ops::ControlFlow;
@@ -163,7 +164,8 @@ impl Store {
     }
 
     /// Makes a replica that the root returned with what it was again, if it has one of this name that is exactly the copy
-    /// which another owner holds now, byte for byte, and holds nothing newer. Whether it did.
+    /// which another owner holds now, byte for byte, and holds nothing newer. Whether it did; if the same copy has come from
+    /// elsewhere since, the returned one goes.
     ///
     /// # Errors
     /// When the disk fails.
@@ -188,22 +190,30 @@ impl Store {
         let _lock = self.lock_key(name, hash)?;
         let held = self.held_now(name, hash)?;
         let opened = self.open_file(&path, false).map_err(|source| self.io("open", &path, source))?;
-        let Some((file, _)) = opened.filter(|_| Held::Copy(*copy).supersedes(&held).is_gt()) else {
-            return Ok(false);
-        };
-        // Whoever restored it may not have synced it.
-        self.sync_temporary(&file, &path)?;
-        let place = self.put_in_place(&path, &file, name, hash, true)?;
-        self.sync_name(&place)?;
-        if held != Held::Nothing {
-            self.remove_superseded(hash, &place);
+        let Some((file, _)) = opened else { return Ok(false) };
+        let order = Held::Copy(*copy).supersedes(&held);
+        match order {
+            Ordering::Less => return Ok(false),
+            Ordering::Equal => {
+                self.sync_held(name, hash)?;
+                self.calls.unlink(&path).map_err(|source| self.io("remove", &path, source))?;
+            }
+            Ordering::Greater => {
+                // Whoever restored it may not have synced it.
+                self.sync_temporary(&file, &path)?;
+                let place = self.put_in_place(&path, &file, name, hash, true)?;
+                self.sync_name(&place)?;
+                if held != Held::Nothing {
+                    self.remove_superseded(hash, &place);
+                }
+            }
         }
         for folder in path.ancestors().skip(1).take_while(|folder| *folder != Path::new(layout::RETURNED)) {
             if self.calls.remove_folder(folder).is_err() {
                 break;
             }
         }
-        Ok(true)
+        Ok(order.is_gt())
     }
 
     /// Whether a file is exactly this copy of this name, as far as can be read from it.

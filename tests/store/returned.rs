@@ -170,7 +170,8 @@ fn a_returned_file_moves_back_only_as_exactly_the_copy_that_an_owner_confirms() 
         with_layout(layout, || {
             let root = new_root();
             let store = open(root.path());
-            let names = ["a/b.jpg", "a/b.jpg/c", "late.jpg", "newer.jpg", "deleted.jpg", "rotten.jpg"];
+            let names =
+                ["a/b.jpg", "a/b.jpg/c", "late.jpg", "fetched.jpg", "newer.jpg", "deleted.jpg", "rotten.jpg"];
             for text in names {
                 put(&store, &name(text), at(1), text.as_bytes()).unwrap();
             }
@@ -202,6 +203,10 @@ fn a_returned_file_moves_back_only_as_exactly_the_copy_that_an_owner_confirms() 
             store.delete(&name("late.jpg"), at(0)).unwrap();
             assert!(take_back("late.jpg", copy(1, b"late.jpg")), "it is newer than the deletion");
             assert_eq!(read(&store, &name("late.jpg")).unwrap().0, b"late.jpg");
+            // The same copy may have come from elsewhere since.
+            put(&store, &name("fetched.jpg"), at(1), b"fetched.jpg").unwrap();
+            assert!(!take_back("fetched.jpg", copy(1, b"fetched.jpg")));
+            assert_eq!(read(&store, &name("fetched.jpg")).unwrap().0, b"fetched.jpg");
             let left: Vec<_> = returned(&store).into_iter().map(|found| found.name).collect();
             assert_eq!(left, ["deleted.jpg", "newer.jpg", "rotten.jpg"].map(name));
             assert_eq!(put(&store, &name("a/b.jpg"), at(3), b"next").unwrap(), Outcome::Done);
