@@ -14,6 +14,8 @@ mod store {
     mod order;
     /// Several processes on one root.
     mod processes;
+    /// Roots that turn out to be older than what other nodes know, and the stamps that tell.
+    mod returned;
     /// Roots that are refused, and those that must not be.
     mod roots;
     /// Full disks.

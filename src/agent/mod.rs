@@ -1,14 +1,15 @@
 //! The background work of a storage root (design sections 3 and 8): exactly one process per root does it, elected by
 //! a lock that vanishes with its holder. Everything here may be killed at any point and is done again.
 //!
-//! What is here: recovery after a crash, the expiry of uploads, whether the root is complete, and the replay of what
-//! single nodes missed. Each goes on by itself, the replay for each node too, so that a node or a disk that hangs
+//! What is here: recovery after a crash, the expiry of uploads, whether the root is what the others know and whether it is
+//! complete (`standing.rs`), and the replay of what single nodes missed. Each goes on by itself, the replay for each node too, so that a node or a disk that hangs
 //! holds up nothing else. Full reconcile passes, the scrub and gossip have their places beside `replay.rs`.
 
 mod pass;
 pub mod plan;
 mod replay;
 mod socket;
+mod standing;
 mod status;
 pub mod tasks;
 pub mod throttle;
@@ -16,7 +17,6 @@ mod transfer;
 
 use std::collections::HashSet;
 use std::future::Future;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::clock;
-use crate::cluster::{ClusterMap, Epoch, NodeIndex, NodeName};
+use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::config::Agent as AgentSettings;
 use crate::control::Work;
 use crate::disk::on_thread;
@@ -34,6 +34,7 @@ use crate::peer::client::PeerClient;
 use crate::reconcile::Walks;
 use crate::store::{AgentLock, SPOOL_PATIENCE, Store, StoreError};
 use socket::ControlSocket;
+use standing::Standing;
 use tasks::{Task, Tasks};
 use throttle::Throttle;
 
@@ -51,12 +52,10 @@ pub struct Agent {
     pub store: Arc<Store>,
     /// The way to the other nodes.
     pub peers: PeerClient,
-    /// Names that are neither spread nor moved.
+    /// Names that are left alone: neither spread nor moved.
     pub exclude: Exclude,
     /// The walks over the root.
     pub walks: Walks,
-    /// Whether the root is complete; shared with the service.
-    pub complete: Arc<AtomicBool>,
     /// Whether this process is the agent; shared with the fronts that only the agent's process opens.
     pub elected: watch::Sender<bool>,
     /// The work over the whole root that is due, asked for and done; shared with the generations of this process.
@@ -104,7 +103,7 @@ impl Agent {
     /// Stands for election unless it has the mandate already, and does the work once elected, until `stop` says so.
     /// Hands the mandate back.
     pub async fn run(self, mandate: Option<Mandate>, mut stop: watch::Receiver<bool>) -> Option<Mandate> {
-        let complaints = Complaints::default();
+        let (standing, complaints) = (Standing::default(), Complaints::default());
         let mut mandate = match mandate {
             Some(mandate) => mandate,
             None => tokio::select! {
@@ -118,8 +117,8 @@ impl Agent {
         let work = async {
             tokio::join!(
                 self.every_round(async || self.expire_spools(&complaints).await),
-                self.every_round(async || self.try_to_complete(&complaints).await),
-                join_all(self.map.indexed().map(|(node, _)| self.replays(node, &complaints))),
+                self.every_round(async || self.keep_standing(&standing, &complaints).await),
+                join_all(self.map.indexed().map(|(node, _)| self.replays(node, &standing, &complaints))),
                 self.can_be_talked_to(socket, lock, &complaints),
                 join_all(Work::ALL.map(|work| self.keep_doing(work))),
             )
@@ -146,7 +145,6 @@ impl Agent {
                 Ok(None) => complaints.settle(About::Election),
                 Err(error) => complaints.raise(About::Election, &error),
             }
-            self.learn_completeness(complaints).await;
         }
     }
 
@@ -223,8 +221,14 @@ impl Agent {
         }
     }
 
-    async fn replays(&self, node: NodeIndex, complaints: &Complaints) {
-        self.every_round(async || self.replay(node, complaints).await).await;
+    async fn replays(&self, node: NodeIndex, standing: &Standing, complaints: &Complaints) {
+        self.every_round(async || {
+            // What an older copy of this root has to say would bring back what is deleted.
+            if self.may_replay(node, standing) {
+                self.replay(node, complaints).await;
+            }
+        })
+        .await;
     }
 
     /// Drops uploads that nobody will commit. This node may have missed them: it asks the other owners.
@@ -253,55 +257,6 @@ impl Agent {
         }
     }
 
-    /// A root is born complete when it starts under epoch 1 and R-1 peers or more answer. (That none of them
-    /// remembers it is asked once nodes remember each other's stamps.)
-    async fn try_to_complete(&self, complaints: &Complaints) {
-        if self.is_complete() || self.map.epoch() != Epoch::FIRST {
-            return;
-        }
-        let peers = self.map.indexed().map(|(node, _)| node).filter(|node| *node != self.own);
-        let greeted =
-            join_all(peers.map(|node| async move { (node, self.peers.hello(&self.map, node, false).await) }));
-        let mut answered = 0;
-        for (node, hello) in greeted.await {
-            match hello {
-                Ok(_) => {
-                    answered += 1;
-                    complaints.settle(About::Node(node));
-                }
-                Err(error) => complaints.raise(About::Node(node), &error),
-            }
-        }
-        if answered + 1 < self.map.replicas() {
-            return;
-        }
-        let (store, name) = (Arc::clone(&self.store), self.name().clone());
-        match on_thread(move || store.mark_complete(&name)).await {
-            Ok(()) => {
-                log::info!("node {} is complete", self.name());
-                self.complete.store(true, Ordering::Relaxed);
-            }
-            Err(error) => complaints.raise(About::Completeness, &error),
-        }
-    }
-
-    /// Another process of this root may have found it complete.
-    async fn learn_completeness(&self, complaints: &Complaints) {
-        if self.is_complete() {
-            return;
-        }
-        let (store, name) = (Arc::clone(&self.store), self.name().clone());
-        match on_thread(move || store.identify(&name)).await {
-            // The service may have seen it just now.
-            Ok(identity) => _ = self.complete.fetch_or(identity.complete, Ordering::Relaxed),
-            Err(error) => complaints.raise(About::Completeness, &error),
-        }
-    }
-
-    fn is_complete(&self) -> bool {
-        self.complete.load(Ordering::Relaxed)
-    }
-
     fn name(&self) -> &NodeName {
         self.map.node(self.own).name()
     }
@@ -320,8 +275,8 @@ enum About {
     Node(NodeIndex),
     Election,
     Uploads,
-    Completeness,
     Socket,
+    Standing,
     Marks(NodeIndex),
 }
 

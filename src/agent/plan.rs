@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use crate::held::Held;
+use crate::held::{CopyInfo, Held};
 use crate::version::Version;
 
 /// One step towards two nodes holding the same.
@@ -15,7 +15,7 @@ pub enum Step {
     /// Send our tombstone of this version.
     SendTombstone(Version),
     /// Fetch their copy.
-    FetchCopy,
+    FetchCopy(CopyInfo),
     /// Write a tombstone of this version, which they have.
     TakeTombstone(Version),
 }
@@ -28,7 +28,7 @@ pub fn step(ours: &Held, theirs: &Held) -> Step {
         | (Ordering::Less, _, Held::Nothing) => Step::Nothing,
         (Ordering::Greater, Held::Copy(_), _) => Step::SendCopy,
         (Ordering::Greater, Held::Tombstone { version }, _) => Step::SendTombstone(*version),
-        (Ordering::Less, _, Held::Copy(_)) => Step::FetchCopy,
+        (Ordering::Less, _, Held::Copy(copy)) => Step::FetchCopy(*copy),
         (Ordering::Less, _, Held::Tombstone { version }) => Step::TakeTombstone(*version),
     }
 }
@@ -36,12 +36,12 @@ pub fn step(ours: &Held, theirs: &Held) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::held::CopyInfo;
 
     #[test]
     fn the_newer_of_two_holdings_travels_to_the_other_side() {
         let version = Version::from_nanos;
-        let copy = |nanos| Held::Copy(CopyInfo { version: version(nanos), size: 1, crc32: Some(1) });
+        let info = |nanos| CopyInfo { version: version(nanos), size: 1, crc32: Some(1) };
+        let copy = |nanos| Held::Copy(info(nanos));
         let tombstone = |nanos| Held::Tombstone { version: version(nanos) };
         for (ours, theirs, expected) in [
             (Held::Nothing, Held::Nothing, Step::Nothing),
@@ -51,8 +51,8 @@ mod tests {
             (copy(2), tombstone(1), Step::SendCopy),
             (tombstone(2), copy(2), Step::SendTombstone(version(2))),
             (tombstone(2), Held::Nothing, Step::SendTombstone(version(2))),
-            (Held::Nothing, copy(1), Step::FetchCopy),
-            (copy(1), copy(2), Step::FetchCopy),
+            (Held::Nothing, copy(1), Step::FetchCopy(info(1))),
+            (copy(1), copy(2), Step::FetchCopy(info(2))),
             (copy(1), tombstone(1), Step::TakeTombstone(version(1))),
             (Held::Nothing, tombstone(1), Step::TakeTombstone(version(1))),
         ] {

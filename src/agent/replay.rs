@@ -14,6 +14,7 @@ use super::{About, Agent, Complaints};
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
 use crate::name::ObjectName;
+use crate::peer::message::Hello;
 use crate::resolve::Route;
 
 /// Keys replayed for one node in one round; the rest follow in the next.
@@ -48,7 +49,7 @@ impl Agent {
         }
         // Before the marks are read: there may be many, and a node may be down for long.
         if node != self.own {
-            if let Err(error) = self.peers.hello(&self.map, node, self.is_complete()).await {
+            if let Err(error) = self.peers.hello(&self.map, node, Hello { stamp: None }).await {
                 return complaints.raise(About::Node(node), &error);
             }
             complaints.settle(About::Node(node));

@@ -8,6 +8,7 @@ use super::Agent;
 use crate::chain::chain;
 use crate::control::{PeerStatus, Status, Work, WorkStatus};
 use crate::disk::on_thread;
+use crate::peer::message::Hello;
 use crate::store::{AgentRecord, StoreError};
 
 /// When some work last reached its end, as far as it is remembered.
@@ -32,9 +33,10 @@ impl Agent {
         let store = Arc::clone(&self.store);
         let counts = on_thread(move || {
             let (tombstones, dirty) = (store.count_tombstones()?, store.count_dirty()?);
-            Ok::<_, StoreError>((store.agent_record(), tombstones, dirty, store.count_quarantined()?))
+            let quarantine = store.count_quarantined()?;
+            Ok::<_, StoreError>((store.agent_record(), tombstones, dirty, quarantine, store.is_complete()?))
         });
-        let ((record, tombstones, dirty, quarantine), peers) = {
+        let ((record, tombstones, dirty, quarantine, complete), peers) = {
             let (counts, peers) = tokio::join!(counts, self.peer_statuses());
             (counts?, peers)
         };
@@ -44,7 +46,7 @@ impl Agent {
             process: std::process::id(),
             root: self.store.root().display().to_string(),
             epoch: self.map.epoch().get(),
-            complete: self.is_complete(),
+            complete,
             counted: record.counted,
             tombstones,
             dirty,
@@ -58,7 +60,7 @@ impl Agent {
     async fn peer_statuses(&self) -> Vec<PeerStatus> {
         let others = self.map.indexed().filter(|(node, _)| *node != self.own);
         join_all(others.map(|(node, entry)| async move {
-            let greeted = self.peers.hello(&self.map, node, self.is_complete()).await;
+            let greeted = self.peers.hello(&self.map, node, Hello { stamp: None }).await;
             let problem = greeted.err().map(|error| chain(&error));
             PeerStatus { node: entry.name().to_string(), up: problem.is_none(), problem }
         }))

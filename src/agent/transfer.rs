@@ -10,7 +10,7 @@ use super::plan::Step;
 use crate::cluster::NodeIndex;
 use crate::deliver::file;
 use crate::disk::on_thread;
-use crate::held::Held;
+use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectReply, PeerError};
 use crate::peer::envelope::copy_in;
@@ -54,7 +54,9 @@ impl Agent {
                 self.peers.delete(&self.map, node, name, &order).await?;
                 Ok(())
             }
-            Step::FetchCopy => self.fetch_copy(node, name).await,
+            // Spares fetching a copy that this root has returned with: the other owner has confirmed it.
+            Step::FetchCopy(copy) if self.take_back(name, copy).await? => Ok(()),
+            Step::FetchCopy(_) => self.fetch_copy(node, name).await,
             Step::TakeTombstone(version) => {
                 let (store, name) = (Arc::clone(&self.store), name.clone());
                 on_thread(move || store.delete(&name, version)).await?;
@@ -67,6 +69,11 @@ impl Agent {
     pub(super) async fn held(&self, name: &ObjectName) -> Result<Held, StoreError> {
         let (store, name) = (Arc::clone(&self.store), name.clone());
         on_thread(move || store.held(&name)).await
+    }
+
+    async fn take_back(&self, name: &ObjectName, copy: CopyInfo) -> Result<bool, StoreError> {
+        let (store, name) = (Arc::clone(&self.store), name.clone());
+        on_thread(move || store.take_back(&name, &copy)).await
     }
 
     /// Sends the own copy as it is: prepared and committed at its version.

@@ -19,8 +19,9 @@ use crate::cluster::{Algorithm, ClusterMap, NodeIndex};
 use crate::config::{self, FcgiListen, Layout, Remote, Settings};
 use crate::node::store_settings;
 use crate::peer::client::{PeerClient, PeerError};
+use crate::peer::message::Hello;
 use crate::peer::sign::Signer;
-use crate::store::{Store, layout};
+use crate::store::{Identity, Store, layout};
 
 /// How long a web server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -105,6 +106,11 @@ fn check_root<W: Write>(settings: &Settings, report: &mut Report<W>) -> io::Resu
         Ok(store) => {
             match store.identity(&settings.name) {
                 Ok(Some(identity)) if identity.complete => report.ok("node.toml of the root", "this node's, complete")?,
+                Ok(Some(Identity { returned: Some(_), .. })) => report.warn(
+                    "node.toml of the root",
+                    "this node's, not complete: others know another or a newer root of it, and what this one held lies \
+                     in .webdfs/quarantine/returned until they confirm it",
+                )?,
                 Ok(_) => report.warn(
                     "node.toml of the root",
                     "this node's, not complete yet: its \"I lack it\" does not count until enough nodes have answered",
@@ -196,7 +202,7 @@ async fn check_network<W: Write>(
     let peers = PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets));
     for (node, other) in map.indexed() {
         let about = format!("node {}", other.name());
-        match peers.hello(&map, node, false).await {
+        match peers.hello(&map, node, Hello { stamp: None }).await {
             Ok(answer) => {
                 let complete = if answer.complete { "" } else { ", not complete yet" };
                 report.ok(&about, &format!("answers at {}{complete}", other.url()))?;

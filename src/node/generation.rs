@@ -1,6 +1,5 @@
 //! What is made from the settings, and made anew when they are read again.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 
 use http::Method;
@@ -47,7 +46,7 @@ impl Generation {
             .index_of(&settings.name)
             .ok_or_else(|| NodeError::NotInMap { name: settings.name.clone(), map: settings.map.clone() })?;
         let store = Arc::new(Store::open(store_settings(&settings))?);
-        let complete = Arc::new(AtomicBool::new(store.identify(&settings.name)?.complete));
+        store.identify(&settings.name)?;
         let signer = Signer::new(&settings.secrets);
         let peers = PeerClient::new(settings.name.clone(), signer.clone());
         let agent = Agent {
@@ -57,7 +56,6 @@ impl Generation {
             peers: peers.clone(),
             exclude: settings.exclude.clone(),
             walks: process.walks.clone(),
-            complete: Arc::clone(&complete),
             elected: process.elected.clone(),
             tasks: process.tasks.clone(),
             works: Works::default(),
@@ -71,7 +69,6 @@ impl Generation {
             store,
             peers,
             signer,
-            complete,
             walks: process.walks.clone(),
             elected: process.elected.subscribe(),
             background: process.background.clone(),

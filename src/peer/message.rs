@@ -12,7 +12,7 @@ use super::batch::ListDigest;
 use crate::cluster::NodeName;
 use crate::held::Held;
 use crate::name::ObjectName;
-use crate::store::{Outcome, SpoolId};
+use crate::store::{Outcome, SpoolId, Stamp};
 use crate::version::Version;
 
 /// Where peers' requests begin, on every node.
@@ -168,8 +168,8 @@ impl Operation {
 /// Body of a hello.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub struct Hello {
-    /// Whether the sender's root is complete.
-    pub complete: bool,
+    /// The stamp of the sender's root, for the receiver to remember; none if it only asks whether somebody is there.
+    pub stamp: Option<Stamp>,
 }
 
 /// Answer to a hello.
@@ -179,6 +179,8 @@ pub struct HelloAnswer {
     pub complete: bool,
     /// The address from which the hello seemed to come: what `[write] allow` would be compared with.
     pub seen: Option<IpAddr>,
+    /// The newest stamp of the sender's root that was known before this one, if one was sent.
+    pub remembered: Option<Stamp>,
 }
 
 /// What a node holds of one object.

@@ -165,8 +165,16 @@ async fn perform(
     let control_body = control_body.unwrap_or_default();
     match Operation::parse(&request.method, path).ok_or(InternalError::Operation)? {
         Operation::Hello => {
-            let _: Hello = parsed(&control_body)?;
-            let answer = HelloAnswer { complete: service.is_complete().await, seen: request.address };
+            let Hello { stamp } = parsed(&control_body)?;
+            let remembered = match stamp {
+                Some(stamp) => {
+                    let (store, from) = (Arc::clone(&service.store), envelope.from);
+                    on_thread(move || store.remember_stamp(&from, stamp)).await?
+                }
+                None => None,
+            };
+            let complete = service.is_complete().await;
+            let answer = HelloAnswer { complete, seen: request.address, remembered };
             Ok(Reply::Control(control(&answer)))
         }
         Operation::Ask(name) => Ok(Reply::Control(control(&service.own_answer(&name).await?))),

@@ -20,7 +20,6 @@ mod relay;
 mod upload;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -76,7 +75,6 @@ pub struct Service {
     store: Arc<Store>,
     peers: PeerClient,
     signer: Signer,
-    complete: Arc<AtomicBool>,
     walks: Walks,
     elected: watch::Receiver<bool>,
     lookups: Lookups,
@@ -97,8 +95,6 @@ pub struct ServiceParts {
     pub peers: PeerClient,
     /// The cluster's secrets.
     pub signer: Signer,
-    /// Whether the root is complete; the agent may set it at any time.
-    pub complete: Arc<AtomicBool>,
     /// The walks over the root.
     pub walks: Walks,
     /// Whether this process does the background work of the root.
@@ -112,8 +108,7 @@ pub struct ServiceParts {
 impl Service {
     /// A service of these parts.
     pub fn new(parts: ServiceParts) -> Self {
-        let ServiceParts { own, map, store, peers, signer, complete, walks, elected, background, settings } =
-            parts;
+        let ServiceParts { own, map, store, peers, signer, walks, elected, background, settings } = parts;
         let name = map.node(own).name().clone();
         Self {
             own,
@@ -122,7 +117,6 @@ impl Service {
             store,
             peers,
             signer,
-            complete,
             walks,
             elected,
             lookups: Lookups::default(),
@@ -216,22 +210,17 @@ impl Service {
         !own && !self.settings.exclude.matches(name)
     }
 
-    /// Whether the root is complete. While it is not known to be, the root itself is asked: of several processes one
-    /// finds that out, and writes it down there.
+    /// Whether the root is complete. The root itself is asked, for another process of it may find out that it is, or that
+    /// it is not any more.
     async fn is_complete(&self) -> bool {
-        if self.complete.load(Ordering::Relaxed) {
-            return true;
+        if let Some(complete) = self.store.is_complete_cached() {
+            return complete;
         }
-        let (store, name) = (Arc::clone(&self.store), self.name.clone());
-        let complete = match on_thread(move || store.identity(&name)).await {
-            Ok(identity) => identity.is_some_and(|identity| identity.complete),
-            Err(error) => {
-                log::error!("whether this root is complete cannot be read: {error}");
-                false
-            }
-        };
-        // Never back to `false`: the agent of this process may have found out meanwhile.
-        self.complete.fetch_or(complete, Ordering::Relaxed) || complete
+        let store = Arc::clone(&self.store);
+        on_thread(move || store.is_complete()).await.unwrap_or_else(|error| {
+            log::error!("whether this root is complete cannot be read: {error}");
+            false
+        })
     }
 }
 

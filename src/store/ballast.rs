@@ -1,4 +1,5 @@
-//! `.webdfs/ballast`: room that is given up when the disk is full, so that a deletion finds some for its tombstone.
+//! `.webdfs/ballast`: room that is given up when the disk is full, so that a deletion finds some for its tombstone, and a
+//! stamp for itself.
 
 use std::path::Path;
 

@@ -35,8 +35,14 @@ pub const DIRTY: &str = ".webdfs/dirty";
 pub const LOCKS: &str = ".webdfs/locks";
 /// Held while the identity is written.
 pub const IDENTITY_LOCK: &str = ".webdfs/locks/identity";
+/// Held while another node's stamp is written.
+pub const STAMPS_LOCK: &str = ".webdfs/locks/stamps";
+/// The newest stamp seen of each other node.
+pub const STAMPS: &str = ".webdfs/stamps";
 /// Replicas that must not be served.
 pub const QUARANTINE: &str = ".webdfs/quarantine";
+/// What the root held when it was found to have returned, a folder for each time.
+pub const RETURNED: &str = ".webdfs/quarantine/returned";
 /// Maps received and not settled, and the current one.
 pub const MAPS: &str = ".webdfs/maps";
 /// Whose root this is.
@@ -80,7 +86,21 @@ pub fn lock(layout: Layout, name: &ObjectName, hash: NameHash) -> PathBuf {
         Layout::Path => hash.0[0],
         Layout::WebdfsHashed(php) => path_hash(php, name.as_bytes()).to_le_bytes()[0],
     };
+    lock_of(stripe)
+}
+
+/// All key locks.
+pub fn locks() -> impl Iterator<Item = PathBuf> {
+    (0..=u8::MAX).map(lock_of)
+}
+
+fn lock_of(stripe: u8) -> PathBuf {
     Path::new(LOCKS).join(hex::encode([stripe]))
+}
+
+/// Where the newest stamp seen of a node stands.
+pub fn stamp(node: &str) -> PathBuf {
+    Path::new(STAMPS).join(node)
 }
 
 /// The hash under which a name is filed inside `.webdfs`: the first 16 bytes of its SHA-256. The first byte

@@ -57,6 +57,16 @@ impl Store {
         self.lock(Path::new(layout::AGENT_RECORD_LOCK))
     }
 
+    /// Waits for the locks of all keys, so that nobody changes any.
+    pub(super) fn lock_all_keys(&self) -> Result<Vec<HeldLock>, StoreError> {
+        layout::locks().map(|path| self.lock(&path)).collect()
+    }
+
+    /// Waits for the lock of what is remembered of other nodes.
+    pub(super) fn lock_stamps(&self) -> Result<HeldLock, StoreError> {
+        self.lock(Path::new(layout::STAMPS_LOCK))
+    }
+
     fn lock(&self, path: &Path) -> Result<HeldLock, StoreError> {
         let file = self.open_lock(path)?;
         wait_for(&file).map_err(|source| self.io("lock", path, source))?;

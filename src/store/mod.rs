@@ -24,7 +24,9 @@ pub mod layout;
 mod lock;
 mod maps;
 mod read;
+mod returned;
 mod spool;
+mod stamp;
 mod tombstone;
 mod walk;
 mod write;
@@ -43,7 +45,9 @@ pub use layout::NameHash;
 pub use lock::AgentLock;
 pub use maps::remembered_maps;
 pub use read::Replica;
+pub use returned::Returned;
 pub use spool::{Prepared, Spool, SpoolId, Swept};
+pub use stamp::Stamp;
 pub use walk::Found;
 pub use write::{Commit, Outcome};
 
@@ -51,6 +55,7 @@ use crate::config::{Durability, Layout, Reserve};
 use calls::{Calls, RealCalls, RootFolder};
 use dirty::ListedMarks;
 use folders::SyncedFolders;
+use identity::KnownCompleteness;
 use spool::OwnSpools;
 
 /// A complete upload whose commit has not come after this time is dropped.
@@ -85,6 +90,7 @@ pub struct Store {
     synced_folders: SyncedFolders,
     own_spools: OwnSpools,
     listed_marks: ListedMarks,
+    known_completeness: KnownCompleteness,
     /// Set when a sync failed: what the kernel then holds is not what the disk holds, and asking again would lie.
     sync_failed: AtomicBool,
 }
@@ -142,6 +148,7 @@ impl Store {
             synced_folders: SyncedFolders::default(),
             own_spools: OwnSpools::default(),
             listed_marks: ListedMarks::default(),
+            known_completeness: KnownCompleteness::default(),
             sync_failed: AtomicBool::new(false),
         }
     }
@@ -184,6 +191,7 @@ impl Store {
             layout::DIRTY,
             layout::LOCKS,
             layout::QUARANTINE,
+            layout::STAMPS,
             layout::MAPS,
         ];
         let mut made = false;

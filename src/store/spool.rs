@@ -344,7 +344,7 @@ impl Store {
 }
 
 /// Checksum and number of the bytes of a file.
-fn fingerprint(mut file: &File) -> io::Result<(u32, u64)> {
+pub(super) fn fingerprint(mut file: &File) -> io::Result<(u32, u64)> {
     const CHUNK_BYTES: usize = 64 << 10;
     let (mut crc32, mut length, mut chunk) = (crc32fast::Hasher::new(), 0, vec![0; CHUNK_BYTES]);
     loop {

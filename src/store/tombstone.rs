@@ -20,13 +20,6 @@ impl Store {
     /// # Errors
     /// When the disk fails; the replica may then still be there, and a repeat settles it.
     pub fn delete(&self, name: &ObjectName, version: Version) -> Result<Outcome, StoreError> {
-        match self.try_to_delete(name, version) {
-            Err(StoreError::Full { .. }) if self.give_up_ballast() => self.try_to_delete(name, version),
-            result => result,
-        }
-    }
-
-    fn try_to_delete(&self, name: &ObjectName, version: Version) -> Result<Outcome, StoreError> {
         self.check_writable()?;
         let hash = NameHash::of(name);
         let _lock = self.lock_key(name, hash)?;

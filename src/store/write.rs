@@ -256,13 +256,23 @@ impl Store {
         Ok(false)
     }
 
-    /// Writes a small file of our own in place of an older one, durably, and with a version for its mtime.
+    /// Writes a small file of our own in place of an older one, durably, and with a version for its mtime. On a full disk
+    /// as long as there is ballast to give up.
     pub(super) fn replace(
         &self,
         path: &Path,
         text: &[u8],
         version: Option<Version>,
     ) -> Result<(), StoreError> {
+        match self.try_to_replace(path, text, version) {
+            Err(StoreError::Full { .. }) if self.give_up_ballast() => {
+                self.try_to_replace(path, text, version)
+            }
+            result => result,
+        }
+    }
+
+    fn try_to_replace(&self, path: &Path, text: &[u8], version: Option<Version>) -> Result<(), StoreError> {
         self.check_writable()?;
         let spool = Path::new(layout::TMP).join(format!("{}-own", SpoolId::random()));
         let file = self.create_temporary(&spool, OWN_MODE)?;
@@ -288,7 +298,7 @@ impl Store {
     }
 
     /// After a replica is in place: whatever older thing the key has elsewhere.
-    fn remove_superseded(&self, hash: NameHash, kept: &Path) {
+    pub(super) fn remove_superseded(&self, hash: NameHash, kept: &Path) {
         let escape = hash.escape();
         if kept != escape {
             let _ = self.calls.unlink(&escape);

@@ -4,7 +4,6 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 use futures_util::future::BoxFuture;
 use tokio::runtime::Runtime;
@@ -68,7 +67,6 @@ impl Stage {
             map,
             store: Arc::new(Store::open(webdfs::node::store_settings(&settings)).unwrap()),
             peers: PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets)),
-            complete: Arc::new(AtomicBool::new(false)),
             elected: watch::Sender::new(false),
             tasks: Tasks::default(),
             works: Works { reconcile: None, scrub: Some(staged) },

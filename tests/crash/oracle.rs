@@ -37,7 +37,7 @@ impl Action {
             Action::Delete(name, version) => store.delete(name, *version).map(drop),
             Action::Prepare(name, bytes) => support::prepare(store, name, bytes).map(drop),
             Action::Together(copies) => support::put_together(store, copies).map(drop),
-            Action::Complete => store.mark_complete(&node()),
+            Action::Complete => support::complete(store, &node()),
         }
     }
 

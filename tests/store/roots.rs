@@ -14,7 +14,7 @@ fn a_new_root_is_incomplete_until_it_is_marked_and_stays_complete() {
     let root = new_root();
     let store = open(root.path());
     assert!(!store.identify(&node("img1")).unwrap().complete);
-    store.mark_complete(&node("img1")).unwrap();
+    complete(&store, &node("img1")).unwrap();
     assert!(store.identify(&node("img1")).unwrap().complete);
     assert!(open(root.path()).identify(&node("img1")).unwrap().complete);
 }
@@ -28,7 +28,7 @@ fn the_root_of_another_node_is_refused() {
         matches!(&error, StoreError::OtherNode { found, expected, .. } if found == "img1" && expected == "img2"),
         "{error}"
     );
-    assert!(matches!(open(root.path()).mark_complete(&node("img2")), Err(StoreError::OtherNode { .. })));
+    assert!(matches!(complete(&open(root.path()), &node("img2")), Err(StoreError::OtherNode { .. })));
 }
 
 #[test]

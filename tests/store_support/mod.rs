@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use rustix::io::Errno;
 use tempfile::TempDir;
+use webdfs::cluster::NodeName;
 use webdfs::config::{Durability, Layout, Reserve};
 use webdfs::name::ObjectName;
 use webdfs::store::calls::{Calls, RealCalls, RootFolder};
@@ -44,6 +45,13 @@ pub fn with_layout<T>(layout: Layout, act: impl FnOnce() -> T) -> T {
     let done = act();
     LAYOUT.set(usual);
     done
+}
+
+/// Marks the root of a node as complete.
+pub fn complete(store: &Store, node: &NodeName) -> Result<(), StoreError> {
+    let identity = store.identify(node)?;
+    assert!(store.mark_complete(node, &identity)?, "nothing has changed meanwhile");
+    Ok(())
 }
 
 /// Settings for a root without any reserve.

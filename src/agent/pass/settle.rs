@@ -89,7 +89,7 @@ impl Pass<'_> {
                     let bytes = ours.copy().map_or(0, |copy| copy.size);
                     self.counts.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
                 }
-                Step::FetchCopy | Step::TakeTombstone(_) => add(&self.counts.fetched, 1),
+                Step::FetchCopy(_) | Step::TakeTombstone(_) => add(&self.counts.fetched, 1),
             },
         }
         Ok(())

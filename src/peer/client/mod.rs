@@ -122,7 +122,7 @@ impl PeerClient {
         self.health.answered(node);
     }
 
-    /// Are you there?
+    /// Are you there? With the stamp of the own root the node remembers that one from then on.
     ///
     /// # Errors
     /// When the node does not answer, or refuses: it has another map, or the url reaches another node.
@@ -130,9 +130,9 @@ impl PeerClient {
         &self,
         map: &ClusterMap,
         node: NodeIndex,
-        complete: bool,
+        hello: Hello,
     ) -> Result<HelloAnswer, PeerError> {
-        self.control(map, node, &Operation::Hello, &Hello { complete }).await
+        self.control(map, node, &Operation::Hello, &hello).await
     }
 
     /// What do you hold of this?

@@ -1,0 +1,196 @@
+//! What the other nodes think of this root (design section 5): each is told its stamp, and says which one it remembers.
+//! So the root learns whether it is the one they know, and, if it is new, when it is complete.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::Instant;
+
+use super::{About, Agent, Complaints};
+use crate::cluster::{Epoch, NodeIndex};
+use crate::disk::on_thread;
+use crate::peer::client::PeerError;
+use crate::peer::message::Hello;
+use crate::store::{Identity, Stamp, Store, StoreError};
+
+/// How often the stamp is raised: a copy of the root that is older than this is known as one when it is put back.
+const RAISED_EVERY: Duration = Duration::from_secs(60 * 60);
+
+/// Which nodes know this root.
+#[derive(Debug, Default)]
+pub struct Standing(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The stamp that each of them has last taken for the newest, since this agent started.
+    stamps: HashMap<NodeIndex, Stamp>,
+    /// When the stamp is to be raised next; none: as soon as enough nodes know it.
+    raise_at: Option<Instant>,
+}
+
+impl Standing {
+    /// Whether a node takes this root for the newest of its name. Until then it may be an older copy, and nothing it holds
+    /// is to be sent there.
+    pub(super) fn is_known_to(&self, node: NodeIndex) -> bool {
+        self.known().stamps.contains_key(&node)
+    }
+
+    /// Whether any node does.
+    fn is_known(&self) -> bool {
+        !self.known().stamps.is_empty()
+    }
+
+    fn has_told(&self, node: NodeIndex, stamp: Stamp) -> bool {
+        self.known().stamps.get(&node) == Some(&stamp)
+    }
+
+    fn tell(&self, node: NodeIndex, stamp: Stamp) {
+        self.known().stamps.insert(node, stamp);
+    }
+
+    /// How many nodes know this stamp.
+    fn knowing(&self, stamp: Stamp) -> usize {
+        self.known().stamps.values().filter(|known| **known == stamp).count()
+    }
+
+    /// Nobody knows this root any more.
+    fn forget(&self) {
+        *self.known() = Known::default();
+    }
+
+    fn is_to_be_raised(&self) -> bool {
+        self.known().raise_at.is_none_or(|at| at <= Instant::now())
+    }
+
+    fn is_raised(&self) {
+        self.known().raise_at = Some(Instant::now() + RAISED_EVERY);
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, Known> {
+        self.0.lock().expect("no holder panics")
+    }
+}
+
+impl Agent {
+    /// Whether keys that `node`, this one or another, has missed may be compared with what this root holds.
+    pub(super) fn may_replay(&self, node: NodeIndex, standing: &Standing) -> bool {
+        if node == self.own {
+            standing.is_known() || self.peer_count() == 0
+        } else {
+            standing.is_known_to(node)
+        }
+    }
+
+    /// One round: tells the root's stamp to those who do not know it yet, and draws the conclusions.
+    pub(super) async fn keep_standing(&self, standing: &Standing, complaints: &Complaints) {
+        match self.try_standing(standing, complaints).await {
+            Ok(()) => complaints.settle(About::Standing),
+            Err(error) => complaints.raise(About::Standing, &error),
+        }
+    }
+
+    async fn try_standing(&self, standing: &Standing, complaints: &Complaints) -> Result<(), StoreError> {
+        let identity = if standing.is_known() {
+            self.with_store(|store, agent| store.identify(agent.name())).await?
+        } else {
+            // What others are to remember must not be lost here.
+            self.with_store(|store, agent| store.identify_durably(agent.name())).await?
+        };
+        let Some(stamp) = identity.stamp.filter(|_| !identity.returning) else {
+            return self.prepare_to_stand(&identity, standing).await;
+        };
+        if let Some(newest) = self.introduce(stamp, standing, complaints).await {
+            return self.return_before(newest, standing).await;
+        }
+        let knowing = standing.knowing(stamp);
+        // A root that somebody remembers otherwise is complete only when all have offered it what it should have.
+        if identity.is_newborn() && self.map.epoch() == Epoch::FIRST && knowing + 1 >= self.map.replicas() {
+            self.become_complete(identity).await?;
+        }
+        // Whoever restores a copy when few nodes answer must not outgrow what the others remember.
+        if standing.is_to_be_raised() && 2 * knowing >= self.peer_count() {
+            self.with_store(|store, agent| store.raise_stamp(agent.name())).await?;
+            standing.is_raised();
+        }
+        Ok(())
+    }
+
+    /// What is to be done before a stamp can be told: there is none yet, or files have to be moved out of the way first, as
+    /// after a crash in the middle of that.
+    async fn prepare_to_stand(&self, identity: &Identity, standing: &Standing) -> Result<(), StoreError> {
+        if identity.returning {
+            standing.forget();
+            self.with_store(|store, agent| store.finish_return(agent.name(), &agent.exclude)).await?;
+            log::warn!(
+                "what the root of node {} held is in .webdfs/quarantine/returned until other nodes confirm it",
+                self.name()
+            );
+            return Ok(());
+        }
+        self.with_store(|store, agent| store.raise_stamp(agent.name())).await
+    }
+
+    /// Tells the stamp to the nodes that do not know it; the newest that any of them remembers, if that contradicts it.
+    async fn introduce(&self, stamp: Stamp, standing: &Standing, complaints: &Complaints) -> Option<Stamp> {
+        let nodes = self.map.indexed().map(|(node, _)| node);
+        let others = nodes.filter(|node| *node != self.own && !standing.has_told(*node, stamp));
+        let greet = |node| async move {
+            let answer = self.peers.hello(&self.map, node, Hello { stamp: Some(stamp) }).await?;
+            Ok::<_, PeerError>(answer.remembered)
+        };
+        let greeted = join_all(others.map(|node| async move { (node, greet(node).await) }));
+        let (mut contradictions, mut told) = (Vec::new(), Vec::new());
+        for (node, remembered) in greeted.await {
+            match remembered {
+                Ok(Some(remembered)) if remembered.contradicts(stamp) => contradictions.push(remembered),
+                Ok(_) => told.push(node),
+                Err(ref error) => {
+                    complaints.raise(About::Node(node), error);
+                    continue;
+                }
+            }
+            complaints.settle(About::Node(node));
+        }
+        if contradictions.is_empty() {
+            told.into_iter().for_each(|node| standing.tell(node, stamp));
+        }
+        contradictions.into_iter().max_by_key(|stamp| stamp.number())
+    }
+
+    /// Takes this root for an older copy, or for another one than the others know.
+    async fn return_before(&self, newest: Stamp, standing: &Standing) -> Result<(), StoreError> {
+        if self.with_store(move |store, agent| store.begin_return(agent.name(), newest)).await? {
+            log::warn!(
+                "the root of node {} is not the one that other nodes know, or an older copy of it: what it holds is moved \
+                 out of the way, and it is incomplete",
+                self.name()
+            );
+            let identity = self.with_store(|store, agent| store.identify(agent.name())).await?;
+            self.prepare_to_stand(&identity, standing).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the root complete, if it is still the one that was `seen`: it lacks nothing, as a new one among new ones, or
+    /// because all other nodes have offered what it should have since it was found incomplete.
+    pub(super) async fn become_complete(&self, seen: Identity) -> Result<(), StoreError> {
+        if self.with_store(move |store, agent| store.mark_complete(agent.name(), &seen)).await? {
+            log::info!("node {} is complete", self.name());
+        }
+        Ok(())
+    }
+
+    fn peer_count(&self) -> usize {
+        self.map.nodes().len() - 1
+    }
+
+    async fn with_store<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Store, &Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let (store, agent) = (Arc::clone(&self.store), self.clone());
+        on_thread(move || work(&store, &agent)).await
+    }
+}
