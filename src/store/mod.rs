@@ -11,6 +11,7 @@
 pub mod attribute;
 mod ballast;
 mod batch;
+mod by_hand;
 pub mod calls;
 mod dirty;
 mod error;
@@ -19,10 +20,13 @@ mod identity;
 pub mod inventory;
 pub mod layout;
 mod lock;
+mod look;
 mod maps;
+mod quarantine;
 mod read;
 mod spool;
 mod tombstone;
+mod verify;
 mod walk;
 mod write;
 
@@ -32,6 +36,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 pub use batch::{BATCH_FILES_MAX, Batch, BatchCopy};
+pub use by_hand::{REST, Settled};
 pub use error::StoreError;
 pub use identity::Identity;
 pub use layout::NameHash;
@@ -39,6 +44,7 @@ pub use lock::AgentLock;
 pub use maps::remembered_maps;
 pub use read::Replica;
 pub use spool::{Prepared, Spool, SpoolId, Swept};
+pub use verify::Verdict;
 pub use walk::Found;
 pub use write::{Commit, Outcome};
 
