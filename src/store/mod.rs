@@ -54,6 +54,9 @@ use dirty::ListedMarks;
 use folders::SyncedFolders;
 use spool::OwnSpools;
 
+/// Nobody but webdfs enters its own folders.
+const PRIVATE_MODE: u32 = 0o700;
+
 /// A complete upload whose commit has not come after this time is dropped.
 pub const SPOOL_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -176,7 +179,6 @@ impl Store {
     }
 
     fn make_private_folders(&self) -> Result<(), StoreError> {
-        const PRIVATE_MODE: u32 = 0o700;
         let folders = [
             layout::PRIVATE,
             layout::TMP,

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::attribute::ATTRIBUTE_NAME;
 use super::layout::{self, NameHash};
 use super::read::mtime;
-use super::{Store, StoreError};
+use super::{PRIVATE_MODE, Store, StoreError};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::version::Version;
@@ -25,18 +25,26 @@ impl Store {
         self.calls
             .set_attribute(file, path, ATTRIBUTE_NAME, name.as_bytes())
             .map_err(|source| self.io("set the attribute of", path, source))?;
-        if !self.rename_into(path, &target)? {
-            let path = self.settings.root.join(&target);
-            let problem = "something lies where webdfs keeps a folder".into();
-            return Err(StoreError::Damaged { path, problem });
-        }
+        self.make_quarantine_folder(&hash.quarantine_folder())?;
+        self.calls.rename(path, &target).map_err(|source| self.io("move to quarantine", path, source))?;
         log::warn!("{name} {reason}: moved to {}", target.display());
-        self.sync_name(&target)?;
+        self.sync_folder(&hash.quarantine_folder())?;
         self.sync_removal(path)?;
         if !path.starts_with(layout::PRIVATE) {
             self.remove_empty_parents(path);
         }
         Ok(())
+    }
+
+    /// Makes a key's folder, durably: a file may lose its old name as soon as the new one is synced, and would be lost with
+    /// the folder.
+    fn make_quarantine_folder(&self, folder: &Path) -> Result<(), StoreError> {
+        match self.calls.make_folder(folder, PRIVATE_MODE) {
+            Err(error) if error.kind() != std::io::ErrorKind::AlreadyExists => {
+                Err(self.io("make the folder", folder, error))
+            }
+            _ => self.sync_folder(Path::new(layout::QUARANTINE)),
+        }
     }
 
     /// The newest version of a key that lies in quarantine.
