@@ -139,7 +139,7 @@ fn a_file_put_there_by_hand_that_loses_goes_to_quarantine() {
 fn what_other_nodes_send_never_destroys_a_file_put_there_by_hand() {
     let root = new_root();
     let store = open(root.path());
-    for text in ["a/copied", "a/deleted"] {
+    for text in ["a/copied", "a/deleted", "a/of-a-batch"] {
         fs::create_dir_all(root.path().join("a")).unwrap();
         write_by_hand(&root.path().join(text), at(5), text.as_bytes());
     }
@@ -148,11 +148,12 @@ fn what_other_nodes_send_never_destroys_a_file_put_there_by_hand() {
     let commit = Commit { id, name: &name("a/copied"), version, crc32, length, for_client: false };
     assert_eq!(store.commit(&commit).unwrap(), Outcome::Done);
     store.delete(&name("a/deleted"), at(7)).unwrap();
+    put_together(&store, &[(name("a/of-a-batch"), at(7), b"from elsewhere".to_vec())]).unwrap();
     assert_eq!(read(&store, &name("a/copied")), Some((b"from elsewhere".to_vec(), at(7))));
     assert_eq!(read(&store, &name("a/deleted")), None);
     let mut found = quarantined(root.path());
     found.sort();
-    assert_eq!(found, [&b"a/copied"[..], b"a/deleted"]);
+    assert_eq!(found, [&b"a/copied"[..], b"a/deleted", b"a/of-a-batch"]);
 }
 
 #[test]
