@@ -2,12 +2,13 @@
 //! what was not synced is lost in several ways, and the root is opened again (design, sections 5 and 12).
 //!
 //! `crash/disk.rs` models what a disk keeps, `crash/oracle.rs` says what must be found, `crash/scenarios.rs` what is
-//! done before the crash, `crash/record.rs` brings them together. `WEBDFS_CRASH_SEED` starts the random losses elsewhere.
+//! done before the crash, `crash/repair.rs` the same for repairs, `crash/record.rs` brings them together. `WEBDFS_CRASH_SEED` starts the random losses elsewhere.
 
 mod crash {
     pub mod disk;
     pub mod oracle;
     pub mod record;
+    pub mod repair;
     pub mod scenarios;
 }
 mod store_support;
@@ -23,6 +24,7 @@ use webdfs::store::layout::{self, NameHash};
 use crash::disk::Loss;
 use crash::oracle::{self, Action, Past};
 use crash::record::{self, Judge, Log, Recorder, Recording, Step, crash_everywhere, crash_from, record};
+use crash::repair;
 use crash::scenarios::{self, Scenario, delete, put};
 use store_support::{Op, Verdict, name};
 
@@ -60,6 +62,14 @@ fn the_same_holds_where_names_share_paths() {
     let all = scenarios::of_one_path().into_iter().chain(scenarios::all());
     let survived = where_names_share_paths(|| crash_in(all.collect()));
     assert!(survived > 1000, "{survived} crashes are too few to show anything");
+}
+
+#[test]
+fn a_repair_cut_off_by_a_crash_loses_no_bytes_and_ends_the_same_when_it_is_repeated() {
+    for repair in repair::all() {
+        let survived = repair::crash_everywhere(&repair).unwrap_or_else(|problem| panic!("{problem}"));
+        assert!(survived > 10, "{}: {survived} crashes are too few to show anything", repair.title);
+    }
 }
 
 fn where_names_share_paths<T>(act: impl FnOnce() -> T) -> T {

@@ -14,10 +14,14 @@ mod store {
     mod order;
     /// Several processes on one root.
     mod processes;
+    /// What the repair of a root does to single keys: verifying, forgetting, unlinking what others have.
+    mod repair;
     /// Roots that turn out to be older than what other nodes know, and the stamps that tell.
     mod returned;
     /// Roots that are refused, and those that must not be.
     mod roots;
+    /// Files put there or edited by hand that become replicas.
+    mod settled;
     /// Full disks.
     mod space;
     /// Uploads: their ids, their end, and what becomes of those that nobody commits.

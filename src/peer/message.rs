@@ -188,7 +188,7 @@ pub struct HelloAnswer {
 pub struct HeldAnswer {
     /// The copy, the tombstone or nothing.
     pub held: Held,
-    /// Whether its root is complete: only then does "nothing" count.
+    /// Whether its root is complete, and nothing newer of the object lies in its quarantine: only then does it count.
     pub complete: bool,
 }
 

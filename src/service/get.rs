@@ -67,6 +67,8 @@ enum Own {
     Replica(Replica),
     Lacks {
         tombstone: Option<Version>,
+        /// Whether that says anything about what this node once acknowledged.
+        counts: bool,
     },
     /// It cannot be read: that is not the same as having none.
     Unreadable,
@@ -76,8 +78,8 @@ impl Own {
     /// What it contributes to a look-up.
     async fn as_lacking(&self, service: &Service, route: &Route) -> Lacking {
         match self {
-            Own::Lacks { tombstone } => Lacking {
-                owners: usize::from(route.own && service.is_complete().await),
+            Own::Lacks { tombstone, counts } => Lacking {
+                owners: usize::from(route.own && *counts && service.is_complete().await),
                 tombstone: *tombstone,
             },
             Own::Replica(_) | Own::Unreadable => Lacking::default(),
@@ -95,7 +97,8 @@ async fn own(service: &Service, name: &ObjectName) -> Own {
             Some(replica) => Own::Replica(replica),
             None => {
                 let held = store.held(&asked)?;
-                Own::Lacks { tombstone: held.version().filter(|_| held.copy().is_none()) }
+                let counts = store.answer_counts(&asked, &held)?;
+                Own::Lacks { tombstone: held.version().filter(|_| held.copy().is_none()), counts }
             }
         })
     });

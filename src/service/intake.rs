@@ -67,15 +67,15 @@ impl Limits {
     }
 }
 
-/// Writes a body into a new spool and completes it; also says what this root held of the name. Cut off, or with
-/// another length than promised, it leaves nothing.
+/// Writes a body into a new spool and completes it; also says what this root held of the name, and whether that counts. Cut off,
+/// or with another length than promised, it leaves nothing.
 pub(super) async fn receive(
     store: &Arc<Store>,
     (id, name): (SpoolId, &ObjectName),
     epoch: u64,
     limits: Limits,
     body: ByteStream,
-) -> Result<(Prepared, Held), IntakeError> {
+) -> Result<(Prepared, Held, bool), IntakeError> {
     let mut body = gathered(body);
     let mut spool: Option<Spool> = None;
     let mut got = 0;
@@ -95,7 +95,8 @@ pub(super) async fn receive(
     let (writer, name, length) = (Arc::clone(store), name.clone(), limits.length);
     let finished = client_write(store, move || {
         let prepared = append(&writer, id, length, spool, &held_back)?.finish(&name, epoch)?;
-        Ok::<_, StoreError>((prepared, writer.held(&name)?))
+        let held = writer.held(&name)?;
+        Ok::<_, StoreError>((prepared, held, writer.answer_counts(&name, &held)?))
     });
     Ok(finished.await?)
 }

@@ -91,7 +91,14 @@ impl InternalError {
 enum Reply {
     Control(Vec<u8>),
     Copy(Response),
-    Lacking(Option<Version>),
+    Lacking(NoCopy),
+}
+
+/// That there is no copy here.
+struct NoCopy {
+    tombstone: Option<Version>,
+    /// Whether it counts if the root is complete.
+    counts: bool,
 }
 
 pub(super) async fn answer(service: &Arc<Service>, request: &Request, body: ByteStream) -> Response {
@@ -106,9 +113,9 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, body: Byte
     let reply = match result {
         Ok(Reply::Copy(response)) => return sealed_copy(service, question, response).await,
         Ok(Reply::Control(body)) => (StatusCode::OK, body),
-        Ok(Reply::Lacking(tombstone)) => {
+        Ok(Reply::Lacking(no_copy)) => {
             let body = control(&Refusal { error: "no copy here".into() });
-            return sealed_control(service, question, (StatusCode::NOT_FOUND, body), tombstone).await;
+            return sealed_control(service, question, (StatusCode::NOT_FOUND, body), Some(no_copy)).await;
         }
         Err(error) => {
             log::warn!("a request of another node is refused: {error}");
@@ -122,13 +129,14 @@ async fn sealed_control(
     service: &Service,
     question: &[u8],
     (status, body): (StatusCode, Vec<u8>),
-    tombstone: Option<Version>,
+    no_copy: Option<NoCopy>,
 ) -> Response {
     let mut response = Response::new(status);
     response.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers.insert(header::CONTENT_LENGTH, body.len().into());
-    response.headers.insert(COMPLETE, yes_or_no(service.is_complete().await));
-    if let Some(version) = tombstone {
+    let counts = no_copy.as_ref().is_none_or(|no_copy| no_copy.counts);
+    response.headers.insert(COMPLETE, yes_or_no(counts && service.is_complete().await));
+    if let Some(version) = no_copy.and_then(|no_copy| no_copy.tombstone) {
         response.headers.insert(VERSION, version.nanos().into());
     }
     seal_answer(&service.signer, question, status, &mut response.headers, Some(&body));
@@ -246,11 +254,13 @@ async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Re
             return Ok(Ok(opened));
         }
         let held = store.held(&asked)?;
-        Ok::<_, StoreError>(Err(held.version().filter(|_| held.copy().is_none())))
+        let counts = store.answer_counts(&asked, &held)?;
+        let tombstone = held.version().filter(|_| held.copy().is_none());
+        Ok::<_, StoreError>(Err(NoCopy { tombstone, counts }))
     });
     let (replica, crc32) = match opened.await? {
         Ok(opened) => opened,
-        Err(tombstone) => return Ok(Reply::Lacking(tombstone)),
+        Err(no_copy) => return Ok(Reply::Lacking(no_copy)),
     };
     let validators =
         Validators { version: replica.version, size: replica.size, front: service.settings.deliver.front };

@@ -32,8 +32,12 @@ impl Service {
     /// What this node holds of a name, as it counts in a quorum.
     pub(super) async fn own_answer(&self, name: &ObjectName) -> Result<HeldAnswer, StoreError> {
         let (store, name) = (Arc::clone(&self.store), name.clone());
-        let held = client_write(&self.store, move || store.held(&name)).await?;
-        Ok(HeldAnswer { held, complete: self.is_complete().await })
+        let (held, counts) = client_write(&self.store, move || {
+            let held = store.held(&name)?;
+            Ok::<_, StoreError>((held, store.answer_counts(&name, &held)?))
+        })
+        .await?;
+        Ok(HeldAnswer { held, complete: counts && self.is_complete().await })
     }
 
     /// What a node, this or another, holds of a name.
@@ -59,9 +63,9 @@ impl Service {
     ) -> Result<PrepareAnswer, IntakeError> {
         // What clients may store is checked where they are answered; what is stored may always move between nodes.
         let limits = Limits { length: Some(length), max: u64::MAX };
-        let (prepared, held) =
+        let (prepared, held, counts) =
             intake::receive(&self.store, (id, name), map.epoch().get(), limits, body).await?;
-        let before = HeldAnswer { held, complete: self.is_complete().await };
+        let before = HeldAnswer { held, complete: counts && self.is_complete().await };
         Ok(PrepareAnswer { crc32: prepared.crc32, length: prepared.length, before })
     }
 

@@ -143,7 +143,7 @@ async fn spooled_first(
 ) -> Result<(u64, ByteStream), UploadError> {
     let id = SpoolId::random();
     let store = &service.store;
-    let (prepared, _) =
+    let (prepared, ..) =
         receive(store, (id, name), map.epoch().get(), limits, body).await.map_err(UploadError::Body)?;
     let opening = Arc::clone(store);
     let file = on_thread(move || {

@@ -9,6 +9,8 @@ use crate::version::Version;
 pub const ATTRIBUTE: &str = "user.webdfs";
 /// The attribute that holds the name of a replica in the escape area.
 pub const ATTRIBUTE_NAME: &str = "user.webdfs.name";
+/// The attribute of a tombstone that holds when every owner was first known to have it: seconds since 1970.
+pub const ATTRIBUTE_AGREED: &str = "user.webdfs.agreed";
 /// No attribute of ours is longer: a spool's, with a name of the largest size.
 pub const ATTRIBUTE_BYTES_MAX: usize = crate::name::NAME_BYTES_MAX + 128;
 

@@ -158,6 +158,7 @@ impl Store {
         let held = self.held_now(&copy.name, *hash)?;
         let outcome = Outcome::of(copy.held().supersedes(&held));
         if outcome == Outcome::Done {
+            self.put_away_by_hand(&copy.name, *hash)?;
             self.put_in_place(spool, file, &copy.name, *hash, true)?;
         }
         Ok((outcome, outcome == Outcome::Done && held != Held::Nothing))

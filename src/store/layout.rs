@@ -169,9 +169,14 @@ impl NameHash {
         self.below(ESCAPE)
     }
 
-    /// Where a file goes that bears its name and must not be served; `distinction` tells it from others of that name.
+    /// The folder of the files that bear its name and must not be served.
+    pub fn quarantine_folder(self) -> PathBuf {
+        Path::new(QUARANTINE).join(hex::encode(self.0))
+    }
+
+    /// Where such a file goes; `distinction` tells it from others of that name.
     pub fn quarantine(self, distinction: u64) -> PathBuf {
-        Path::new(QUARANTINE).join(format!("{}-{distinction:016x}", hex::encode(self.0)))
+        self.quarantine_folder().join(format!("{distinction:016x}"))
     }
 
     /// The file that marks it as dirty for a node.

@@ -13,6 +13,7 @@ mod agent_socket;
 pub mod attribute;
 mod ballast;
 mod batch;
+mod by_hand;
 pub mod calls;
 mod census;
 mod dirty;
@@ -22,12 +23,15 @@ mod identity;
 pub mod inventory;
 pub mod layout;
 mod lock;
+mod look;
 mod maps;
+mod quarantine;
 mod read;
 mod returned;
 mod spool;
 mod stamp;
 mod tombstone;
+mod verify;
 mod walk;
 mod write;
 
@@ -39,6 +43,7 @@ use std::time::Duration;
 pub use agent_record::{AgentRecord, Counted};
 pub use agent_socket::{AgentSocket, connect_to_agent};
 pub use batch::{BATCH_FILES_MAX, Batch, BatchCopy};
+pub use by_hand::{REST, Settled};
 pub use error::StoreError;
 pub use identity::Identity;
 pub use layout::NameHash;
@@ -48,6 +53,7 @@ pub use read::Replica;
 pub use returned::Returned;
 pub use spool::{Prepared, Spool, SpoolId, Swept};
 pub use stamp::Stamp;
+pub use verify::Verdict;
 pub use walk::Found;
 pub use write::{Commit, Outcome};
 
@@ -57,6 +63,9 @@ use dirty::ListedMarks;
 use folders::SyncedFolders;
 use identity::KnownCompleteness;
 use spool::OwnSpools;
+
+/// Nobody but webdfs enters its own folders.
+const PRIVATE_MODE: u32 = 0o700;
 
 /// A complete upload whose commit has not come after this time is dropped.
 pub const SPOOL_PATIENCE: Duration = Duration::from_secs(10);
@@ -182,7 +191,6 @@ impl Store {
     }
 
     fn make_private_folders(&self) -> Result<(), StoreError> {
-        const PRIVATE_MODE: u32 = 0o700;
         let folders = [
             layout::PRIVATE,
             layout::TMP,

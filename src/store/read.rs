@@ -281,6 +281,19 @@ pub(super) fn read_name(file: &File) -> io::Result<Option<Vec<u8>>> {
     }
 }
 
+/// The time in a tombstone's attribute; `None` if it has none or one that is not ours.
+pub(super) fn read_time(file: &File) -> io::Result<Option<Version>> {
+    let mut value = [0; 20];
+    match rustix::fs::fgetxattr(file, attribute::ATTRIBUTE_AGREED, &mut value) {
+        Ok(length) => {
+            let seconds = std::str::from_utf8(&value[..length]).ok().and_then(|text| text.parse().ok());
+            Ok(seconds.map(|seconds| Version::from_mtime(seconds, 0)))
+        }
+        Err(rustix::io::Errno::NODATA | rustix::io::Errno::RANGE) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// The attribute of a file; `None` if it has none or one that is not ours.
 pub(super) fn read_attribute(file: &File) -> io::Result<Option<Attribute>> {
     let mut value = [0; attribute::ATTRIBUTE_BYTES_MAX];

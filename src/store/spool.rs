@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
@@ -12,6 +12,7 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::attribute::{ATTRIBUTE, Attribute, SpoolInfo};
 use super::lock::wait_for;
+use super::look::{changed, fingerprint};
 use super::read::read_attribute;
 use super::write::Commit;
 use super::{Store, StoreError, layout};
@@ -242,7 +243,7 @@ impl Store {
             return Err(StoreError::NotPrepared);
         }
         if !self.own_spools.forget(commit.id)
-            && fingerprint(&file).map_err(fail)? != (info.crc32, info.length)
+            && fingerprint(&file, &mut |_| {}).map_err(fail)? != (info.crc32, info.length)
         {
             return Err(StoreError::NotPrepared);
         }
@@ -306,8 +307,7 @@ impl Store {
         let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
         let Some((file, stat)) = opened else { return Ok(None) };
         // Not its mtime: a commit sets that to a version, which another node's clock may have put in the future.
-        let changed = Version::from_mtime(stat.st_ctime, i64::try_from(stat.st_ctime_nsec).unwrap_or(0));
-        if changed > limit || flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if changed(&stat) > limit || flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
             return Ok(None);
         }
         let attribute =
@@ -340,20 +340,5 @@ impl Store {
             }
         }
         Ok(paths)
-    }
-}
-
-/// Checksum and number of the bytes of a file.
-pub(super) fn fingerprint(mut file: &File) -> io::Result<(u32, u64)> {
-    const CHUNK_BYTES: usize = 64 << 10;
-    let (mut crc32, mut length, mut chunk) = (crc32fast::Hasher::new(), 0, vec![0; CHUNK_BYTES]);
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok((crc32.finalize(), length)),
-            got => {
-                crc32.update(&chunk[..got]);
-                length += got as u64;
-            }
-        }
     }
 }

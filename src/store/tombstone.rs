@@ -1,11 +1,10 @@
 //! Deleting: the tombstone is durable before anything is unlinked.
 
-use std::fs::File;
 use std::path::Path;
 
-use super::attribute::{ATTRIBUTE_NAME, decode_tombstone, encode_tombstone};
+use super::attribute::{ATTRIBUTE_AGREED, decode_tombstone, encode_tombstone};
 use super::layout::{self, NameHash};
-use super::read::read_name;
+use super::read::{Replica, mtime, read_name, read_time};
 use super::write::Outcome;
 use super::{Store, StoreError};
 use crate::held::Held;
@@ -32,7 +31,7 @@ impl Store {
         }
         if outcome != Outcome::HoldsNewer {
             // After `AlreadyHeld` there is one only if whoever wrote the tombstone died before this.
-            self.unlink_replicas(name, hash)?;
+            self.put_away_replicas(name, hash)?;
         }
         Ok(outcome)
     }
@@ -52,6 +51,47 @@ impl Store {
         Ok(())
     }
 
+    /// When [`Store::set_tombstone_agreed`] was first called for the tombstone of exactly this version.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn tombstone_agreed(
+        &self,
+        name: &ObjectName,
+        version: Version,
+    ) -> Result<Option<Version>, StoreError> {
+        let path = NameHash::of(name).tombstone();
+        let opened = self.open_file(&path, false).map_err(|source| self.io("open", &path, source))?;
+        let Some((file, _)) = opened.filter(|(_, stat)| mtime(stat) == version) else { return Ok(None) };
+        read_time(&file).map_err(|source| self.io("read the attribute of", &path, source))
+    }
+
+    /// Notes that every owner of a key had its tombstone of this version at this time, unless an earlier time is noted. A
+    /// tombstone that replaces it knows nothing of that. It is not synced: the time may be lost, and then it is a later one
+    /// that counts.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn set_tombstone_agreed(
+        &self,
+        name: &ObjectName,
+        version: Version,
+        now: Version,
+    ) -> Result<(), StoreError> {
+        let hash = NameHash::of(name);
+        let _lock = self.lock_key(name, hash)?;
+        let path = hash.tombstone();
+        let opened = self.open_file(&path, false).map_err(|source| self.io("open", &path, source))?;
+        let Some((file, _)) = opened.filter(|(_, stat)| mtime(stat) == version) else { return Ok(()) };
+        if read_time(&file).map_err(|source| self.io("read the attribute of", &path, source))?.is_some() {
+            return Ok(());
+        }
+        let text = now.seconds().to_string();
+        self.calls
+            .set_attribute(&file, &path, ATTRIBUTE_AGREED, text.as_bytes())
+            .map_err(|source| self.io("set the attribute of", &path, source))
+    }
+
     /// Unlinks the copy of a key of which this node is no owner, if it still is this copy: every owner has it, or a newer
     /// one. Whether it was.
     ///
@@ -61,25 +101,47 @@ impl Store {
         self.check_writable()?;
         let hash = NameHash::of(name);
         let _lock = self.lock_key(name, hash)?;
-        let is_same = confirmed.copy().is_some() && self.held_now(name, hash)? == *confirmed;
+        let has_checksum = confirmed.copy().is_some_and(|copy| copy.crc32.is_some());
+        let is_same = has_checksum && self.held_now(name, hash)? == *confirmed;
         if is_same {
-            self.unlink_replicas(name, hash)?;
+            self.put_away_replicas(name, hash)?;
         }
         Ok(is_same)
     }
 
-    /// Unlinks the replica of a key, wherever it lies. The caller holds the key's lock.
+    /// Takes the replica of a key from wherever it lies. The caller holds the key's lock.
     ///
     /// The folder is synced, although the tombstone alone decides what webdfs serves: a web server that
     /// serves local files by itself knows nothing of tombstones.
-    fn unlink_replicas(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
+    fn put_away_replicas(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
         for replica in self.places(name, hash)? {
-            let path = &replica.path;
-            self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
-            self.sync_removal(path)?;
-            if !replica.is_escaped() {
-                self.remove_empty_parents(path);
+            self.put_away(name, hash, &replica)?;
+        }
+        Ok(())
+    }
+
+    /// Moves what was put at a key's places by hand into the quarantine. The caller holds the key's lock.
+    pub(super) fn put_away_by_hand(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
+        for replica in self.places(name, hash)? {
+            if self.checksum_of(&replica)?.is_none() {
+                self.put_away(name, hash, &replica)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Unlinks a copy that something newer supersedes, or moves it into the quarantine if it was put there or edited by
+    /// hand: no other node has ever had that. The caller holds the key's lock.
+    fn put_away(&self, name: &ObjectName, hash: NameHash, replica: &Replica) -> Result<(), StoreError> {
+        let path = &replica.path;
+        if self.checksum_of(replica)?.is_none() {
+            let reason = "was put there by hand and is older than what replaced it";
+            return self.quarantine(name, hash, (path, &replica.file), reason);
+        }
+        self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
+        self.sync_removal(path)?;
+        if !replica.is_escaped() {
+            self.remove_empty_parents(path);
         }
         Ok(())
     }
@@ -139,6 +201,11 @@ impl Store {
     pub(super) fn recover_name(&self, name: &ObjectName) -> Result<(), StoreError> {
         let hash = NameHash::of(name);
         let _lock = self.lock_key(name, hash)?;
+        self.keep_newest(name, hash)
+    }
+
+    /// Leaves a key in one place, that of its newest copy or tombstone. The caller holds the key's lock.
+    pub(super) fn keep_newest(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
         let held = self.held_now(name, hash)?;
         let places = self.places(name, hash)?;
         let tombstone = hash.tombstone();
@@ -149,45 +216,17 @@ impl Store {
         self.sync_held(name, hash)?;
         let mut kept = false;
         for replica in places.into_iter().rev() {
-            let path = &replica.path;
             let copy = Held::Copy(self.describe(&replica)?);
             if !kept && copy.supersedes(&held).is_ge() {
                 kept = true;
                 continue;
             }
-            if self.checksum_of(&replica)?.is_some() {
-                self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
-            } else {
-                self.quarantine(name, hash, (path, &replica.file))?;
-            }
-            self.sync_removal(path)?;
-            if !replica.is_escaped() {
-                self.remove_empty_parents(path);
-            }
+            self.put_away(name, hash, &replica)?;
         }
         if held.copy().is_some() && self.exists(&tombstone)? {
             self.calls.unlink(&tombstone).map_err(|source| self.io("remove", &tombstone, source))?;
         }
         Ok(())
-    }
-
-    /// Moves a file to where nobody serves it, with its name in it.
-    fn quarantine(
-        &self,
-        name: &ObjectName,
-        hash: NameHash,
-        (path, file): (&Path, &File),
-    ) -> Result<(), StoreError> {
-        let target = hash.quarantine(fastrand::u64(..));
-        self.calls
-            .set_attribute(file, path, ATTRIBUTE_NAME, name.as_bytes())
-            .map_err(|source| self.io("set the attribute of", path, source))?;
-        self.calls.rename(path, &target).map_err(|source| self.io("move to quarantine", path, source))?;
-        log::warn!(
-            "{name} was put there by hand and is older than what replaced it: moved to {}",
-            target.display()
-        );
-        self.sync_name(&target)
     }
 
     /// What a tombstone says; `None` if it is gone or damaged.
@@ -214,6 +253,8 @@ impl Store {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
     use crate::store::dirty::tests::open;
 

@@ -143,6 +143,10 @@ impl Store {
             self.calls.unlink(spool).map_err(|source| fail("remove", source))?;
             return Ok(outcome);
         }
+        // A client knows what it replaces; the repair of another node's loss does not.
+        if !commit.for_client {
+            self.put_away_by_hand(commit.name, hash)?;
+        }
         let path = self.put_in_place(spool, file, commit.name, hash, sync)?;
         if sync {
             self.sync_name(&path)?;
