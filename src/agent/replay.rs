@@ -13,6 +13,7 @@ use super::{About, Agent, Complaints};
 use crate::cluster::NodeIndex;
 use crate::deliver::file;
 use crate::disk::on_thread;
+use crate::failpoint::{self, Step};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectReply, PeerError};
@@ -22,7 +23,7 @@ use crate::resolve::Route;
 use crate::response::FileSlice;
 use crate::store::{Commit, SpoolId, StoreError};
 
-use super::plan::{Step, step};
+use super::plan::{self, step};
 
 /// Keys replayed for one node in one round; the rest follow in the next.
 const KEYS_PER_ROUND: usize = 2048;
@@ -107,6 +108,7 @@ impl Agent {
         if settled {
             let (store, node, name) =
                 (Arc::clone(&self.store), self.map.node(node).name().clone(), name.clone());
+            failpoint::step(Step::ReplaySettled);
             on_thread(move || store.clear_dirty(&node, &name)).await;
         }
         settled
@@ -149,17 +151,17 @@ impl Agent {
         }
     }
 
-    async fn take(&self, node: NodeIndex, name: &ObjectName, step: Step) -> Result<(), ReplayError> {
+    async fn take(&self, node: NodeIndex, name: &ObjectName, step: plan::Step) -> Result<(), ReplayError> {
         match step {
-            Step::Nothing => Ok(()),
-            Step::SendCopy => self.send_copy(node, name).await,
-            Step::SendTombstone(version) => {
+            plan::Step::Nothing => Ok(()),
+            plan::Step::SendCopy => self.send_copy(node, name).await,
+            plan::Step::SendTombstone(version) => {
                 let order = DeleteOrder { version, missed: Vec::new() };
                 self.peers.delete(&self.map, node, name, &order).await?;
                 Ok(())
             }
-            Step::FetchCopy => self.fetch_copy(node, name).await,
-            Step::TakeTombstone(version) => {
+            plan::Step::FetchCopy => self.fetch_copy(node, name).await,
+            plan::Step::TakeTombstone(version) => {
                 let (store, name) = (Arc::clone(&self.store), name.clone());
                 on_thread(move || store.delete(&name, version)).await?;
                 Ok(())
@@ -187,6 +189,7 @@ impl Agent {
             self.peers.drop_upload(&self.map, node, id).await;
             return Err(ReplayError::Mismatch);
         }
+        failpoint::step(Step::ReplaySent);
         let order =
             CommitOrder { version: replica.version, crc32, length, missed: Vec::new(), for_client: false };
         self.peers.commit(&self.map, node, (id, name), &order).await?;
@@ -218,6 +221,7 @@ impl Agent {
                 store.discard(id);
                 return Err(ReplayError::Mismatch);
             }
+            failpoint::step(Step::ReplayFetched);
             let (version, length) = (copy.version, copy.size);
             store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })?;
             Ok(())
