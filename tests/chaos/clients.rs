@@ -1,17 +1,19 @@
 //! Clients that put, overwrite, delete and get through random nodes, and record what they were told.
 
-use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use fastrand::Rng;
 
-use crate::common::{Call, Cluster};
+use crate::common::{Call, Cluster, Connection};
 
 use super::history::{Action, History, Key, Op, Outcome, body, content};
 use super::schedule::NODES;
 
 /// Keys that many clients use at the same time.
 const HOT: usize = 48;
+/// How long a client leaves a node alone that is down.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The path of each key. Some are folders of others, which cannot both be paths on a disk.
 pub fn paths(count: usize) -> Vec<String> {
@@ -61,7 +63,9 @@ impl Traffic<'_> {
             Action::Get => Call::new("GET", &self.paths[key]),
         };
         let invoked = self.history.now();
-        let outcome = ask(&call, to, action);
+        // A node that is down has been asked for nothing.
+        let Ok(mut connection) = Connection::open(to) else { return std::thread::sleep(PAUSE) };
+        let outcome = ask(&call, &mut connection, action);
         let answered = if outcome == Outcome::Unknown { u64::MAX } else { self.history.now() };
         let clock_off = self.clocks[node] != 0;
         self.history.record(Op { id, key, action, node, clock_off, invoked, answered, outcome });
@@ -77,8 +81,8 @@ fn length(rng: &mut Rng) -> usize {
     }
 }
 
-fn ask(call: &Call, to: SocketAddr, action: Action) -> Outcome {
-    match call.try_send(to) {
+fn ask(call: &Call, to: &mut Connection, action: Action) -> Outcome {
+    match call.send_on(to) {
         Err(_) => Outcome::Unknown,
         Ok(answer) if action == Action::Get && answer.status == 200 => Outcome::Found(content(&answer.body)),
         // The web server's own words when webdfs ends without an answer, or says that it does not know.
