@@ -73,6 +73,8 @@ points! {
     Wrong:
     /// An owner says that it has committed before it has.
     EarlyAcknowledgement = "wrong.early-acknowledgement",
+    /// A commit is done before it is durable.
+    NoSync = "wrong.no-sync",
     /// An owner unlinks what is deleted, and remembers nothing of it.
     NoTombstone = "wrong.no-tombstone",
     /// A write is dated by the clock alone, whatever it follows.

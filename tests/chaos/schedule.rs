@@ -198,7 +198,7 @@ impl Plan {
             Kind::Die => {
                 let step = self.steps[rng.usize(0..self.steps.len())];
                 // Few at first: some steps are rare.
-                Fault::Die { node, step, passes: rng.u32(0..8) * rng.u32(0..8) }
+                Fault::Die { node, step, passes: rng.u32(0..6) * rng.u32(0..6) }
             }
             Kind::Cut => {
                 let mut nodes: Vec<_> = (0..NODES).collect();
