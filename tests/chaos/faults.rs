@@ -33,10 +33,15 @@ impl Machine {
         match (fault, begins) {
             (Fault::Kill { node }, true) => cluster.kill(*node),
             (Fault::KillResponder { node }, true) => cluster.kill_webdfs(*node),
+            (Fault::KillServer { node }, true) => cluster.kill_server(*node),
             (Fault::KillAll, true) => (0..NODES).for_each(|node| cluster.kill(node)),
-            (Fault::Kill { node } | Fault::KillResponder { node } | Fault::Wipe { node }, false) => {
-                self.start_node(*node)
-            }
+            (
+                Fault::Kill { node }
+                | Fault::KillResponder { node }
+                | Fault::KillServer { node }
+                | Fault::Wipe { node },
+                false,
+            ) => self.start_node(*node),
             (Fault::KillAll, false) => (0..NODES).for_each(|node| self.start_node(node)),
             (Fault::Die { node, step, passes }, true) => {
                 cluster.kill_webdfs(*node);
@@ -130,13 +135,14 @@ impl Machine {
         }
         (0..NODES).for_each(|node| self.cluster.wait_until_ready(node));
         self.wait_until_drained();
+        // First what is rotten goes, then it is fetched again.
+        if has_command("scrub") {
+            self.on_every_node("scrub", &[]);
+        }
         if has_command("reconcile") {
             self.on_every_node("reconcile", &["--once"]);
         } else {
             self.compare_owners(ops);
-        }
-        if has_command("scrub") {
-            self.on_every_node("scrub", &[]);
         }
         self.wait_until_drained();
     }

@@ -19,6 +19,7 @@ const LASTS: std::ops::RangeInclusive<u64> = 300..=2500;
 pub enum Kind {
     Kill,
     KillResponder,
+    KillServer,
     KillAll,
     Die,
     Cut,
@@ -32,9 +33,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    pub const ALL: [Kind; 12] = [
+    pub const ALL: [Kind; 13] = [
         Kind::Kill,
         Kind::KillResponder,
+        Kind::KillServer,
         Kind::KillAll,
         Kind::Die,
         Kind::Cut,
@@ -55,6 +57,8 @@ pub enum Fault {
     Kill { node: usize },
     /// SIGKILL for its webdfs; the web server goes on.
     KillResponder { node: usize },
+    /// SIGKILL for its web server; its webdfs goes on.
+    KillServer { node: usize },
     /// SIGKILL for every process at once.
     KillAll,
     /// The node's webdfs kills itself when it comes to a step after having passed it so often.
@@ -80,6 +84,7 @@ impl Fault {
         match self {
             Fault::Kill { .. } => Kind::Kill,
             Fault::KillResponder { .. } => Kind::KillResponder,
+            Fault::KillServer { .. } => Kind::KillServer,
             Fault::KillAll => Kind::KillAll,
             Fault::Die { .. } => Kind::Die,
             Fault::Cut { .. } => Kind::Cut,
@@ -97,6 +102,7 @@ impl Fault {
         match self {
             Fault::Kill { node }
             | Fault::KillResponder { node }
+            | Fault::KillServer { node }
             | Fault::Die { node, .. }
             | Fault::Wipe { node } => vec![*node],
             Fault::KillAll => (0..NODES).collect(),
@@ -194,6 +200,7 @@ impl Plan {
         match kind {
             Kind::Kill => Fault::Kill { node },
             Kind::KillResponder => Fault::KillResponder { node },
+            Kind::KillServer => Fault::KillServer { node },
             Kind::KillAll => Fault::KillAll,
             Kind::Die => {
                 let step = self.steps[rng.usize(0..self.steps.len())];

@@ -229,6 +229,11 @@ impl Cluster {
         if let Some(webdfs) = self.processes(node).webdfs.take() {
             webdfs.kill();
         }
+        self.kill_server(node);
+    }
+
+    /// SIGKILL for a node's web server, if it has one; its webdfs goes on. Nothing listens at its address afterwards.
+    pub fn kill_server(&self, node: usize) {
         if let Some(server) = self.processes(node).server.take() {
             // Its workers end with it: `kill` reaches the master alone, which cannot tell them.
             let workers = children(server.id());
