@@ -33,6 +33,7 @@ fn disks(held: [Option<Replica>; 4]) -> Disks {
     Disks {
         replicas: held.into_iter().map(|held| held.into_iter().collect()).collect(),
         left_over: vec![0; 4],
+        have_rotted: false,
     }
 }
 
@@ -181,7 +182,10 @@ fn an_answer_that_nothing_explains_is_found() {
     assert!(is_wrong(&judge(&[get(2, (1, 2), 1), put(1, (3, 4), 201)], &here)), "before it was written");
     assert!(is_wrong(&judge_later(&[get(2, (3, 4), 7)], &here)), "of another key");
     let half = op(2, Action::Get, (3, 4), Outcome::Found(Content::Foreign("half".into())));
-    assert!(is_wrong(&judge_later(&[half], &here)));
+    assert!(is_wrong(&judge_later(std::slice::from_ref(&half), &here)));
+    let rotted = Disks { have_rotted: true, ..here.clone() };
+    assert_eq!(judge_later(&[half], &rotted), []);
+    assert!(is_wrong(&judge_later(&[get(2, (3, 4), 7)], &rotted)), "no rot makes another write of it");
     let gone = delete(3, (3, 4), 404);
     assert!(is_wrong(&judge_later(&[gone], &here)), "there was something to delete");
 

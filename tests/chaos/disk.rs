@@ -18,7 +18,7 @@ pub fn read(roots: &[PathBuf], paths: &[String]) -> Disks {
     let keys: HashMap<&str, Key> = paths.iter().enumerate().map(|(key, path)| (&path[1..], key)).collect();
     let replicas = roots.iter().map(|root| replicas(root, &keys)).collect();
     let left_over = roots.iter().map(|root| files(&root.join(".webdfs/tmp")).len()).collect();
-    Disks { replicas, left_over }
+    Disks { replicas, left_over, have_rotted: false }
 }
 
 fn replicas(root: &Path, keys: &HashMap<&str, Key>) -> Vec<Replica> {

@@ -9,13 +9,13 @@ use webdfs::failpoint::Wrong;
 
 use crate::common::{Cluster, Front, Options};
 
-use super::checker::{Settled, Violation, check};
+use super::checker::{Disks, Settled, Violation, check};
 use super::clients::{Traffic, paths};
 use super::disk;
 use super::history::{Action, History, Op};
 use super::proxy::Network;
 use super::report::Report;
-use super::schedule::{NODES, Plan, Round};
+use super::schedule::{Kind, NODES, Plan, Round};
 
 /// Operations that are shown for a key whose promise was not kept.
 const OPS_SHOWN: usize = 40;
@@ -108,7 +108,8 @@ impl Machine {
         self.report.rounds += 1;
         self.heal(&ops);
         let roots: Vec<PathBuf> = (0..NODES).map(|node| self.cluster.root(node)).collect();
-        let disks = disk::read(&roots, &self.paths);
+        let have_rotted = round.events.iter().any(|event| event.fault.kind() == Kind::Flip);
+        let disks = Disks { have_rotted, ..disk::read(&roots, &self.paths) };
         let violations = check(&mut self.settled, &ops, &disks, &self.owners);
         for node in 0..NODES {
             let log = self.cluster.log(node);
@@ -152,7 +153,7 @@ impl Machine {
             *self.report.faults.entry(event.fault.kind()).or_default() += 1;
         }
         let off = round.clocks.iter().filter(|off| **off != 0).count() as u64;
-        *self.report.faults.entry(super::schedule::Kind::Clock).or_default() += off;
+        *self.report.faults.entry(Kind::Clock).or_default() += off;
     }
 
     fn note_connections(&mut self) {
