@@ -3,7 +3,10 @@
 CARGO ?= cargo
 SECONDS_PER_RUN ?= 2
 
-.PHONY: all test lint deps bench bench-delivery bench-placement demo clean
+SECONDS ?= 600
+SEED ?= 1
+
+.PHONY: all test lint deps chaos chaos-selftest bench bench-delivery bench-placement demo clean
 
 all:
 	$(CARGO) build --release
@@ -21,6 +24,15 @@ lint:
 
 deps:
 	tools/install-test-deps
+
+# Five nodes, and everything that may go wrong: do they keep every promise? `make test` has a minute of it.
+chaos: deps
+	WEBDFS_CHAOS_SECONDS=$(SECONDS) WEBDFS_CHAOS_SEED=$(SEED) $(CARGO) test --test chaos five_nodes -- --nocapture
+
+# Breaks promises on purpose, with a fresh seed, and shows that the machine notices each within two minutes.
+chaos-selftest: deps
+	WEBDFS_CHAOS_HUNT=1 $(CARGO) test --test chaos noticed -- --nocapture --test-threads=1
+	$(CARGO) test --test crash_selftest
 
 # Ratios against other programs, each pair measured alternately in one run. Takes some minutes; wants a quiet machine.
 bench: deps

@@ -30,6 +30,7 @@
 //! CRUSH maps and their text, are checked and prepared when a map is read, so that a lookup cannot fail.
 //! [`placement::narrate`] tells a lookup in words. Beside all this, [`sim`] places made-up objects, to tell what a map
 //! will do, and `fuzzing` holds what fuzzers and `make test` feed with bytes that nobody chose.
+//! `failpoint` lists where tests may stop the program between two steps, or make it do wrong; a release has none of that.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
@@ -42,6 +43,8 @@ pub mod config;
 pub mod control;
 pub mod deliver;
 pub mod disk;
+#[doc(hidden)]
+pub mod failpoint;
 pub mod front;
 #[doc(hidden)]
 pub mod fuzzing;

@@ -6,6 +6,7 @@ use clap::Parser;
 use webdfs::cli::{Cli, chain};
 
 fn main() -> ExitCode {
+    webdfs::failpoint::set_up();
     env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("info")).init();
     match Cli::parse().run() {
         Ok(()) => ExitCode::SUCCESS,

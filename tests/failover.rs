@@ -5,6 +5,7 @@ mod common;
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use common::{
@@ -110,6 +111,7 @@ on_both_fronts!(
     a_client_sees_one_answer_wherever_an_owner_breaks_off,
     ranges_are_one_answer_too,
     when_nobody_can_go_on_the_client_can_tell,
+    bytes_that_an_owner_has_wrong_are_never_the_whole_of_an_answer,
     an_owner_that_fetches_what_it_lacks_keeps_the_right_bytes,
 );
 
@@ -203,6 +205,26 @@ fn when_nobody_can_go_on_the_client_can_tell(front: Front) {
     }
     scene.harm(&scene.owners, cut(LENGTH * 2 / 3));
     assert_cut(&scene, &bodies);
+}
+
+fn bytes_that_an_owner_has_wrong_are_never_the_whole_of_an_answer(front: Front) {
+    let scene = Scene::start(front, false);
+    for length in [1000, LENGTH] {
+        let body = scene.store(length as u64, length);
+        // A bit flips on the disk of the one that is asked first; all else stays.
+        let file = scene.cluster.file(scene.owners[0], &scene.target);
+        let modified = fs::metadata(&file).and_then(|metadata| metadata.modified()).unwrap();
+        let file = fs::File::options().write(true).open(file).unwrap();
+        file.write_all_at(&[body[length / 2] ^ 1], length as u64 / 2).unwrap();
+        file.set_modified(modified).unwrap();
+        // A web server may have asked once more after the answer was cut off.
+        match scene.get().try_send(scene.address()) {
+            Ok(answer) if answer.status == 200 => assert!(answer.body == body, "{length}: {answer}"),
+            _ => {}
+        }
+        // That one is put aside: another is asked now.
+        assert!(scene.get().send(scene.address()).expect(200).body == body);
+    }
 }
 
 /// Checks that what comes is the beginning of one of these and that the client can tell that it is not all.

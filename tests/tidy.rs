@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 /// The modules of the crate from the top down. `node`, `cli` and `main` come last and may know everyone.
 const ORDER: &[&str] = &[
-    "chain+sys",
+    "chain+failpoint+sys",
     "held+version",
     "clock",
     "name",

@@ -13,6 +13,7 @@ use super::transfer::TransferError;
 use super::{About, Agent, Complaints};
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
+use crate::failpoint::{self, Step};
 use crate::name::ObjectName;
 use crate::peer::message::Hello;
 use crate::resolve::Route;
@@ -85,6 +86,7 @@ impl Agent {
         if settled {
             let (store, node, name) =
                 (Arc::clone(&self.store), self.map.node(node).name().clone(), name.clone());
+            failpoint::step(Step::ReplaySettled);
             on_thread(move || store.clear_dirty(&node, &name)).await;
         }
         settled

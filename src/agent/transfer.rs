@@ -10,6 +10,7 @@ use super::plan::Step;
 use crate::cluster::NodeIndex;
 use crate::deliver::file;
 use crate::disk::on_thread;
+use crate::failpoint;
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectReply, PeerError};
@@ -91,6 +92,7 @@ impl Agent {
             self.peers.drop_upload(&self.map, node, id).await;
             return Err(TransferError::Mismatch);
         }
+        failpoint::step(failpoint::Step::ReplaySent);
         let order =
             CommitOrder { version: replica.version, crc32, length, missed: Vec::new(), for_client: false };
         self.peers.commit(&self.map, node, (id, name), &order).await?;
@@ -123,6 +125,7 @@ impl Agent {
                 store.discard(id);
                 return Err(TransferError::Mismatch);
             }
+            failpoint::step(failpoint::Step::ReplayFetched);
             let (version, length) = (copy.version, copy.size);
             store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })?;
             Ok(())

@@ -8,8 +8,8 @@ use http::{HeaderMap, Method, StatusCode};
 use super::Service;
 use super::gather::{Order, gather};
 use super::refusal::{refuse, text};
-use super::upload::newest;
-use crate::clock;
+use super::upload::{choose, newest};
+use crate::failpoint::{Step, step};
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::message::{DeleteOrder, HeldAnswer};
@@ -18,7 +18,7 @@ use crate::request::Request;
 use crate::resolve::Route;
 use crate::response::Response;
 use crate::semantics::{Precondition, Validators, evaluate};
-use crate::version::{self, Version};
+use crate::version::Version;
 
 /// Why an object was not deleted.
 #[derive(Debug, thiserror::Error)]
@@ -122,7 +122,8 @@ pub(super) async fn delete(
         return Err(DeleteError::Condition);
     }
 
-    let order = DeleteOrder { version: version::choose(clock::now(), &newest, None), missed };
+    step(Step::DeletionAsked);
+    let order = DeleteOrder { version: choose(&newest, None), missed };
     let orders = owners.iter().map(|&node| -> Order {
         let (service, map, name, order) =
             (Arc::clone(service), Arc::clone(&map), name.clone(), order.clone());

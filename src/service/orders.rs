@@ -1,12 +1,14 @@
 //! What one node orders another, or itself, to do for an object: the same whether it goes over the network or not.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::Service;
 use super::intake::{self, IntakeError, Limits};
 use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
 use crate::disk::{client_write, on_thread};
+use crate::failpoint::{Step, Wrong, does_wrong, step};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::PeerError;
@@ -14,6 +16,9 @@ use crate::peer::message::{CommitOrder, DeleteOrder, HeldAnswer, PrepareAnswer};
 use crate::response::ByteStream;
 use crate::store::{Commit, Outcome, SpoolId, Store, StoreError};
 use crate::version::{Version, is_acceptable};
+
+/// By how much an acknowledgement is early when a test wants it to be: as long as a disk that is busy may take.
+const EARLY: Duration = Duration::from_millis(500);
 
 /// What refuses an order another node gave.
 #[derive(Debug, thiserror::Error)]
@@ -107,14 +112,23 @@ impl Service {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
         let for_client = order.for_client;
         let work = move || {
+            step(Step::CommitOrdered);
             check_clock(&store, &name, order.version, &from)?;
             let CommitOrder { version, crc32, length, for_client, .. } = order;
             let outcome = store.commit(&Commit { id, name: &name, version, crc32, length, for_client })?;
+            step(Step::Committed);
             for node in &order.missed {
                 mark_dirty(&store, node, &name);
             }
             Ok::<_, OrderError>((outcome, name))
         };
+        if does_wrong(Wrong::EarlyAcknowledgement) {
+            self.background.spawn(async move {
+                tokio::time::sleep(EARLY).await;
+                on_thread(work).await
+            });
+            return Ok(Outcome::Done);
+        }
         // What nodes move among themselves is always synced.
         let done = if for_client { client_write(&self.store, work).await } else { on_thread(work).await };
         let (outcome, name) = done?;
@@ -134,6 +148,7 @@ impl Service {
         on_thread(move || {
             check_clock(&store, &name, order.version, &from)?;
             let outcome = store.delete(&name, order.version)?;
+            step(Step::Deleted);
             for node in &order.missed {
                 mark_dirty(&store, node, &name);
             }

@@ -42,6 +42,8 @@ struct Running {
     /// What is still to be passed on, in this order.
     ranges: VecDeque<ByteRange>,
     source: Option<Source>,
+    /// The checksum of what was passed on, where that is the whole copy and what it must be is known.
+    checksum: Option<(crc32fast::Hasher, u32)>,
 }
 
 /// An owner that is sending.
@@ -82,7 +84,9 @@ impl Relay {
         } else if length == 0 {
             self.service.peers.delivered(self.first);
         }
-        let running = Running { relay: self, ranges: ranges.into(), source };
+        let is_whole = ranges == Vec::from_iter(ByteRange::whole(self.copy.size));
+        let checksum = self.copy.crc32.filter(|_| is_whole).map(|crc32| (crc32fast::Hasher::new(), crc32));
+        let running = Running { relay: self, ranges: ranges.into(), source, checksum };
         Box::pin(futures_util::stream::unfold(Some(running), |running| async {
             let mut running = running?;
             match running.next().await? {
@@ -109,6 +113,7 @@ impl Running {
             };
             match source.body.next().await {
                 Some(Ok(bytes)) if bytes.len() as u64 <= source.remaining => {
+                    let node = source.node;
                     source.remaining -= bytes.len() as u64;
                     if source.remaining == 0 {
                         // It did all it was asked to: it may be asked for the next range.
@@ -117,7 +122,7 @@ impl Running {
                         self.source = None;
                     }
                     pass_over(&mut self.ranges, bytes.len() as u64);
-                    return Some(Ok(bytes));
+                    return Some(if self.is_sound(&bytes) { Ok(bytes) } else { Err(self.damaged(node)) });
                 }
                 _ => {
                     let node = self.relay.map.node(source.node).name();
@@ -127,6 +132,26 @@ impl Running {
                 }
             }
         }
+    }
+}
+
+impl Running {
+    /// Takes the next bytes into the checksum; whether the copy may go on or end with them.
+    fn is_sound(&mut self, bytes: &[u8]) -> bool {
+        let Some((sum, crc32)) = &mut self.checksum else { return true };
+        sum.update(bytes);
+        !self.ranges.is_empty() || sum.clone().finalize() == *crc32
+    }
+
+    /// What came is not the copy. Its end is withheld, so that nobody takes it for the whole.
+    fn damaged(&self, node: NodeIndex) -> BodyError {
+        let name = self.relay.map.node(node).name();
+        log::error!(
+            "{}: what node {name} sent does not have its checksum; the answer is cut off",
+            self.relay.name
+        );
+        self.relay.service.peers.put_aside(node);
+        BodyError::Cut
     }
 }
 

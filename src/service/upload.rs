@@ -15,6 +15,7 @@ use super::intake::IntakeError;
 use super::prepare::{PREPARE_TIMEOUT, PreparedUpload, drop_uploads, prepare};
 use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex};
+use crate::failpoint::{Step, Wrong, does_wrong, step};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::message::CommitOrder;
@@ -133,8 +134,10 @@ pub(super) async fn store(service: &Arc<Service>, upload: Upload<'_>) -> Result<
     let id = SpoolId::random();
     let (name, headers) = (upload.name, upload.headers);
     let prepared = prepare(service, &map, &owners, id, upload).await?;
+    step(Step::Prepared);
     match decide(service, &map, &owners, &prepared, headers).await {
         Ok((version, replaced)) => {
+            step(Step::Decided);
             commit(service, map, &owners, (id, name), prepared, version, replaced).await
         }
         Err(error) => {
@@ -167,12 +170,18 @@ async fn decide(
     if evaluate(&Method::PUT, headers, current.as_ref()) != Precondition::Proceed {
         return Err(UploadError::Condition);
     }
-    let version = version::choose(clock::now(), &newest, Some(prepared.length));
+    let version = choose(&newest, Some(prepared.length));
     let ahead = version.since(clock::now());
     if ahead > AHEAD && ahead < WAIT_BELOW {
         sleep(ahead - AHEAD).await;
     }
     Ok((version, newest.copy().is_some()))
+}
+
+/// The version of a write that comes after what is held.
+pub(super) fn choose(newest: &Held, size: Option<u64>) -> Version {
+    let before = if does_wrong(Wrong::WallClock) { &Held::Nothing } else { newest };
+    version::choose(clock::now(), before, size)
 }
 
 /// The newest of what several owners hold.
@@ -214,6 +223,7 @@ async fn commit(
     let (needed, orders) = (map.write_quorum(), orders.collect());
     let obeyed = gather(service, map, name, orders, needed).await;
     service.lookups.forget(name);
+    step(Step::Gathered);
     if !obeyed.enough {
         return Err(UploadError::Unknown { committed: obeyed.count, needed });
     }

@@ -18,6 +18,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::layout;
+use crate::failpoint::{Step, step};
 use crate::version::Version;
 
 /// What the store does to its root. Paths are relative to the root.
@@ -181,6 +182,7 @@ impl RealCalls {
 
 impl Calls for RealCalls {
     fn make_folder(&self, path: &Path, mode: u32) -> io::Result<()> {
+        step(Step::MakeFolder);
         let mode = Mode::from_raw_mode(mode);
         self.root.in_parent(path, |parent, name| {
             mkdirat(parent, name, mode)?;
@@ -195,6 +197,7 @@ impl Calls for RealCalls {
     }
 
     fn create(&self, path: &Path, mode: u32) -> io::Result<File> {
+        step(Step::Create);
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW;
         let file = File::from(self.root.open_beneath(path, flags, mode)?);
         // The umask is whatever the web server left us; the mode is what the operator chose.
@@ -205,14 +208,17 @@ impl Calls for RealCalls {
     }
 
     fn write(&self, mut file: &File, _path: &Path, bytes: &[u8]) -> io::Result<()> {
+        step(Step::Write);
         file.write_all(bytes)
     }
 
     fn set_attribute(&self, file: &File, _path: &Path, name: &str, value: &[u8]) -> io::Result<()> {
+        step(Step::SetAttribute);
         Ok(rustix::fs::fsetxattr(file, name, value, XattrFlags::empty())?)
     }
 
     fn set_mtime(&self, file: &File, _path: &Path, version: Version) -> io::Result<()> {
+        step(Step::SetMtime);
         let time = Timespec {
             tv_sec: i64::try_from(version.seconds()).map_err(|_| Errno::RANGE)?,
             tv_nsec: version.subsecond_nanos().into(),
@@ -221,10 +227,12 @@ impl Calls for RealCalls {
     }
 
     fn sync_file(&self, file: &File, _path: &Path) -> io::Result<()> {
+        step(Step::SyncFile);
         Ok(fsync(file)?)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        step(Step::Rename);
         self.root.in_parent(from, |from_folder, from_name| {
             self.root
                 .in_parent(to, |to_folder, to_name| renameat(from_folder, from_name, to_folder, to_name))
@@ -233,6 +241,7 @@ impl Calls for RealCalls {
     }
 
     fn sync_folder(&self, path: &Path) -> io::Result<()> {
+        step(Step::SyncFolder);
         if path.as_os_str().is_empty() {
             return Ok(fsync(self.root.handle())?);
         }
@@ -244,10 +253,12 @@ impl Calls for RealCalls {
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {
+        step(Step::Unlink);
         self.root.in_parent(path, |folder, name| unlinkat(folder, name, AtFlags::empty()))
     }
 
     fn remove_folder(&self, path: &Path) -> io::Result<()> {
+        step(Step::RemoveFolder);
         self.root.in_parent(path, |folder, name| unlinkat(folder, name, AtFlags::REMOVEDIR))
     }
 }

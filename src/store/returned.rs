@@ -13,8 +13,8 @@ use rustix::fs::{Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
 use super::layout::{self, NameHash};
-use super::read::{Replica, read_name};
 use super::look::fingerprint;
+use super::read::{Replica, read_name};
 use super::stamp::Stamp;
 use super::{Store, StoreError};
 use crate::cluster::NodeName;
@@ -223,7 +223,8 @@ impl Store {
         let bytes = file.try_clone().map_err(|source| self.io("open", path, source))?;
         match self.returned_in(path, (file, stat))? {
             Some(returned) if returned.name == *name && returned.copy == *copy => {
-                let (crc32, _) = fingerprint(&bytes, &mut |_| {}).map_err(|source| self.io("read", path, source))?;
+                let (crc32, _) =
+                    fingerprint(&bytes, &mut |_| {}).map_err(|source| self.io("read", path, source))?;
                 Ok(Some(crc32) == copy.crc32)
             }
             _ => Ok(false),

@@ -12,6 +12,7 @@ use super::layout::{self, NameHash};
 use super::spool::SpoolId;
 use super::{Store, StoreError};
 use crate::config::{Durability, Layout};
+use crate::failpoint::{Wrong, does_wrong};
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::version::Version;
@@ -79,6 +80,7 @@ impl Store {
     pub fn commit(&self, commit: &Commit<'_>) -> Result<Outcome, StoreError> {
         self.check_writable()?;
         let sync = !commit.for_client || self.settings.durability == Durability::Sync;
+        let sync = sync && !does_wrong(Wrong::NoSync);
         let hash = NameHash::of(commit.name);
         let (spool, file) = match self.claim_spool(commit) {
             Err(StoreError::NotPrepared) => return self.committed_before(commit, hash, sync),

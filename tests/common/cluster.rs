@@ -44,6 +44,8 @@ pub struct Cluster {
 struct Processes {
     webdfs: Option<Process>,
     server: Option<Process>,
+    /// What webdfs is started with in its environment.
+    environment: Vec<(String, String)>,
 }
 
 impl Cluster {
@@ -207,6 +209,7 @@ impl Cluster {
         if let (None, Some(role)) = (&processes.webdfs, self.front.role()) {
             let mut webdfs = Command::new(env!("CARGO_BIN_EXE_webdfs"));
             webdfs.arg(role).arg("--config").arg(self.config(node)).env("RUST_LOG", "info,webdfs=debug");
+            webdfs.envs(processes.environment.iter().cloned());
             servers::as_user(self, node, &mut webdfs);
             processes.webdfs = Some(Process::start(&mut webdfs, &dir.join("webdfs.log")));
         }
@@ -216,11 +219,21 @@ impl Cluster {
         }
     }
 
+    /// What a node's webdfs has in its environment when it is started the next time, beside what all have.
+    pub fn set_environment(&self, node: usize, environment: Vec<(String, String)>) {
+        self.processes(node).environment = environment;
+    }
+
     /// SIGKILL for all of a node, as when the machine loses its power. Nothing listens at its address afterwards.
     pub fn kill(&self, node: usize) {
         if let Some(webdfs) = self.processes(node).webdfs.take() {
             webdfs.kill();
         }
+        self.kill_server(node);
+    }
+
+    /// SIGKILL for a node's web server, if it has one; its webdfs goes on. Nothing listens at its address afterwards.
+    pub fn kill_server(&self, node: usize) {
         if let Some(server) = self.processes(node).server.take() {
             // Its workers end with it: `kill` reaches the master alone, which cannot tell them.
             let workers = children(server.id());
@@ -294,7 +307,7 @@ impl Cluster {
     /// Whether what was started for a node is what it was and runs.
     pub fn is_alive(&self, node: usize) -> bool {
         let mut processes = self.processes(node);
-        let Processes { webdfs, server } = &mut *processes;
+        let Processes { webdfs, server, .. } = &mut *processes;
         [webdfs, server].into_iter().flatten().all(|process| process.ended().is_none())
     }
 

@@ -1,0 +1,128 @@
+//! Where tests may stop the program, and how they may make it do wrong: all of it is listed here.
+//!
+//! A release has nothing of this: a failpoint works in builds with debug assertions whose dependency `fail` has its
+//! feature on, which only tests ask for. There the environment variable `FAILPOINTS` says what happens, in the words of
+//! that crate: `store.rename=5*off->return` kills the process before its sixth rename, as SIGKILL would.
+
+/// Points of one kind, with the names that `FAILPOINTS` knows them by.
+macro_rules! points {
+    ($(#[$about:meta])* $kind:ident: $($(#[$doc:meta])* $point:ident = $name:literal,)+) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $kind { $($(#[$doc])* $point,)+ }
+
+        impl $kind {
+            /// All of them.
+            pub const ALL: &[$kind] = &[$($kind::$point),+];
+
+            /// What `FAILPOINTS` calls it.
+            pub const fn name(self) -> &'static str {
+                match self { $($kind::$point => $name,)+ }
+            }
+        }
+    };
+}
+
+points! {
+    /// A moment between two steps, at which the process may die.
+    Step:
+    /// Before the store makes a folder.
+    MakeFolder = "store.make-folder",
+    /// Before the store makes a file.
+    Create = "store.create",
+    /// Before the store appends to a file.
+    Write = "store.write",
+    /// Before the store sets an extended attribute.
+    SetAttribute = "store.set-attribute",
+    /// Before the store sets an mtime.
+    SetMtime = "store.set-mtime",
+    /// Before the store syncs a file.
+    SyncFile = "store.sync-file",
+    /// Before the store renames a file.
+    Rename = "store.rename",
+    /// Before the store syncs a folder.
+    SyncFolder = "store.sync-folder",
+    /// Before the store unlinks a file.
+    Unlink = "store.unlink",
+    /// Before the store removes a folder.
+    RemoveFolder = "store.remove-folder",
+    /// The coordinator has heard who is prepared, and has chosen no version.
+    Prepared = "service.prepared",
+    /// The coordinator has chosen the version, and has told nobody.
+    Decided = "service.decided",
+    /// An owner is told to commit.
+    CommitOrdered = "service.commit-ordered",
+    /// An owner has committed, and has not marked who missed it.
+    Committed = "service.committed",
+    /// The coordinator knows how the commits ended, and has not answered.
+    Gathered = "service.gathered",
+    /// The coordinator of a deletion has heard what is held, and has told nobody to delete it.
+    DeletionAsked = "service.deletion-asked",
+    /// An owner has written a tombstone, and has not marked who missed it.
+    Deleted = "service.deleted",
+    /// The agent has sent a copy, and has not had it committed.
+    ReplaySent = "agent.replay-sent",
+    /// The agent has fetched a copy, and has not committed it.
+    ReplayFetched = "agent.replay-fetched",
+    /// The agent has brought a key up to date, and its mark is still there.
+    ReplaySettled = "agent.replay-settled",
+}
+
+points! {
+    /// A promise broken on purpose, to show that the tests notice.
+    Wrong:
+    /// An owner says that it has committed before it has.
+    EarlyAcknowledgement = "wrong.early-acknowledgement",
+    /// A commit is done before it is durable.
+    NoSync = "wrong.no-sync",
+    /// An owner unlinks what is deleted, and remembers nothing of it.
+    NoTombstone = "wrong.no-tombstone",
+    /// A write is dated by the clock alone, whatever it follows.
+    WallClock = "wrong.wall-clock",
+}
+
+/// Reads `FAILPOINTS`. Called once, when the process starts.
+pub fn set_up() {
+    if cfg!(debug_assertions) {
+        // It would be ended when it is dropped.
+        std::mem::forget(fail::FailScenario::setup());
+    }
+}
+
+/// Dies here if a test says so.
+pub fn step(step: Step) {
+    if cfg!(debug_assertions) {
+        let _ = step;
+        fail::fail_point!(step.name(), |_| die());
+    }
+}
+
+/// Whether a test wants this to be done wrong.
+pub fn does_wrong(wrong: Wrong) -> bool {
+    if cfg!(debug_assertions) {
+        let _ = wrong;
+        fail::fail_point!(wrong.name(), |_| true);
+    }
+    false
+}
+
+/// Ends the process as SIGKILL from outside would: nothing is finished or told.
+#[allow(dead_code, reason = "without the failpoints nobody calls it")]
+fn die() {
+    use rustix::process::{Signal, getpid, kill_process};
+    let _ = kill_process(getpid(), Signal::KILL);
+    std::process::abort();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_point_has_a_name_of_its_own() {
+        let steps = Step::ALL.iter().map(|step| step.name());
+        let names: Vec<_> = steps.chain(Wrong::ALL.iter().map(|wrong| wrong.name())).collect();
+        let distinct: std::collections::BTreeSet<_> = names.iter().collect();
+        assert_eq!(distinct.len(), names.len());
+    }
+}
