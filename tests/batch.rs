@@ -4,10 +4,13 @@
 mod common;
 
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use bytes::Bytes;
+use common::process::Process;
 use common::{
     Answer, Cluster, Connection, Front, Options, Seal, assert_nothing, map_of, noise, shared, signed, signer,
+    wait_until,
 };
 use sha2::{Digest, Sha256};
 use webdfs::name::ObjectName;
@@ -28,6 +31,9 @@ on_both_fronts!(
     a_version_from_the_future_is_refused_alone,
     a_node_without_room_refuses_a_batch,
 );
+
+/// What a process may have open where nothing else is said is 1,024 files; the test has it at fewer still.
+const FILES_OPEN: usize = 512;
 
 /// A copy with its bytes.
 type Copy = (BatchCopy, Vec<u8>);
@@ -223,4 +229,40 @@ fn a_node_without_room_refuses_a_batch(front: Front) {
     let error = send(&cluster, 0, copies.clone()).expect_err("there is no room");
     assert_eq!(error.refusal().map(|status| status.as_u16()), Some(507), "{error}");
     copies.iter().for_each(|(copy, _)| assert_nothing(&cluster, &format!("/{}", copy.name.url_path())));
+}
+
+#[test]
+fn batches_of_many_nodes_at_once_leave_files_that_others_can_open() {
+    const BATCHES: usize = 5;
+    const FILES: usize = 250;
+    const SIZE: usize = 8 << 10;
+    // So many are handed to the disk while the rest of their batch is on its way.
+    const WRITTEN: usize = (1 << 20) / SIZE;
+    let cluster = Cluster::start(Front::Embedded, Options::default());
+    cluster.kill_webdfs(0);
+    let mut command = Command::new("sh");
+    command.arg("-c").arg(format!("ulimit -Sn {FILES_OPEN} && exec \"$0\" serve --config \"$1\""));
+    command.arg(env!("CARGO_BIN_EXE_webdfs")).arg(cluster.config(0));
+    let log = cluster.root(0).parent().unwrap().join("limited.log");
+    let _limited = Process::start(&mut command, &log);
+    cluster.wait_until_ready(0);
+
+    let begun: Vec<_> = (0..BATCHES)
+        .map(|batch| {
+            let path = |number: usize| format!("/batch/open/{batch}/{number:03}.jpg");
+            let copies: Vec<_> = (0..FILES).map(|number| copy(&path(number), SIZE)).collect();
+            let (operation, body) = message(&copies);
+            let call = signed(&cluster, 0, &operation, &body, Seal::default());
+            let mut connection = Connection::open(cluster.address(0)).unwrap();
+            connection.begin_cut(&call, body.len() - 1).unwrap();
+            (connection, body)
+        })
+        .collect();
+    wait_until("all batches are on their way", || cluster.spools(0).len() >= BATCHES * WRITTEN);
+    let stored = cluster.put(0, "/batch/open/meanwhile.jpg", "x").expect(201);
+    assert_eq!(stored.header("Webdfs-Replicas"), Some("3/3"), "{stored}");
+    for (mut connection, body) in begun {
+        connection.write(&body[body.len() - 1..]).unwrap();
+        assert_eq!(outcomes(&connection.answer("PUT").unwrap().expect(200)), vec![DONE; FILES]);
+    }
 }
