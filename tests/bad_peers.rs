@@ -2,15 +2,12 @@
 
 mod common;
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
-use common::{Call, Cluster, Detour, Front, Kept, Options, Way, assert_nothing, noise, shared, wait_until};
-use http::Method;
-use webdfs::cluster::NodeName;
-use webdfs::config::{Secrets, load_map};
-use webdfs::peer::envelope::Envelope;
+use common::{
+    Call, Cluster, Detour, Front, Kept, Options, Seal, Way, assert_nothing, noise, shared, signed, wait_until,
+};
 use webdfs::peer::message::Operation;
-use webdfs::peer::sign::Signer;
 
 on_both_fronts!(
     strangers_learn_nothing_from_peer_paths,
@@ -40,6 +37,7 @@ fn strangers_learn_nothing_from_peer_paths(front: Front) {
         ("POST", format!("commit/{id}/strangers/new.jpg")),
         ("POST", format!("drop/{id}")),
         ("POST", "missed/strangers/kept.jpg".to_owned()),
+        ("PUT", format!("batch/{id}{id}")),
         ("POST", "no-such-operation".to_owned()),
         ("DELETE", "object/strangers/kept.jpg".to_owned()),
         ("GET", "object/../../secret".to_owned()),
@@ -60,52 +58,24 @@ fn strangers_learn_nothing_from_peer_paths(front: Front) {
     kept.check();
 }
 
-/// A peer's request, signed with the cluster's secret.
-fn signed(
-    cluster: &Cluster,
-    to: usize,
-    operation: &Operation,
-    seconds_ago: u64,
-    epoch_of: Option<&str>,
-) -> Call {
-    let map = load_map(&cluster.config(0).parent().unwrap().join("../cluster.toml")).unwrap();
-    let name = |node: usize| cluster.name(node).parse::<NodeName>().unwrap();
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
-    let fingerprint = match epoch_of {
-        None => map.fingerprint(),
-        Some(other) => webdfs::config::parse_map(other, "other.toml".as_ref()).unwrap().fingerprint(),
-    };
-    let envelope = Envelope {
-        from: name(1),
-        to: name(to),
-        epoch: map.epoch(),
-        map: fingerprint,
-        time: now - seconds_ago,
-    };
-    let signer = Signer::new(&Secrets::parse(common::setup::SECRET.as_bytes()).unwrap());
-    let body = b"null";
-    let headers = envelope.seal(&signer, &Method::POST, &operation.path(), Some(body));
-    let call = Call::new("POST", &format!("/_webdfs/v1/{}", operation.path())).body(*body);
-    headers.iter().fold(call, |call, (name, value)| call.header(name.as_str(), value.to_str().unwrap()))
-}
-
 fn a_peer_request_for_another_node_is_refused_as_misdirected(front: Front) {
     let cluster = shared(front);
     let kept = Kept::store(&cluster, "/signed");
     let name = webdfs::name::ObjectName::from_bytes(b"signed/kept.jpg").unwrap();
     let ask = Operation::Ask(name);
-    cluster.send(0, &signed(&cluster, 0, &ask, 0, None)).expect(200);
-    let answer = cluster.send(0, &signed(&cluster, 2, &ask, 0, None)).expect(421);
+    let request = |to, seal| signed(&cluster, to, &ask, b"null", seal);
+    cluster.send(0, &request(0, Seal::default())).expect(200);
+    let answer = cluster.send(0, &request(2, Seal::default())).expect(421);
     assert!(answer.text().contains("img1") && answer.text().contains("img3"), "{answer}");
     // Too old, and under another map.
-    cluster.send(0, &signed(&cluster, 0, &ask, 13 * 3600, None)).expect(403);
+    cluster.send(0, &request(0, Seal { age: 13 * 3600, ..Seal::default() })).expect(403);
     let other = "epoch = 1\nreplicas = 1\nwrite_quorum = 1\n[[subcluster]]\nname = \"x\"\n\
                  [[subcluster.node]]\nname = \"img1\"\nurl = \"http://10.0.0.1/_webdfs\"\n";
-    cluster.send(0, &signed(&cluster, 0, &ask, 0, Some(other))).expect(409);
+    cluster.send(0, &request(0, Seal { other_map: Some(other), ..Seal::default() })).expect(409);
     // Signed for another path.
     let delete = Operation::Delete(webdfs::name::ObjectName::from_bytes(b"signed/kept.jpg").unwrap());
     let mut call = Call::new("POST", &format!("/_webdfs/v1/{}", delete.path())).body("null");
-    for (name, value) in signed(&cluster, 0, &ask, 0, None).headers() {
+    for (name, value) in request(0, Seal::default()).headers() {
         call = call.header(name, value);
     }
     cluster.send(0, &call).expect(403);

@@ -2,6 +2,8 @@
 //! leaves behind is in `crash.rs`.
 
 mod store {
+    /// Many copies of another node at once.
+    mod batch;
     /// Files that people put into the root, edit or move: plain ones, links, pipes.
     mod by_hand;
     /// Two names that cannot both be paths, and names that cannot be one at all.

@@ -15,6 +15,9 @@ use crate::processes::{Process, User, written};
 use crate::servers::nginx::{self, Server};
 use crate::servers::{Asks, Start, WebServer};
 
+/// The cluster secret.
+pub const SECRET: &str = "the secret of a cluster for benchmarks";
+
 /// How many nodes there are.
 pub const NODES: usize = 3;
 /// How long a new cluster may take until it stores the first object.
@@ -129,7 +132,7 @@ impl Cluster {
             .collect::<Result<_>>()?;
         fs::write(&map, map_text(spec, &addresses))?;
         let secret = folder.join("secret");
-        fs::write(&secret, "the secret of a cluster for benchmarks\n")?;
+        fs::write(&secret, format!("{SECRET}\n"))?;
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600))?;
         if let Some(user) = spec.user {
             user.own(&folder)?;

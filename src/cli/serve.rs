@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::num::NonZeroUsize;
 
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
 use tokio::runtime::Builder;
 
 use super::{CliError, ServeArgs};
@@ -15,6 +15,7 @@ const WORKERS_MAX: usize = 8;
 const DISK_THREADS_MAX: usize = 128;
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
+    lift_file_limit();
     if args.die_with_parent {
         // A web server that is killed stops nothing that it has started, and nobody would ever connect again. The
         // signal comes when the thread ends that started this process: right for lighttpd and for mod_fcgid's
@@ -32,6 +33,18 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
         return Ok(block_on_this_thread(serving)??);
     }
     Ok(block_on(serving)??)
+}
+
+/// Lets this process open as many files as it may. The usual 1,024 are kept that low for programs that call select(2),
+/// and this one would reach them when a few nodes send it batches, each of which holds its files open.
+pub(super) fn lift_file_limit() {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current == maximum {
+        return;
+    }
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+        log::warn!("no more than {current:?} files can be open at the same time: {error}");
+    }
 }
 
 /// Runs a node's future on a runtime without threads but those that wait for the disk.

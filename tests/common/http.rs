@@ -163,6 +163,12 @@ impl Connection {
         }
     }
 
+    /// Sends a request's head, and so much of its body; its Content-Length is that of the whole.
+    pub fn begin_cut(&mut self, call: &Call, length: usize) -> io::Result<()> {
+        self.write(&call.head(self.to))?;
+        self.write(&call.body.as_deref().unwrap_or_default()[..length])
+    }
+
     /// Sends anything.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.stream.get_mut().write_all(bytes)

@@ -25,6 +25,8 @@ pub mod servers;
 pub mod setup;
 /// Clusters that several tests use.
 pub mod shared;
+/// What one node says to another.
+pub mod signed;
 
 use std::time::{Duration, Instant};
 
@@ -38,6 +40,7 @@ pub use kept::{
 pub use load::{Load, under_load};
 pub use setup::Options;
 pub use shared::shared;
+pub use signed::{Seal, map_of, signed, signer};
 
 /// Long enough for any machine; only a failing test waits for all of it.
 pub const PATIENCE: Duration = Duration::from_secs(60);

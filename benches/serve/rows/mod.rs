@@ -3,6 +3,7 @@
 mod gateway;
 mod memory;
 mod put;
+mod rebuild;
 mod responder;
 mod rivals;
 mod sendfile;
@@ -19,7 +20,7 @@ use crate::contest::Plan;
 pub type Row = fn(&Plan, &Path, &Tools) -> Result<()>;
 
 /// All rows, by name.
-pub const ALL: [(&str, Row); 13] = [
+pub const ALL: [(&str, Row); 14] = [
     ("a", static_first::nginx),
     ("al", static_first::lighttpd),
     ("af", static_first::apache_fcgid),
@@ -33,6 +34,7 @@ pub const ALL: [(&str, Row); 13] = [
     ("d", put::row),
     ("e", gateway::row),
     ("m", memory::row),
+    ("r", rebuild::row),
 ];
 
 /// Rows that are measured only when they are asked for by name: they have no limit, but decide what is the default.
