@@ -51,6 +51,11 @@ impl Held {
         }
     }
 
+    /// Whether it is a file without a checksum, put there or edited by hand a short while ago: nobody else is told of it.
+    pub fn is_by_hand(&self) -> bool {
+        self.copy().is_some_and(|copy| copy.crc32.is_none())
+    }
+
     /// Which of the two is the truth: the higher version; at equal versions a tombstone beats a replica, then the
     /// higher checksum, then the larger one. The order is total, so that every node decides alike whatever the
     /// order of arrival. `Equal` means that both are the same copy.

@@ -5,9 +5,11 @@
 //! complete (`standing.rs`), and the replay of what single nodes missed. Each goes on by itself, the replay for each node too, so that a node or a disk that hangs
 //! holds up nothing else. Full reconcile passes, the scrub and gossip have their places beside `replay.rs`.
 
+pub mod offers;
 mod pass;
 pub mod plan;
 mod replay;
+mod scrub;
 mod socket;
 mod standing;
 mod status;
@@ -33,8 +35,9 @@ use crate::name::Exclude;
 use crate::peer::client::PeerClient;
 use crate::reconcile::Walks;
 use crate::store::{AgentLock, SPOOL_PATIENCE, Store, StoreError};
+use offers::Offers;
 use socket::ControlSocket;
-use standing::Standing;
+pub use standing::Standing;
 use tasks::{Task, Tasks};
 use throttle::Throttle;
 
@@ -66,6 +69,10 @@ pub struct Agent {
     pub throttle: Throttle,
     /// How the work goes.
     pub settings: AgentSettings,
+    /// Which nodes know this root.
+    pub standing: Arc<Standing>,
+    /// What other nodes that lack something have asked for; shared with the generations of this process.
+    pub offers: Offers,
 }
 
 /// The work over the whole root that this agent can do.
@@ -78,6 +85,14 @@ pub struct Works {
 }
 
 impl Works {
+    /// What an agent can do.
+    pub fn of(agent: &Agent) -> Self {
+        Self {
+            reconcile: Some(Arc::new(pass::Reconcile(agent.clone()))),
+            scrub: Some(Arc::new(scrub::Scrub(agent.clone()))),
+        }
+    }
+
     /// This kind, if there is such work.
     pub fn get(&self, work: Work) -> Option<&Arc<dyn Task>> {
         match work {
@@ -103,7 +118,7 @@ impl Agent {
     /// Stands for election unless it has the mandate already, and does the work once elected, until `stop` says so.
     /// Hands the mandate back.
     pub async fn run(self, mandate: Option<Mandate>, mut stop: watch::Receiver<bool>) -> Option<Mandate> {
-        let (standing, complaints) = (Standing::default(), Complaints::default());
+        let (standing, complaints) = (Arc::clone(&self.standing), Complaints::default());
         let mut mandate = match mandate {
             Some(mandate) => mandate,
             None => tokio::select! {
@@ -121,6 +136,8 @@ impl Agent {
                 join_all(self.map.indexed().map(|(node, _)| self.replays(node, &standing, &complaints))),
                 self.can_be_talked_to(socket, lock, &complaints),
                 join_all(Work::ALL.map(|work| self.keep_doing(work))),
+                self.serve_offers(),
+                self.ask_for_offers(),
             )
         };
         let recovery = self.recover(recovered, stopped);

@@ -95,6 +95,17 @@ async fn answer(stream: UnixStream, newest: watch::Receiver<Agent>) {
         }
         Ok(Some(Request::Reconcile)) => have_done(&agent, Work::Reconcile, from, &mut to).await,
         Ok(Some(Request::Scrub)) => have_done(&agent, Work::Scrub, from, &mut to).await,
+        Ok(Some(Request::Inventory { max_age_ms })) => {
+            let answer = agent.walk_for(Duration::from_millis(max_age_ms)).await;
+            lines::send(&mut to, &answer).await
+        }
+        Ok(Some(Request::Offer { to: node, token })) => {
+            let answer = match agent.map.index_of(&node) {
+                Some(node) => Answer::Ready(agent.offers.ask(node, token)),
+                None => Answer::Refused(format!("there is no node {node} in the map")),
+            };
+            lines::send(&mut to, &answer).await
+        }
     };
     if let Err(error) = sent {
         log::debug!("who asked the agent has gone: {error}");

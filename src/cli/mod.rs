@@ -48,10 +48,7 @@ enum Command {
     Sim(SimArgs),
     Agent(AgentArgs),
     Status(StatusArgs),
-    // Shown once the agent has such work to do.
-    #[command(hide = true)]
     Reconcile(ReconcileArgs),
-    #[command(hide = true)]
     Scrub(ScrubArgs),
     Demo(DemoArgs),
 }

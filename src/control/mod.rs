@@ -13,6 +13,8 @@ pub use client::{AgentClient, CallError, SIGN_OF_LIFE};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cluster::NodeName;
+
 use crate::store::Counted;
 
 /// Work over the whole root, which is done now and then, and when somebody asks for it.
@@ -40,7 +42,7 @@ impl std::fmt::Display for Work {
 }
 
 /// What is asked of the agent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase")]
 pub enum Request {
     /// Say how the node is. Answered with [`Answer::Status`].
@@ -49,6 +51,18 @@ pub enum Request {
     Reconcile,
     /// Scrub the whole root, from now on. Answered with [`Answer::Finished`] or [`Answer::Failed`].
     Scrub,
+    /// Walk over the root, for another node that holds a pass. Answered with [`Answer::Ready`] after a few seconds at most.
+    Inventory {
+        /// How long ago the walk may have begun, in milliseconds.
+        max_age_ms: u64,
+    },
+    /// Hold a pass restricted to the keys of a node that lacks some. Answered with [`Answer::Ready`], at once.
+    Offer {
+        /// The node.
+        to: NodeName,
+        /// Which of its requests this is.
+        token: u64,
+    },
 }
 
 impl From<Work> for Request {
@@ -71,6 +85,8 @@ pub enum Answer {
     Finished(Progress),
     /// The work did not reach its end, for this reason. The last line.
     Failed(String),
+    /// Whether what was asked for is done; if not, it goes on. The last line.
+    Ready(bool),
     /// How the node is. The last line.
     Status(Box<Status>),
     /// The agent does not do what was asked, for this reason. The last line.

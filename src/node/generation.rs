@@ -8,6 +8,7 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::NodeError;
+use crate::agent::offers::Offers;
 use crate::agent::tasks::Tasks;
 use crate::agent::throttle::Throttle;
 use crate::agent::{Agent, Mandate, Works};
@@ -37,6 +38,7 @@ pub(super) struct Process {
     pub elected: watch::Sender<bool>,
     pub walks: Walks,
     pub tasks: Tasks,
+    pub offers: Offers,
 }
 
 impl Generation {
@@ -49,7 +51,7 @@ impl Generation {
         store.identify(&settings.name)?;
         let signer = Signer::new(&settings.secrets);
         let peers = PeerClient::new(settings.name.clone(), signer.clone());
-        let agent = Agent {
+        let mut agent = Agent {
             own,
             map: Arc::clone(&map),
             store: Arc::clone(&store),
@@ -61,7 +63,10 @@ impl Generation {
             works: Works::default(),
             throttle: Throttle::new(settings.agent.bytes_per_second),
             settings: settings.agent.clone(),
+            standing: Arc::default(),
+            offers: process.offers.clone(),
         };
+        agent.works = Works::of(&agent);
         let fingerprint = map.fingerprint();
         let parts = ServiceParts {
             own,
@@ -69,8 +74,6 @@ impl Generation {
             store,
             peers,
             signer,
-            walks: process.walks.clone(),
-            elected: process.elected.subscribe(),
             background: process.background.clone(),
             settings: service_settings(&settings),
         };

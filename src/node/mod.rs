@@ -18,6 +18,7 @@ use tokio_util::task::TaskTracker;
 pub use generation::store_settings;
 pub use takeover::TakeoverError;
 
+use crate::agent::offers::Offers;
 use crate::agent::tasks::Tasks;
 use crate::chain::chain;
 use crate::cluster::NodeName;
@@ -182,6 +183,7 @@ impl Node {
             elected: watch::Sender::new(false),
             walks: Walks::default(),
             tasks: Tasks::default(),
+            offers: Offers::default(),
         };
         let generation = Generation::build(source.settings()?, &process)?;
         let current = Current::new(Arc::clone(&generation.service));

@@ -17,7 +17,7 @@ use crate::store::NameHash;
 pub struct Digest(u128);
 
 impl Digest {
-    /// Adds a key. What has no checksum yet is left out, for it is not spread yet either.
+    /// Adds a key. What has no checksum yet is left out, for nobody else is told of it either.
     pub fn add(&mut self, hash: NameHash, held: &Held) {
         let (kind, version, size, crc32) = match held {
             Held::Nothing => return,

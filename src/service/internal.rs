@@ -2,7 +2,6 @@
 //! make it ask a third node.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -17,6 +16,7 @@ use super::refusal::text;
 use super::{IntakeError, Service};
 use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex};
+use crate::control::Request as AgentRequest;
 use crate::deliver;
 use crate::disk::on_thread;
 use crate::name::ObjectName;
@@ -27,7 +27,7 @@ use crate::peer::envelope::{
 use crate::peer::message::{
     BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal, passed_on,
 };
-use crate::peer::reconcile::{ForgetOrder, InventoryAnswer, InventoryOrder};
+use crate::peer::reconcile::{ForgetOrder, InventoryAnswer, InventoryOrder, OfferAnswer, OfferOrder};
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::semantics::Validators;
@@ -76,7 +76,7 @@ impl InternalError {
             InternalError::Batch(BatchError::List(ListError::TooLarge)) => StatusCode::PAYLOAD_TOO_LARGE,
             InternalError::Batch(_) => StatusCode::BAD_REQUEST,
             InternalError::Compare(CompareError::NoInventory) => StatusCode::CONFLICT,
-            InternalError::Compare(CompareError::NotElected) => StatusCode::SERVICE_UNAVAILABLE,
+            InternalError::Compare(CompareError::Agent(_)) => StatusCode::SERVICE_UNAVAILABLE,
             InternalError::Intake(_) | InternalError::Compare(CompareError::Range { .. }) => {
                 StatusCode::BAD_REQUEST
             }
@@ -234,10 +234,15 @@ async fn perform(
         }
         Operation::Inventory => {
             let InventoryOrder { max_age_ms } = parsed(&control_body)?;
-            let ready = service.walk_over(Duration::from_millis(max_age_ms)).await?;
+            let ready = service.ask_agent(AgentRequest::Inventory { max_age_ms }).await?;
             Ok(Reply::Control(control(&InventoryAnswer { ready })))
         }
-        Operation::Offer => Err(InternalError::Operation),
+        Operation::Offer => {
+            let OfferOrder { token } = parsed(&control_body)?;
+            let to = envelope.from.clone();
+            let finished = service.ask_agent(AgentRequest::Offer { to, token }).await?;
+            Ok(Reply::Control(control(&OfferAnswer { finished })))
+        }
     }
 }
 

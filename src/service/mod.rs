@@ -33,14 +33,12 @@ use crate::disk::on_thread;
 use crate::name::{Exclude, ObjectName, Target};
 use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
-use crate::reconcile::Walks;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::store::Store;
 use keep::Keeping;
 use lookups::Lookups;
 use refusal::text;
-use tokio::sync::watch;
 use tokio_util::task::TaskTracker;
 
 /// The methods that are answered, as `Allow` names them.
@@ -75,8 +73,6 @@ pub struct Service {
     store: Arc<Store>,
     peers: PeerClient,
     signer: Signer,
-    walks: Walks,
-    elected: watch::Receiver<bool>,
     lookups: Lookups,
     keeping: Keeping,
     background: TaskTracker,
@@ -95,10 +91,6 @@ pub struct ServiceParts {
     pub peers: PeerClient,
     /// The cluster's secrets.
     pub signer: Signer,
-    /// The walks over the root.
-    pub walks: Walks,
-    /// Whether this process does the background work of the root.
-    pub elected: watch::Receiver<bool>,
     /// Where work goes on that no client waits for.
     pub background: TaskTracker,
     /// The settings.
@@ -108,7 +100,7 @@ pub struct ServiceParts {
 impl Service {
     /// A service of these parts.
     pub fn new(parts: ServiceParts) -> Self {
-        let ServiceParts { own, map, store, peers, signer, walks, elected, background, settings } = parts;
+        let ServiceParts { own, map, store, peers, signer, background, settings } = parts;
         let name = map.node(own).name().clone();
         Self {
             own,
@@ -117,8 +109,6 @@ impl Service {
             store,
             peers,
             signer,
-            walks,
-            elected,
             lookups: Lookups::default(),
             keeping: Keeping::default(),
             background,

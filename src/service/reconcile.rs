@@ -3,12 +3,10 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-use tokio::time::timeout;
 
 use super::Service;
 use crate::cluster::{ClusterMap, NodeIndex};
+use crate::control::{AgentClient, Answer, CallError, Request};
 use crate::disk::on_thread;
 use crate::name::ObjectName;
 use crate::peer::reconcile::{
@@ -19,16 +17,13 @@ use crate::reconcile::{Digest, Ranges};
 use crate::store::inventory::{BUCKETS, Entry, Inventory};
 use crate::store::{NameHash, Store, StoreError};
 
-/// How long another node waits for a walk before it is told that it goes on: less than it waits for an answer.
-const WALK_PATIENCE: Duration = Duration::from_secs(3);
-
 /// Why keys are not compared.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CompareError {
     #[error(transparent)]
     Store(#[from] StoreError),
-    #[error("this process does not do the background work of its root")]
-    NotElected,
+    #[error(transparent)]
+    Agent(#[from] CallError),
     #[error("this node has no inventory: it has not walked over its root yet")]
     NoInventory,
     #[error("ranges {first} to {end} are not among the {count} that this map has")]
@@ -51,7 +46,7 @@ impl Shared<'_> {
         let mut entries = self.store.bucket(inventory, number)?;
         entries.retain(|entry| {
             let owners = locate(self.map, ObjectKey::of(entry.name.as_bytes()));
-            self.nodes.iter().all(|node| owners.contains(node))
+            !entry.held.is_by_hand() && self.nodes.iter().all(|node| owners.contains(node))
         });
         Ok(entries)
     }
@@ -116,17 +111,12 @@ impl Shared<'_> {
 }
 
 impl Service {
-    /// Walks over the root, unless that has begun within the last `max_age`. Whether it is done; if not, it goes on.
-    pub(super) async fn walk_over(&self, max_age: Duration) -> Result<bool, CompareError> {
-        if !*self.elected.borrow() {
-            return Err(CompareError::NotElected);
-        }
-        let now = Instant::now();
-        let not_before = now.checked_sub(max_age).unwrap_or(now);
-        let walk = self.walks.since(not_before, &self.store, &self.settings.exclude);
-        match timeout(WALK_PATIENCE, walk).await {
-            Ok(walked) => Ok(walked.map(|_| true)?),
-            Err(_elapsed) => Ok(false),
+    /// Has the process that does the background work do something for another node, which asks again until it is done.
+    pub(super) async fn ask_agent(&self, request: Request) -> Result<bool, CompareError> {
+        let agent = AgentClient { root: self.store.root().to_owned() };
+        match agent.call(request, |_| {}).await? {
+            Answer::Ready(ready) => Ok(ready),
+            _ => Err(CompareError::Agent(CallError::Strange(None))),
         }
     }
 

@@ -72,6 +72,8 @@ impl Stage {
             works: Works { reconcile: None, scrub: Some(staged) },
             throttle: Throttle::default(),
             settings: settings.agent,
+            standing: Arc::default(),
+            offers: webdfs::agent::offers::Offers::default(),
         };
         let runtime = Runtime::new().unwrap();
         let mut stage = Self { dir, runtime, agent, running: None, begun, end };

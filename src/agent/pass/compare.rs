@@ -53,7 +53,8 @@ impl Pass<'_> {
             for range in ranges {
                 for bucket in all.buckets(range) {
                     orders.from.get_or_insert_with(|| NameHash::first_of(bucket).unwrap_or_default());
-                    for entry in store.bucket(&inventory, bucket)? {
+                    let entries = store.bucket(&inventory, bucket)?.into_iter();
+                    for entry in entries.filter(|entry| !entry.held.is_by_hand()) {
                         let route = Route::of(&map, own, &entry.name);
                         if route.own && route.others.contains(&node) {
                             orders.add(entry.hash, Item { name: entry.name, held: entry.held });

@@ -5,6 +5,7 @@
 //! taken to be equal; where they are not, the keys themselves are compared, with what the other node holds at that
 //! moment. A pass may be cut off anywhere: whatever it has brought up to date stays so, and the next one finds it.
 
+mod adopt;
 mod compare;
 mod settle;
 mod strays;
@@ -14,10 +15,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, join_all};
 
 use super::Agent;
+use super::tasks::{self, Occasion, Task, Unfinished};
 use crate::cluster::{NodeIndex, NodeName};
+use crate::control::Answer;
 use crate::disk::on_thread;
 use crate::peer::client::PeerError;
 use crate::reconcile::{Digest, Ranges, Walked};
@@ -40,6 +43,9 @@ pub struct Order {
     /// How old the inventories may be, the own one and those of the others.
     pub max_age: Duration,
 }
+
+/// Is told how many of all buckets ([`BUCKETS`]) are compared, and how many keys there are.
+pub type Shown<'a> = dyn Fn(usize, u64) + Sync + 'a;
 
 /// What a pass has done.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -96,21 +102,33 @@ struct Pass<'a> {
 }
 
 impl Agent {
-    /// Holds a pass. `progress` is told how many of all buckets ([`BUCKETS`]) are compared.
+    /// Holds a pass.
     ///
     /// # Errors
     /// When this node cannot walk over its own root. What goes wrong between nodes is in the report.
-    pub async fn pass(&self, order: &Order, progress: &(dyn Fn(usize) + Sync)) -> Result<Report, StoreError> {
+    pub async fn pass(&self, order: &Order, progress: &Shown<'_>) -> Result<Report, StoreError> {
         let begun = Instant::now();
         let not_before = begun.checked_sub(order.max_age).unwrap_or(begun);
         let mut unanswered = BTreeMap::new();
         let max_age = order.max_age;
-        let theirs = order.peers.clone().into_iter();
+        // Whoever does not know this root may know that it is an older copy, and nothing it holds is to be sent there.
+        let (known, strangers): (Vec<_>, Vec<_>) =
+            order.peers.iter().copied().partition(|node| self.may_replay(*node, &self.standing));
+        for node in strangers {
+            let name = self.map.node(node).name();
+            unanswered.insert(
+                name.clone(),
+                format!("node {name} has not said yet which root of this node it knows"),
+            );
+        }
+        let theirs = known.into_iter();
         let theirs =
             theirs.map(|node| async move { (node, self.await_inventory(node, begun, max_age).await) });
         let (own, theirs) =
             tokio::join!(self.walks.since(not_before, &self.store, &self.exclude), join_all(theirs));
         let Walked { totals, .. } = own?;
+        let store = Arc::clone(&self.store);
+        on_thread(move || store.remember_counted(totals.objects, totals.bytes)).await?;
         let mut peers = Vec::new();
         for (node, answer) in theirs {
             match answer {
@@ -165,14 +183,16 @@ impl Pass<'_> {
         &self,
         mut peers: Vec<NodeIndex>,
         unanswered: &mut BTreeMap<NodeName, String>,
-        progress: &(dyn Fn(usize) + Sync),
+        progress: &Shown<'_>,
     ) -> Result<(), StoreError> {
         let buckets_each = self.ranges.buckets(0).len();
         let Totals { objects, tombstones, .. } = self.inventory.totals();
-        let step = (KEYS_AT_ONCE * BUCKETS as u64 / (objects + tombstones).max(1)).clamp(1, BUCKETS_AT_ONCE);
+        let keys = objects + tombstones;
+        let step = (KEYS_AT_ONCE * BUCKETS as u64 / keys.max(1)).clamp(1, BUCKETS_AT_ONCE);
         let step = (step as usize).next_multiple_of(buckets_each);
         for first in (0..BUCKETS).step_by(step) {
             let ranges = first / buckets_each..(first + step).min(BUCKETS) / buckets_each;
+            self.adopt(first..(first + step).min(BUCKETS)).await?;
             let sums = Arc::new(self.digests(ranges.clone(), &peers).await?);
             let compared = peers.clone().into_iter().map(|node| {
                 let (ranges, sums) = (ranges.clone(), Arc::clone(&sums));
@@ -185,7 +205,7 @@ impl Pass<'_> {
                 }
             }
             self.remove_strays(first..(first + step).min(BUCKETS), &peers).await?;
-            progress((first + step).min(BUCKETS));
+            progress((first + step).min(BUCKETS), keys);
         }
         Ok(())
     }
@@ -216,5 +236,69 @@ impl Pass<'_> {
             Ok(sums)
         })
         .await
+    }
+}
+
+/// How old an inventory may be when a pass was merely due, so that nodes whose passes are due at about the same time share
+/// their walks.
+const DUE_MAX_AGE: Duration = Duration::from_secs(5 * 60);
+/// How long another process waits for a walk before it is told that it goes on: less than another node waits for an
+/// answer.
+const WALK_PATIENCE: Duration = Duration::from_secs(3);
+
+/// The full pass of one root.
+#[derive(Debug)]
+pub(super) struct Reconcile(pub Agent);
+
+impl Task for Reconcile {
+    fn run(&self, occasion: Occasion, shown: tasks::Report) -> BoxFuture<'_, Result<(), Unfinished>> {
+        Box::pin(async move {
+            let agent = &self.0;
+            let max_age = if occasion == Occasion::Due { DUE_MAX_AGE } else { Duration::ZERO };
+            let peers = agent.map.indexed().map(|(node, _)| node).filter(|node| *node != agent.own).collect();
+            shown.doing("walking over the roots");
+            let progress = |buckets: usize, keys: u64| {
+                shown.doing("comparing");
+                shown.set(keys * buckets as u64 / BUCKETS as u64, Some(keys));
+            };
+            let report = agent.pass(&Order { peers, max_age }, &progress).await;
+            let report = report.map_err(|error| Unfinished(error.to_string()))?;
+            log::info!("a pass is over: {report}");
+            if report.is_finished() { Ok(()) } else { Err(Unfinished(report.to_string())) }
+        })
+    }
+}
+
+impl Agent {
+    /// Walks over the root for another process of it, unless that has begun within the last `max_age`.
+    pub(super) async fn walk_for(&self, max_age: Duration) -> Answer {
+        let now = Instant::now();
+        let not_before = now.checked_sub(max_age).unwrap_or(now);
+        let walk = self.walks.since(not_before, &self.store, &self.exclude);
+        match tokio::time::timeout(WALK_PATIENCE, walk).await {
+            Ok(Ok(_)) => Answer::Ready(true),
+            Ok(Err(error)) => Answer::Refused(error.to_string()),
+            Err(_elapsed) => Answer::Ready(false),
+        }
+    }
+}
+
+impl std::fmt::Display for Report {
+    /// What a person wants to know.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} keys here, {} sent, {} fetched", self.keys, self.sent, self.fetched)?;
+        for (count, what) in [
+            (self.removed, "removed because they belong elsewhere"),
+            (self.strays, "that belong elsewhere stay, since an owner lacks them"),
+            (self.unsettled, "could not be brought up to date"),
+        ] {
+            if count > 0 {
+                write!(f, ", {count} {what}")?;
+            }
+        }
+        for problem in self.unanswered.values() {
+            write!(f, "; {problem}")?;
+        }
+        Ok(())
     }
 }

@@ -60,11 +60,20 @@ impl Pass<'_> {
         let opened = on_thread(move || open_all(&store, names)).await?;
         let (mut copies, mut bodies) = (Vec::new(), Vec::<ByteStream>::new());
         for (copy, replica) in opened {
-            bodies.push(file::stream(FileSlice { file: replica.file, offset: 0, length: copy.size }));
+            let slice = FileSlice { file: replica.file, offset: 0, length: copy.size };
+            bodies.push(self.agent.throttle.stream(file::stream(slice)));
             copies.push(copy);
         }
         let sent: Vec<_> = copies.iter().map(|copy| (copy.name.clone(), copy.size)).collect();
-        let outcomes = self.agent.peers.batch(&self.agent.map, node, copies, bodies).await?;
+        let outcomes = match self.agent.peers.batch(&self.agent.map, node, copies, bodies).await {
+            Err(error) if error.is_silence() => return Err(error.into()),
+            // It has no room, for example: it takes deletions all the same.
+            Err(error) => {
+                sent.iter().for_each(|(name, _)| self.leave(name, &error));
+                return Ok(());
+            }
+            Ok(outcomes) => outcomes,
+        };
         for ((name, size), outcome) in sent.into_iter().zip(outcomes) {
             match outcome {
                 CopyOutcome::Held(_) => {

@@ -62,11 +62,13 @@ impl Pass<'_> {
         let inventory = Arc::clone(&self.inventory);
         on_thread(move || {
             let entries = store.bucket(&inventory, bucket)?.into_iter();
-            let strays = entries.filter(|entry| entry.held.copy().is_some()).filter_map(|entry| {
-                let Route { own, others } = Route::of(&map, own, &entry.name);
-                let item = Item { name: entry.name, held: entry.held };
-                (!own).then_some(Stray { item, owners: others, confirmed: 0 })
-            });
+            let strays = entries
+                .filter(|entry| entry.held.copy().is_some() && !entry.held.is_by_hand())
+                .filter_map(|entry| {
+                    let Route { own, others } = Route::of(&map, own, &entry.name);
+                    let item = Item { name: entry.name, held: entry.held };
+                    (!own).then_some(Stray { item, owners: others, confirmed: 0 })
+                });
             Ok(strays.collect())
         })
         .await

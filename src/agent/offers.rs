@@ -1,0 +1,158 @@
+//! How a node that lacks something gets it (design section 8): it asks every other node for a pass restricted to its keys,
+//! and is complete when all have finished one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::sleep;
+
+use super::Agent;
+use super::pass::Order;
+use crate::cluster::NodeIndex;
+use crate::disk::on_thread;
+use crate::store::{Identity, StoreError};
+
+/// How often an incomplete node asks how far the others are, and how long a pass that could not be finished rests.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What other nodes that lack something have asked this one for. Clones share it.
+#[derive(Debug, Clone, Default)]
+pub struct Offers(Arc<Inner>);
+
+#[derive(Debug, Default)]
+struct Inner {
+    asked: Mutex<BTreeMap<NodeIndex, Offer>>,
+    changed: Notify,
+}
+
+/// One node's last request.
+#[derive(Debug, Clone, Copy)]
+struct Offer {
+    token: u64,
+    finished: bool,
+}
+
+impl Offers {
+    /// Asks for a pass for a node, unless this is a repeat of its last request. Whether that pass is finished.
+    pub fn ask(&self, node: NodeIndex, token: u64) -> bool {
+        let mut asked = self.0.asked.lock().expect("no holder panics");
+        let offer = asked.entry(node).or_insert(Offer { token, finished: false });
+        if offer.token != token {
+            *offer = Offer { token, finished: false };
+        }
+        let finished = offer.finished;
+        drop(asked);
+        self.0.changed.notify_one();
+        finished
+    }
+
+    /// A node whose pass is not finished.
+    fn next(&self) -> Option<(NodeIndex, u64)> {
+        let asked = self.0.asked.lock().expect("no holder panics");
+        asked.iter().find(|(_, offer)| !offer.finished).map(|(node, offer)| (*node, offer.token))
+    }
+
+    /// A pass for a node is finished, unless that has asked anew since.
+    fn finish(&self, node: NodeIndex, token: u64) {
+        let mut asked = self.0.asked.lock().expect("no holder panics");
+        if let Some(offer) = asked.get_mut(&node).filter(|offer| offer.token == token) {
+            offer.finished = true;
+        }
+    }
+
+    /// Forgets a node's request: it asks again as long as it needs something.
+    fn forget(&self, node: NodeIndex, token: u64) {
+        let mut asked = self.0.asked.lock().expect("no holder panics");
+        if asked.get(&node).is_some_and(|offer| offer.token == token) {
+            asked.remove(&node);
+        }
+    }
+}
+
+impl Agent {
+    /// Holds the passes that other nodes ask for.
+    pub(super) async fn serve_offers(&self) {
+        loop {
+            let Some((node, token)) = self.offers.next() else {
+                self.offers.0.changed.notified().await;
+                continue;
+            };
+            let name = self.map.node(node).name();
+            let order = Order { peers: vec![node], max_age: Duration::ZERO };
+            match self.pass(&order, &|_, _| {}).await {
+                // Copies that belong to others than this node are none of its business.
+                Ok(report) if report.unanswered.is_empty() && report.unsettled == 0 => {
+                    log::info!(
+                        "node {name} was offered all that this node has for it: it took {} keys",
+                        report.sent
+                    );
+                    self.offers.finish(node, token);
+                }
+                Ok(report) => {
+                    log::debug!("node {name} is not offered everything yet: {report:?}");
+                    self.offers.forget(node, token);
+                }
+                Err(error) => {
+                    log::warn!("node {name} cannot be offered what this node has: {error}");
+                    self.offers.forget(node, token);
+                    sleep(AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// As long as this root lacks something: asks all others for it.
+    pub(super) async fn ask_for_offers(&self) {
+        let mut asked: Option<(Identity, u64, BTreeSet<NodeIndex>)> = None;
+        loop {
+            sleep(AGAIN).await;
+            let identity = match self.lacking().await {
+                Ok(Some(identity)) => identity,
+                Ok(None) => {
+                    asked = None;
+                    continue;
+                }
+                Err(error) => {
+                    log::debug!("whether this root is complete is not known: {error}");
+                    continue;
+                }
+            };
+            // Another root than when the others were asked: it may lack more.
+            let same = asked.as_ref().is_some_and(|(seen, ..)| seen.returned == identity.returned);
+            if !same {
+                asked = Some((identity, fastrand::u64(..), BTreeSet::new()));
+            }
+            let Some((seen, token, finished)) = &mut asked else { continue };
+            let others = self.map.indexed().map(|(node, _)| node).filter(|node| *node != self.own);
+            let mut all = true;
+            for node in others {
+                if !finished.contains(&node) {
+                    match self.peers.offer(&self.map, node, *token).await {
+                        Ok(true) => _ = finished.insert(node),
+                        Ok(false) => all = false,
+                        Err(error) => {
+                            log::debug!("not everything is offered yet: {error}");
+                            all = false;
+                        }
+                    }
+                }
+            }
+            if all && let Err(error) = self.become_complete(seen.clone()).await {
+                log::warn!("the root does not become complete: {error}");
+            }
+        }
+    }
+
+    /// The identity of a root that is incomplete and not a new one among new ones, once others know which root it is.
+    async fn lacking(&self) -> Result<Option<Identity>, StoreError> {
+        if !self.may_replay(self.own, &self.standing) {
+            return Ok(None);
+        }
+        let (store, name) = (Arc::clone(&self.store), self.name().clone());
+        let identity = on_thread(move || store.identify(&name)).await?;
+        Ok(Some(identity)
+            .filter(|identity| !identity.complete && !identity.is_newborn() && !identity.returning))
+    }
+}
