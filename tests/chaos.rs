@@ -33,8 +33,6 @@ use chaos::machine::{Settings, run};
 use chaos::mounts::{in_a_namespace, may_mount};
 use chaos::schedule::{Kind, Plan};
 
-/// What cannot heal yet: a lost root needs stamps and the pass, a rotten replica the scrub.
-const NOT_YET: [Kind; 2] = [Kind::Wipe, Kind::Flip];
 /// How long a hunt for a promise that is broken on purpose may take.
 const HUNT: Duration = Duration::from_secs(120);
 /// Milliseconds.
@@ -55,7 +53,7 @@ fn steps() -> Vec<&'static str> {
 fn kinds() -> BTreeSet<Kind> {
     let here = |kind: &Kind| *kind != Kind::Fill || may_mount();
     let Ok(wanted) = std::env::var("WEBDFS_CHAOS_FAULTS") else {
-        return Kind::ALL.into_iter().filter(|kind| !NOT_YET.contains(kind)).filter(here).collect();
+        return Kind::ALL.into_iter().filter(here).collect();
     };
     let kind = |word: &str| {
         let known = Kind::ALL.into_iter().find(|kind| format!("{kind:?}").eq_ignore_ascii_case(word));

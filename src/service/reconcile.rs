@@ -80,6 +80,13 @@ impl Shared<'_> {
             } else {
                 self.store.held(&item.name)?
             };
+            // What this root has returned with is confirmed by an owner that holds the same: it need not be sent.
+            if let Some(copy) = item.held.copy()
+                && held.supersedes(&item.held).is_lt()
+                && self.store.take_back(&item.name, copy)?
+            {
+                continue;
+            }
             if held != item.held {
                 different.push((place, held));
             }
