@@ -1,5 +1,5 @@
-//! The only unsafe code: to borrow an inherited file descriptor by its number, to have the runtime watch one that
-//! listens, to receive into memory that was never written, and to map a slice of a file.
+//! The only unsafe code: to borrow an inherited file descriptor by its number, to receive into memory that was never
+//! written, and to map a slice of a file.
 //!
 //! Nothing here decides anything; what is done with a descriptor or a mapping is its user's business.
 #![allow(unsafe_code)]
@@ -11,8 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use memmap2::{Mmap, MmapOptions};
 use rustix::net::{RecvFlags, recv};
-use tokio::io::unix::AsyncFd;
-use tokio::io::{Interest, ReadBuf};
+use tokio::io::ReadBuf;
 
 /// A new descriptor, closed on exec, for the open file or socket that was inherited under the number `fd`. The
 /// inherited one stays open, so that its number can never come to mean something else.
@@ -30,19 +29,6 @@ pub fn duplicate_inherited(fd: RawFd) -> io::Result<OwnedFd> {
     let inherited = unsafe { BorrowedFd::borrow_raw(fd) };
     // Not below three: nothing may be taken for a standard stream.
     Ok(rustix::io::fcntl_dupfd_cloexec(inherited, 3)?)
-}
-
-/// Has the runtime watch a socket that listens, and does not block.
-///
-/// # Errors
-/// It cannot be watched.
-///
-/// # Panics
-/// There is no runtime here.
-pub fn watch_listening(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: An `OwnedFd` is open as long as it lives, never changes its number, and is closed by nobody else;
-    // `AsyncFd` gives it up only when it is no longer watched.
-    Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
 }
 
 /// Receives what is there, as much as there is room for. Nothing is written to the rest of the buffer: clearing a large

@@ -12,10 +12,15 @@ fn directory() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// A connection that somebody has opened.
+fn accept(listener: &Listener) -> Stream {
+    listener.accept(None, Some(Duration::from_secs(30))).unwrap().expect("a connection")
+}
+
 /// Whether a byte gets through a new connection to a unix listener.
 async fn answers(listener: &Listener, path: &Path) {
     let mut client = UnixStream::connect(path).await.unwrap();
-    let mut server = listener.accept().await.unwrap();
+    let mut server = accept(&listener);
     client.write_all(b"x").await.unwrap();
     assert_eq!(server.read_u8().await.unwrap(), b'x');
 }
@@ -52,7 +57,7 @@ async fn a_socket_on_which_someone_answers_is_left_alone_and_named() {
     let error = Listener::unix(&path, 0o600).unwrap_err();
     assert!(matches!(&error, ListenError::InUse(named) if *named == path), "{error}");
     // The look at it left a connection that ended; the next is served all the same.
-    drop(first.accept().await.unwrap());
+    drop(accept(&first));
     answers(&first, &path).await;
 }
 
@@ -87,7 +92,7 @@ async fn tcp_connections_do_not_wait_for_acknowledgements() {
     let address = listener.tcp_address().unwrap();
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"x").await.unwrap();
-    let mut server = listener.accept().await.unwrap();
+    let mut server = accept(&listener);
     assert_eq!(server.read_u8().await.unwrap(), b'x');
     assert!(sockopt::tcp_nodelay(server.into_socket().unwrap()).unwrap());
     let error = Listener::tcp(&address.to_string()).await.unwrap_err();
@@ -107,7 +112,7 @@ async fn inherited_sockets_of_both_families_are_adopted() {
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listener = Listener::inherited(tcp.as_raw_fd()).unwrap();
     let client = TcpStream::connect(tcp.local_addr().unwrap()).await.unwrap();
-    assert_eq!(peer(listener.accept().await.unwrap()), client.local_addr().unwrap());
+    assert_eq!(peer(accept(&listener)), client.local_addr().unwrap());
 }
 
 #[tokio::test]
@@ -162,7 +167,7 @@ async fn only_the_web_servers_addresses_may_connect_where_they_are_given() {
         socket.connect(address).await.unwrap()
     };
     let (_refused, allowed) = (client("127.0.0.1").await, client("127.0.0.3").await);
-    assert_eq!(peer(listener.accept().await.unwrap()), allowed.local_addr().unwrap());
+    assert_eq!(peer(accept(&listener)), allowed.local_addr().unwrap());
 }
 
 #[tokio::test]
@@ -180,7 +185,7 @@ async fn a_spare_keeps_a_socket_listening_and_may_leave_its_file() {
     assert!(path.exists());
     next.own_file(&path, 0o660).unwrap();
     assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o660);
-    let accepted = next.accept().await.unwrap();
+    let accepted = accept(&next);
     drop((waiting, accepted));
     answers(&next, &path).await;
     drop(next);
