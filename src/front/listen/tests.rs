@@ -20,7 +20,7 @@ fn accept(listener: &Listener) -> Stream {
 /// Whether a byte gets through a new connection to a unix listener.
 async fn answers(listener: &Listener, path: &Path) {
     let mut client = UnixStream::connect(path).await.unwrap();
-    let mut server = accept(&listener);
+    let mut server = accept(listener);
     client.write_all(b"x").await.unwrap();
     assert_eq!(server.read_u8().await.unwrap(), b'x');
 }
@@ -37,6 +37,47 @@ async fn a_unix_socket_has_the_mode_asked_for_and_its_file_goes_with_the_listene
         drop(listener);
         assert!(!path.exists());
     }
+}
+
+#[test]
+fn a_thread_that_waits_for_connections_hears_what_else_its_future_waits_for() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let listener = Listener::unix(&path, 0o600).unwrap();
+    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let speaker = std::thread::spawn(move || {
+        say.send("a word").unwrap();
+        let connection = std::os::unix::net::UnixStream::connect(path).unwrap();
+        say.send("another").unwrap();
+        connection
+    });
+    let (mut words, mut accepted) = (Vec::new(), Vec::new());
+    let attended = attend(|bell| {
+        std::future::poll_fn(move |context| {
+            while let std::task::Poll::Ready(Some(word)) = said.poll_recv(context) {
+                words.push(word);
+            }
+            if (words.len(), accepted.len()) == (2, 1) {
+                return std::task::Poll::Ready(std::mem::take(&mut words));
+            }
+            while accepted.is_empty()
+                && let Some(stream) = listener.accept(Some(&bell), None).unwrap()
+            {
+                accepted.push(stream);
+                context.waker().wake_by_ref();
+            }
+            std::task::Poll::Pending
+        })
+    });
+    assert_eq!(attended.unwrap(), ["a word", "another"]);
+    drop(speaker.join().unwrap());
+}
+
+#[test]
+fn nobody_is_waited_for_longer_than_said() {
+    let directory = directory();
+    let listener = Listener::unix(&directory.path().join("socket"), 0o600).unwrap();
+    assert!(listener.accept(None, Some(Duration::ZERO)).unwrap().is_none());
 }
 
 #[tokio::test]
