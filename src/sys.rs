@@ -1,5 +1,5 @@
-//! The only unsafe code: to borrow an inherited file descriptor by its number, to have the runtime watch one that
-//! listens, and to map a slice of a file.
+//! The only unsafe code: to borrow an inherited file descriptor by its number, to receive into memory that was never
+//! written, and to map a slice of a file.
 //!
 //! Nothing here decides anything; what is done with a descriptor or a mapping is its user's business.
 #![allow(unsafe_code)]
@@ -7,11 +7,11 @@
 use std::fs::File;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 
 use memmap2::{Mmap, MmapOptions};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
+use rustix::net::{RecvFlags, recv};
+use tokio::io::ReadBuf;
 
 /// A new descriptor, closed on exec, for the open file or socket that was inherited under the number `fd`. The
 /// inherited one stays open, so that its number can never come to mean something else.
@@ -31,17 +31,19 @@ pub fn duplicate_inherited(fd: RawFd) -> io::Result<OwnedFd> {
     Ok(rustix::io::fcntl_dupfd_cloexec(inherited, 3)?)
 }
 
-/// Has the runtime watch a socket that listens, and does not block.
+/// Receives what is there, as much as there is room for. Nothing is written to the rest of the buffer: clearing a large
+/// one for each short request would cost more than the call.
 ///
 /// # Errors
-/// It cannot be watched.
-///
-/// # Panics
-/// There is no runtime here.
-pub fn watch_listening(socket: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: An `OwnedFd` is open as long as it lives, never changes its number, and is closed by nobody else;
-    // `AsyncFd` gives it up only when it is no longer watched.
-    Ok(unsafe { AsyncFd::register_with_interest(socket, Interest::READABLE) }?)
+/// As recv(2).
+pub fn receive(socket: impl AsFd, buffer: &mut ReadBuf<'_>) -> rustix::io::Result<()> {
+    // SAFETY: Nothing is taken out of the buffer, and nothing is put into it but what `recv` has received.
+    let ((received, _), _) = recv(socket, unsafe { buffer.unfilled_mut() }, RecvFlags::empty())?;
+    let length = received.len();
+    // SAFETY: These are the bytes that `recv` gives back as written, at the front of what was not filled.
+    unsafe { buffer.assume_init(length) };
+    buffer.advance(length);
+    Ok(())
 }
 
 /// A slice of a file in memory, read-only.

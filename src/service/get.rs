@@ -31,6 +31,11 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &Obj
         Own::Replica(replica) => return own_answer(service, request, name, &replica),
         own => own,
     };
+    Box::pin(elsewhere(service, request, name, own)).await
+}
+
+/// The answer where the own disk has none.
+async fn elsewhere(service: &Arc<Service>, request: &Request, name: &ObjectName, own: Own) -> Response {
     let map = service.map();
     let route = Route::of(&map, service.own, name);
     note_failed_peers(service, &map, request);
@@ -91,6 +96,11 @@ async fn own(service: &Service, name: &ObjectName) -> Own {
     if let Some(Some(replica)) = service.store.open_cached(name) {
         return Own::Replica(replica);
     }
+    Box::pin(waited_for(service, name)).await
+}
+
+/// The same on a thread that may wait for the disk.
+async fn waited_for(service: &Service, name: &ObjectName) -> Own {
     let (store, asked) = (Arc::clone(&service.store), name.clone());
     let looked = on_thread(move || {
         Ok::<_, StoreError>(match store.open_replica(&asked)? {

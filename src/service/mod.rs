@@ -122,6 +122,9 @@ impl Service {
     }
 
     /// Answers one request.
+    ///
+    /// Whatever is more than a look at the own disk is a future of its own on the heap: else each request for a file here
+    /// would have to bring the room for the largest of the others.
     pub async fn answer(self: &Arc<Self>, request: Request, body: ByteStream) -> Response {
         let head = request.method == Method::HEAD;
         let mut response = self.dispatch(&request, body).await;
@@ -136,7 +139,7 @@ impl Service {
             return allowing(Response::new(StatusCode::NO_CONTENT));
         }
         if request.target.starts_with(RESERVED) {
-            return internal::answer(self, request, body).await;
+            return Box::pin(internal::answer(self, request, body)).await;
         }
         let target = match Target::parse(&request.target, &self.settings.deliver.prefix) {
             Ok(target) => target,
@@ -148,7 +151,7 @@ impl Service {
                 None => text(StatusCode::NOT_FOUND, "not found"),
             },
             "OPTIONS" => allowing(Response::new(StatusCode::NO_CONTENT)),
-            "PUT" | "DELETE" | "POST" | "COPY" | "MOVE" => self.write(request, target, body).await,
+            "PUT" | "DELETE" | "POST" | "COPY" | "MOVE" => Box::pin(self.write(request, target, body)).await,
             _ => allowing(text(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported")),
         }
     }

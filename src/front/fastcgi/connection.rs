@@ -17,12 +17,13 @@
 //! the stop signal a connection is served on until it has been quiet for a while, or passed to the process that takes
 //! this one's place, which loses nothing at all.
 
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::ready;
+use std::task::{Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -111,7 +112,7 @@ where
     let mut input = BytesMut::new();
     let mut open: Vec<(u16, Arc<Exchange>)> = Vec::new();
     let ending = Ending::default();
-    let mut work = FuturesUnordered::new();
+    let mut work = Work::default();
     // While an answer of the protocol itself is being written nothing is read, so that there is never a second.
     let mut writing = false;
     let mut stopped_at: Option<Instant> = None;
@@ -122,14 +123,14 @@ where
                 let exchange = Exchange::new(limits.body_queue_bytes);
                 open.push((id, exchange.clone()));
                 ending.begin(stopped_at);
-                work.push(perform(Job::Answer { id, params, exchange }, &handler, &writer, &ending));
+                work.begin(perform(Job::Answer { id, params, exchange }, &handler, &writer, &ending));
             } else {
                 pass_on(event, &open);
             }
         }
         if let Some(bytes) = connection.poll_output() {
             writing = true;
-            work.push(perform(Job::Write(bytes), &handler, &writer, &ending));
+            work.begin(perform(Job::Write(bytes), &handler, &writer, &ending));
         }
         if connection.is_finished() && work.is_empty() {
             break Ok(End::Finished);
@@ -140,7 +141,7 @@ where
         }
         tokio::select! {
             biased;
-            Some((done, result)) = work.next(), if !work.is_empty() => {
+            (done, result) = work.next(), if !work.is_empty() => {
                 match done {
                     Some(id) => {
                         connection.end(id);
@@ -164,9 +165,8 @@ where
 
     open.iter().for_each(|(_, exchange)| exchange.reduce(Wanted::No));
     // Handlers run to their end. Answers of the protocol itself are of no use any more, and might never be read.
-    while !open.is_empty()
-        && let Some((done, _)) = work.next().await
-    {
+    while !open.is_empty() && !work.is_empty() {
+        let (done, _) = work.next().await;
         open.retain(|(id, _)| done != Some(*id));
     }
     drop(work);
@@ -216,6 +216,49 @@ enum Job {
     Answer { id: u16, params: Params, exchange: Arc<Exchange> },
     /// Writes whole records.
     Write(Bytes),
+}
+
+/// Jobs under way. Most end without a wait as soon as they are looked at; only one that does not is put among those that
+/// can be woken one by one, which costs more than many an answer.
+struct Work<F> {
+    begun: VecDeque<Pin<Box<F>>>,
+    waiting: Option<FuturesUnordered<Pin<Box<F>>>>,
+}
+
+impl<F> Default for Work<F> {
+    fn default() -> Self {
+        Self { begun: VecDeque::new(), waiting: None }
+    }
+}
+
+impl<F: Future> Work<F> {
+    fn begin(&mut self, job: F) {
+        self.begun.push_back(Box::pin(job));
+    }
+
+    fn is_empty(&self) -> bool {
+        self.begun.is_empty() && self.waiting.as_ref().is_none_or(FuturesUnordered::is_empty)
+    }
+
+    /// The next job that has ended. Dropping the future loses none.
+    async fn next(&mut self) -> F::Output {
+        poll_fn(|context| {
+            while let Some(mut job) = self.begun.pop_front() {
+                match job.as_mut().poll(context) {
+                    Poll::Ready(done) => return Poll::Ready(done),
+                    Poll::Pending => self.waiting.get_or_insert_default().push(job),
+                }
+            }
+            match &mut self.waiting {
+                Some(waiting) => match ready!(waiting.poll_next_unpin(context)) {
+                    Some(done) => Poll::Ready(done),
+                    None => Poll::Pending,
+                },
+                None => Poll::Pending,
+            }
+        })
+        .await
+    }
 }
 
 /// How a connection is ended whose web server never leaves it quiet: with the last byte of an answer, so that nothing

@@ -1,27 +1,32 @@
 //! The tokio shell: accepts connections, and ends them.
 //!
-//! What happens on one is in `connection`. It begins at once, and gets a task of its own when it has to wait.
+//! What happens on one is in `connection`. It begins at once, on the thread that has accepted it, and gets a task of its
+//! own when it has to wait.
 //!
 //! When the process stops, connections that the web server keeps are treated with care: it may be sending a request on
 //! one at this very moment, and it cannot always repeat it.
 
 use std::any::Any;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
+use std::task::Poll;
+use std::thread;
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use futures_util::future::poll_immediate;
-use tokio::sync::{mpsc, watch};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::conn::ConnectionLimits;
 use super::connection::{ServeError, converse, stopped};
 use super::pairs::Params;
-use crate::front::listen::{Listener, Stream};
+use crate::front::listen::{Bell, Listener, Stream, attend};
 use crate::response::{ByteStream, Response};
 
 /// What answers requests.
@@ -82,6 +87,8 @@ type Ended = Result<Option<Stream>, ServeError>;
 /// What a request died of.
 type Panic = Box<dyn Any + Send>;
 
+/// What the thread is called on which connections are accepted.
+const THREAD: &str = "accept";
 /// How long to wait when no connection can be accepted, for want of descriptors or memory.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
@@ -107,8 +114,37 @@ pub async fn serve<H: Handler>(listener: Listener, handler: H, limits: Limits, s
 }
 
 /// The same for a process that takes another's place, or may be followed by one: see [`Relay`].
+///
+/// Connections are accepted on a thread of their own, and what can be answered at once is answered there.
 pub async fn serve_relayed<H: Handler>(
     listener: Listener,
+    handler: H,
+    limits: Limits,
+    stop: watch::Receiver<bool>,
+    relay: Relay,
+) {
+    let runtime = Handle::current();
+    let (end, ended) = oneshot::channel();
+    let serve = move || {
+        let _within = runtime.enter();
+        let _ = end.send(attend(|bell| accept_and_serve(listener, bell, handler, limits, stop, relay)));
+    };
+    let failed = match thread::Builder::new().name(THREAD.into()).spawn(serve) {
+        Ok(_) => match ended.await {
+            Ok(served) => served.err(),
+            // What it died of has been said by then.
+            Err(_) => return,
+        },
+        Err(error) => Some(error),
+    };
+    if let Some(error) = failed {
+        log::error!("connections cannot be waited for: {error}");
+    }
+}
+
+async fn accept_and_serve<H: Handler>(
+    listener: Listener,
+    bell: Arc<Bell>,
     handler: H,
     limits: Limits,
     stop: watch::Receiver<bool>,
@@ -133,7 +169,8 @@ pub async fn serve_relayed<H: Handler>(
                 continue;
             }
             Some(stream) = taken(&mut relay.taken) => Ok(stream),
-            accepted = listener.accept(), if has_room => accepted,
+            // Last, since it waits until one of the others rings the bell.
+            accepted = next(&listener, &bell), if has_room => accepted,
         };
         match accepted {
             Ok(stream) => {
@@ -157,7 +194,7 @@ pub async fn serve_relayed<H: Handler>(
     while successor.get().is_none()
         && connections.len() < limits.connections_max.max(1)
         && Instant::now() < last
-        && let Ok(Ok(stream)) = timeout(QUEUE_PAUSE, listener.accept()).await
+        && let Ok(Some(stream)) = listener.accept(None, Some(QUEUE_PAUSE))
     {
         connections.spawn(Box::pin(begin(stream)));
     }
@@ -178,6 +215,15 @@ pub async fn serve_relayed<H: Handler>(
         log::warn!("{} connections were still busy at the deadline and are cut", connections.len());
         connections.shutdown().await;
     }
+}
+
+/// The next connection. As long as none comes, this thread waits for nothing but the bell.
+async fn next(listener: &Listener, bell: &Bell) -> io::Result<Stream> {
+    poll_fn(|_| match listener.accept(Some(bell), None).transpose() {
+        Some(accepted) => Poll::Ready(accepted),
+        None => Poll::Pending,
+    })
+    .await
 }
 
 /// How a connection has ended, if it could without a wait. Most can where a web server opens one for each request: then a

@@ -96,9 +96,8 @@ impl Listener {
         check_listening(&socket)
             .map_err(|problem| ListenError::NotListening { fd, problem: problem.into() })?;
         let name = format!("file descriptor {fd}");
-        let watch = |error| ListenError::Step { name: name.clone(), step: "watch it", error };
-        rustix::io::ioctl_fionbio(&socket, true).map_err(|error| watch(error.into()))?;
-        let socket = sys::watch_listening(socket).map_err(watch)?;
+        let step = |error| ListenError::Step { name: name.clone(), step: "have it not block", error };
+        rustix::io::ioctl_fionbio(&socket, true).map_err(|error| step(error.into()))?;
         Ok(Self { socket, name, file: None, allowed: None })
     }
 }

@@ -3,6 +3,7 @@
 //! Here is how a socket comes to be, and how it goes; what is spoken over it is the front's business. Protocols
 //! followed: FastCGI 1.0, sections 2.2 and 3.2 (the socket on descriptor 0), and sd_listen_fds(3).
 
+mod attend;
 mod file;
 mod inherited;
 mod stream;
@@ -17,14 +18,14 @@ use std::os::unix::ffi::OsStringExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use rustix::io::retry_on_intr;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{SocketAddrAny, SocketAddrUnix, SocketFlags, acceptfrom_with, getsockname, sockopt};
-use tokio::io::Interest;
-use tokio::io::unix::AsyncFd;
 use tokio::net::TcpListener;
 
-use crate::sys::watch_listening;
+pub use attend::{Bell, attend};
 use file::{SocketFile, Unusable, remove_stale, unix_socket};
 pub use inherited::{Handed, is_spawned};
 pub use stream::Stream;
@@ -77,7 +78,7 @@ pub enum ListenError {
 #[derive(Debug)]
 pub struct Listener {
     /// It does not block.
-    socket: AsyncFd<OwnedFd>,
+    socket: OwnedFd,
     name: String,
     /// Removes the socket's file, if it was made here.
     file: Option<Arc<SocketFile>>,
@@ -110,7 +111,6 @@ impl Listener {
         // Nobody can connect before it listens, so nobody gets in by the mode that the umask left.
         std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(step("set the mode"))?;
         rustix::net::listen(&socket, BACKLOG).map_err(io::Error::from).map_err(step("listen"))?;
-        let socket = watch_listening(socket).map_err(step("watch it"))?;
         Ok(Self { socket, name, file: Some(Arc::new(file)), allowed: None })
     }
 
@@ -121,8 +121,7 @@ impl Listener {
     pub async fn tcp(address: &str) -> Result<Self, ListenError> {
         let step = |step, error| ListenError::Step { name: address.to_owned(), step, error };
         let socket = TcpListener::bind(address).await.map_err(|error| step("listen", error))?;
-        let socket = socket.into_std().map(OwnedFd::from).and_then(watch_listening);
-        let socket = socket.map_err(|error| step("watch it", error))?;
+        let socket = socket.into_std().map_err(|error| step("keep it", error))?.into();
         Ok(Self { socket, name: address.to_owned(), file: None, allowed: None })
     }
 
@@ -151,7 +150,7 @@ impl Listener {
     /// The socket for a front that speaks over TCP alone; `None` if it is of family unix.
     pub fn into_tcp(self) -> Option<TcpListener> {
         self.tcp_address()?;
-        TcpListener::from_std(self.socket.into_inner().into()).ok()
+        TcpListener::from_std(self.socket.into()).ok()
     }
 
     /// The path, if it is one of family unix that has one.
@@ -165,17 +164,28 @@ impl Listener {
         getsockname(&self.socket).ok()?.try_into().ok()
     }
 
-    /// The next connection. Those that ended before they were accepted, and those from addresses that may not connect,
-    /// are passed over. Dropping the future loses none.
+    /// The next connection, for which this thread waits: until the bell rings, if there is one, or for so long. Then
+    /// `None`. Connections that ended before they were accepted, and those from addresses that may not connect, are
+    /// passed over.
     ///
     /// # Errors
     /// The system has no descriptor or memory left; later it may.
-    pub async fn accept(&self) -> io::Result<Stream> {
+    pub fn accept(&self, bell: Option<&Bell>, longest: Option<Duration>) -> io::Result<Option<Stream>> {
+        let longest = longest.and_then(|longest| Timespec::try_from(longest).ok());
+        // Without a bell the socket stands in for it.
+        let bell = bell.map_or(self.as_fd(), |bell| bell.as_fd());
         loop {
-            let (socket, address) = match self.socket.async_io(Interest::READABLE, accept_from).await {
+            let mut watched =
+                [PollFd::new(self, PollFlags::IN), PollFd::from_borrowed_fd(bell, PollFlags::IN)];
+            let ready = retry_on_intr(|| poll(&mut watched, longest.as_ref()))?;
+            if ready == 0 || watched[0].revents().is_empty() {
+                return Ok(None);
+            }
+            let (socket, address) = match accept_from(&self.socket) {
                 Ok(accepted) => accepted,
-                Err(error) if error.kind() == io::ErrorKind::ConnectionAborted => continue,
-                Err(error) => return Err(error),
+                // Another process has taken it, or it has gone.
+                Err(Errno::WOULDBLOCK | Errno::CONNABORTED) => continue,
+                Err(error) => return Err(error.into()),
             };
             if let Some(address) = address.and_then(|address| SocketAddr::try_from(address).ok()) {
                 if !self.is_allowed(address.ip()) {
@@ -185,7 +195,7 @@ impl Listener {
                 // Without it an answer in several writes waits for acknowledgements. Failing that, it works.
                 let _ = sockopt::set_tcp_nodelay(&socket, true);
             }
-            return Ok(Stream::accepted(socket));
+            return Ok(Some(Stream::accepted(socket)));
         }
     }
 
@@ -202,9 +212,9 @@ impl AsFd for Listener {
 }
 
 /// A connection that waits to be accepted, and whence it comes.
-fn accept_from(socket: &OwnedFd) -> io::Result<(OwnedFd, Option<SocketAddrAny>)> {
+fn accept_from(socket: &OwnedFd) -> rustix::io::Result<(OwnedFd, Option<SocketAddrAny>)> {
     const FLAGS: SocketFlags = SocketFlags::NONBLOCK.union(SocketFlags::CLOEXEC);
-    Ok(retry_on_intr(|| acceptfrom_with(socket, FLAGS))?)
+    retry_on_intr(|| acceptfrom_with(socket, FLAGS))
 }
 
 /// A listening socket that can be handed to another process.

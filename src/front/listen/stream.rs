@@ -10,9 +10,11 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use rustix::io::{Errno, retry_on_intr};
-use rustix::net::{AddressFamily, RecvFlags, Shutdown, recv, shutdown, sockopt};
+use rustix::net::{AddressFamily, Shutdown, shutdown, sockopt};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+use crate::sys::receive;
 
 /// A connection of either family.
 #[derive(Debug)]
@@ -107,9 +109,8 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let received = self.try_bare(|socket| recv(socket, buffer.initialize_unfilled(), RecvFlags::empty()));
-        match received {
-            Some(received) => Poll::Ready(received.map(|(_, length)| buffer.advance(length))),
+        match self.try_bare(|socket| receive(socket, buffer)) {
+            Some(received) => Poll::Ready(received),
             None => either!(self, poll_read, cx, buffer),
         }
     }

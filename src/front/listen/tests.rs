@@ -12,10 +12,15 @@ fn directory() -> tempfile::TempDir {
     tempfile::tempdir().unwrap()
 }
 
+/// A connection that somebody has opened.
+fn accept(listener: &Listener) -> Stream {
+    listener.accept(None, Some(Duration::from_secs(30))).unwrap().expect("a connection")
+}
+
 /// Whether a byte gets through a new connection to a unix listener.
 async fn answers(listener: &Listener, path: &Path) {
     let mut client = UnixStream::connect(path).await.unwrap();
-    let mut server = listener.accept().await.unwrap();
+    let mut server = accept(listener);
     client.write_all(b"x").await.unwrap();
     assert_eq!(server.read_u8().await.unwrap(), b'x');
 }
@@ -32,6 +37,47 @@ async fn a_unix_socket_has_the_mode_asked_for_and_its_file_goes_with_the_listene
         drop(listener);
         assert!(!path.exists());
     }
+}
+
+#[test]
+fn a_thread_that_waits_for_connections_hears_what_else_its_future_waits_for() {
+    let directory = directory();
+    let path = directory.path().join("socket");
+    let listener = Listener::unix(&path, 0o600).unwrap();
+    let (say, mut said) = tokio::sync::mpsc::unbounded_channel();
+    let speaker = std::thread::spawn(move || {
+        say.send("a word").unwrap();
+        let connection = std::os::unix::net::UnixStream::connect(path).unwrap();
+        say.send("another").unwrap();
+        connection
+    });
+    let (mut words, mut accepted) = (Vec::new(), Vec::new());
+    let attended = attend(|bell| {
+        std::future::poll_fn(move |context| {
+            while let std::task::Poll::Ready(Some(word)) = said.poll_recv(context) {
+                words.push(word);
+            }
+            if (words.len(), accepted.len()) == (2, 1) {
+                return std::task::Poll::Ready(std::mem::take(&mut words));
+            }
+            while accepted.is_empty()
+                && let Some(stream) = listener.accept(Some(&bell), None).unwrap()
+            {
+                accepted.push(stream);
+                context.waker().wake_by_ref();
+            }
+            std::task::Poll::Pending
+        })
+    });
+    assert_eq!(attended.unwrap(), ["a word", "another"]);
+    drop(speaker.join().unwrap());
+}
+
+#[test]
+fn nobody_is_waited_for_longer_than_said() {
+    let directory = directory();
+    let listener = Listener::unix(&directory.path().join("socket"), 0o600).unwrap();
+    assert!(listener.accept(None, Some(Duration::ZERO)).unwrap().is_none());
 }
 
 #[tokio::test]
@@ -52,7 +98,7 @@ async fn a_socket_on_which_someone_answers_is_left_alone_and_named() {
     let error = Listener::unix(&path, 0o600).unwrap_err();
     assert!(matches!(&error, ListenError::InUse(named) if *named == path), "{error}");
     // The look at it left a connection that ended; the next is served all the same.
-    drop(first.accept().await.unwrap());
+    drop(accept(&first));
     answers(&first, &path).await;
 }
 
@@ -87,7 +133,7 @@ async fn tcp_connections_do_not_wait_for_acknowledgements() {
     let address = listener.tcp_address().unwrap();
     let mut client = TcpStream::connect(address).await.unwrap();
     client.write_all(b"x").await.unwrap();
-    let mut server = listener.accept().await.unwrap();
+    let mut server = accept(&listener);
     assert_eq!(server.read_u8().await.unwrap(), b'x');
     assert!(sockopt::tcp_nodelay(server.into_socket().unwrap()).unwrap());
     let error = Listener::tcp(&address.to_string()).await.unwrap_err();
@@ -107,7 +153,7 @@ async fn inherited_sockets_of_both_families_are_adopted() {
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let listener = Listener::inherited(tcp.as_raw_fd()).unwrap();
     let client = TcpStream::connect(tcp.local_addr().unwrap()).await.unwrap();
-    assert_eq!(peer(listener.accept().await.unwrap()), client.local_addr().unwrap());
+    assert_eq!(peer(accept(&listener)), client.local_addr().unwrap());
 }
 
 #[tokio::test]
@@ -162,7 +208,7 @@ async fn only_the_web_servers_addresses_may_connect_where_they_are_given() {
         socket.connect(address).await.unwrap()
     };
     let (_refused, allowed) = (client("127.0.0.1").await, client("127.0.0.3").await);
-    assert_eq!(peer(listener.accept().await.unwrap()), allowed.local_addr().unwrap());
+    assert_eq!(peer(accept(&listener)), allowed.local_addr().unwrap());
 }
 
 #[tokio::test]
@@ -180,7 +226,7 @@ async fn a_spare_keeps_a_socket_listening_and_may_leave_its_file() {
     assert!(path.exists());
     next.own_file(&path, 0o660).unwrap();
     assert_eq!(path.metadata().unwrap().mode() & 0o7777, 0o660);
-    let accepted = next.accept().await.unwrap();
+    let accepted = accept(&next);
     drop((waiting, accepted));
     answers(&next, &path).await;
     drop(next);
