@@ -2,8 +2,9 @@
 //! a lock that vanishes with its holder. Everything here may be killed at any point and is done again.
 //!
 //! What is here: recovery after a crash, the expiry of uploads, whether the root is what the others know and whether it is
-//! complete (`standing.rs`), and the replay of what single nodes missed. Each goes on by itself, the replay for each node too, so that a node or a disk that hangs
-//! holds up nothing else. Full reconcile passes, the scrub and gossip have their places beside `replay.rs`.
+//! complete (`standing.rs`, `offers.rs`), the replay of what single nodes missed, full passes (`pass`) and the scrub. Each
+//! goes on by itself, the replay for each node too, so that a node or a disk that hangs holds up nothing else. Gossip has
+//! its place beside them.
 
 pub mod offers;
 mod pass;
@@ -171,7 +172,11 @@ impl Agent {
             return;
         }
         let (store, stopped) = (Arc::clone(&self.store), stop.clone());
-        let result = on_thread(move || store.recover_until(|| *stopped.borrow())).await;
+        let recovery = move || {
+            store.forget_inventory()?;
+            store.recover_until(|| *stopped.borrow())
+        };
+        let result = on_thread(recovery).await;
         match result {
             Ok(()) => *recovered = !*stop.borrow(),
             Err(error) => log::error!("what a crash may have left behind stays in places: {error}"),

@@ -272,6 +272,10 @@ impl Task for Reconcile {
 impl Agent {
     /// Walks over the root for another process of it, unless that has begun within the last `max_age`.
     pub(super) async fn walk_for(&self, max_age: Duration) -> Answer {
+        // It may turn out to be an older copy, and nothing of it is to be fetched from here until that is known.
+        if !self.may_replay(self.own, &self.standing) {
+            return Answer::Refused("no other node has said yet that this root is the one it knows".into());
+        }
         let now = Instant::now();
         let not_before = now.checked_sub(max_age).unwrap_or(now);
         let walk = self.walks.since(not_before, &self.store, &self.exclude);
