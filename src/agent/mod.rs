@@ -89,7 +89,7 @@ impl Works {
     /// What an agent can do.
     pub fn of(agent: &Agent) -> Self {
         Self {
-            reconcile: Some(Arc::new(pass::Reconcile(agent.clone()))),
+            reconcile: Some(Arc::new(pass::Reconcile::of(agent.clone()))),
             scrub: Some(Arc::new(scrub::Scrub(agent.clone()))),
         }
     }

@@ -14,8 +14,11 @@ use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
 use crate::store::{Identity, StoreError};
 
-/// How often an incomplete node asks how far the others are, and how long a pass that could not be finished rests.
+/// How often an incomplete node asks how far the others are.
 const AGAIN: Duration = Duration::from_secs(1);
+/// After a pass that failed for another reason than the other node's silence, none is held for this time: it would fail
+/// again, as for want of room, and each costs a walk.
+const AFTER_FAILURE: Duration = Duration::from_secs(10);
 
 /// What other nodes that lack something have asked this one for. Clones share it.
 #[derive(Debug, Clone, Default)]
@@ -93,11 +96,14 @@ impl Agent {
                 Ok(report) => {
                     log::debug!("node {name} is not offered everything yet: {report:?}");
                     self.offers.forget(node, token);
+                    if report.unsettled > 0 {
+                        sleep(AFTER_FAILURE).await;
+                    }
                 }
                 Err(error) => {
                     log::warn!("node {name} cannot be offered what this node has: {error}");
                     self.offers.forget(node, token);
-                    sleep(AGAIN).await;
+                    sleep(AFTER_FAILURE).await;
                 }
             }
         }

@@ -261,6 +261,7 @@ impl Node {
         }
         log::info!("stopping: running requests are finished first");
         supervisor::stopping();
+        self.process.walks.stop();
         if let Some(successor) = self.successor {
             successor.give_up();
         }
@@ -309,6 +310,7 @@ impl Node {
     async fn leave_to(self, successor: Successor, ready: &Message) {
         log::info!("process {} has taken over; running requests are finished", successor.id());
         supervisor::replaced_by(successor.id());
+        self.process.walks.stop();
         let (pass_on, connections) = mpsc::unbounded_channel();
         let pass_on = ready.says(takeover::CONNECTIONS).then_some(pass_on);
         self.fronts.leave_to(|kind| ready.says(kind.word()), pass_on);

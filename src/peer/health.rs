@@ -23,6 +23,8 @@ pub(super) struct Health(Arc<Mutex<HashMap<NodeIndex, Failures>>>);
 struct Failures {
     count: u32,
     until: Instant,
+    /// Whether a body was among what it failed in: to answer a short question does not make up for that.
+    in_body: bool,
 }
 
 impl Health {
@@ -37,14 +39,32 @@ impl Health {
         self.0.lock().expect("no holder panics").contains_key(&node)
     }
 
-    /// A node failed.
-    pub fn failed(&self, node: NodeIndex) {
-        self.failed_at(node, Instant::now());
+    /// A node did not answer, or not as that node.
+    pub fn silent(&self, node: NodeIndex) {
+        self.failed_at(node, false, Instant::now());
     }
 
-    /// A node answered, whatever it said, and it was that node.
+    /// A node answered, but did not send all of a body, or not the right one.
+    pub fn broke_off(&self, node: NodeIndex) {
+        self.failed_at(node, true, Instant::now());
+    }
+
+    /// A node answered, whatever it said, and it was that node. If it broke off bodies lately it stays known as failing:
+    /// the background work asks every node now and then, and those that have trouble with their disks answer that.
     pub fn answered(&self, node: NodeIndex) {
+        self.answered_at(node, Instant::now());
+    }
+
+    /// A node sent all of a body, or took one.
+    pub fn delivered(&self, node: NodeIndex) {
         self.0.lock().expect("no holder panics").remove(&node);
+    }
+
+    fn answered_at(&self, node: NodeIndex, now: Instant) {
+        let mut failures = self.0.lock().expect("no holder panics");
+        if failures.get(&node).is_some_and(|failures| !failures.in_body || now > failures.until + ASIDE_MAX) {
+            failures.remove(&node);
+        }
     }
 
     fn in_order_at(&self, nodes: &[NodeIndex], now: Instant) -> Vec<NodeIndex> {
@@ -62,11 +82,13 @@ impl Health {
         [vec![*first], ready, failed, aside].concat()
     }
 
-    fn failed_at(&self, node: NodeIndex, now: Instant) {
+    fn failed_at(&self, node: NodeIndex, in_body: bool, now: Instant) {
         let mut failures = self.0.lock().expect("no holder panics");
-        let count = failures.get(&node).map_or(0, |failures| failures.count);
+        let before = failures.get(&node).copied();
+        let count = before.map_or(0, |before| before.count);
+        let in_body = in_body || before.is_some_and(|before| before.in_body);
         let time = ASIDE_FIRST.saturating_mul(1 << count.min(16)).min(ASIDE_MAX);
-        failures.insert(node, Failures { count: count.saturating_add(1), until: now + time });
+        failures.insert(node, Failures { count: count.saturating_add(1), until: now + time, in_body });
     }
 }
 
@@ -80,14 +102,14 @@ mod tests {
         let nodes: Vec<_> = (0..3).map(NodeIndex::new).collect();
         let first_after = |time| health.in_order_at(&nodes, now + time)[0];
         assert_eq!(first_after(Duration::ZERO), nodes[0]);
-        health.failed_at(nodes[0], now);
+        health.failed_at(nodes[0], false, now);
         assert_eq!(health.in_order_at(&nodes, now), [nodes[1], nodes[2], nodes[0]]);
         assert_eq!(first_after(ASIDE_FIRST), nodes[0]);
-        health.failed_at(nodes[0], now);
+        health.failed_at(nodes[0], false, now);
         assert_eq!(first_after(ASIDE_FIRST), nodes[1]);
         assert_eq!(first_after(ASIDE_FIRST * 2), nodes[0]);
         for _ in 0..100 {
-            health.failed_at(nodes[0], now);
+            health.failed_at(nodes[0], false, now);
         }
         assert_eq!(first_after(ASIDE_MAX), nodes[0], "never longer than the longest time");
         health.answered(nodes[0]);
@@ -98,7 +120,7 @@ mod tests {
     fn after_its_time_aside_one_request_at_a_time_tries_a_node() {
         let (health, now) = (Health::default(), Instant::now());
         let nodes: Vec<_> = (0..3).map(NodeIndex::new).collect();
-        health.failed_at(nodes[0], now);
+        health.failed_at(nodes[0], false, now);
         let over = now + ASIDE_FIRST;
         assert_eq!(health.in_order_at(&nodes, over), nodes, "the one that tries it");
         for _ in 0..3 {
@@ -111,13 +133,28 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_broke_off_a_body_counts_as_failing_until_it_has_sent_one_or_a_while_is_over() {
+        let (health, now) = (Health::default(), Instant::now());
+        let node = NodeIndex::new(0);
+        health.failed_at(node, true, now);
+        health.failed_at(node, false, now);
+        health.answered_at(node, now + ASIDE_FIRST * 3);
+        assert!(health.has_failed(node), "a short answer says nothing about bodies");
+        health.delivered(node);
+        assert!(!health.has_failed(node));
+        health.failed_at(node, true, now);
+        health.answered_at(node, now + ASIDE_FIRST + ASIDE_MAX * 2);
+        assert!(!health.has_failed(node), "it failed long ago");
+    }
+
+    #[test]
     fn a_node_that_would_not_be_asked_first_anyway_is_not_tried_but_asked_before_those_put_aside() {
         let (health, now) = (Health::default(), Instant::now());
         let nodes: Vec<_> = (0..3).map(NodeIndex::new).collect();
-        health.failed_at(nodes[1], now);
+        health.failed_at(nodes[1], false, now);
         let over = now + ASIDE_FIRST;
         assert_eq!(health.in_order_at(&nodes, over), [nodes[0], nodes[2], nodes[1]]);
-        health.failed_at(nodes[0], over);
+        health.failed_at(nodes[0], false, over);
         assert_eq!(health.in_order_at(&nodes, over), [nodes[1], nodes[2], nodes[0]], "now it is tried");
         assert_eq!(health.in_order_at(&nodes, over), [nodes[2], nodes[0], nodes[1]]);
     }

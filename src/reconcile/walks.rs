@@ -1,10 +1,11 @@
 //! The walks over the root: one at a time, and one for all who want to know what is there.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use tokio::sync::Mutex;
-use tokio::sync::watch;
 
 use crate::disk::on_thread;
 use crate::name::Exclude;
@@ -24,12 +25,9 @@ pub struct Walked {
 #[derive(Debug, Clone, Default)]
 pub struct Walks {
     last: Arc<Mutex<Option<Walked>>>,
-    /// Keys that the walk in progress has met.
-    met: Arc<watch::Sender<u64>>,
+    /// Set when this process ends.
+    stopped: Arc<AtomicBool>,
 }
-
-/// After so many keys the number of those met is told.
-const TOLD_EVERY: u64 = 1000;
 
 impl Walks {
     /// An inventory that was begun at `not_before` or later: the last one, or that of a walk which is held now.
@@ -51,8 +49,8 @@ impl Walks {
                 return Ok(walked);
             }
             let begun = Instant::now();
-            let met = Arc::clone(&walks.met);
-            let totals = on_thread(move || walk(&store, &exclude, &met)).await?;
+            let stopped = Arc::clone(&walks.stopped);
+            let totals = on_thread(move || walk(&store, &exclude, &stopped)).await?;
             Ok(*last.insert(Walked { begun, totals }))
         });
         match walk.await {
@@ -61,21 +59,55 @@ impl Walks {
         }
     }
 
-    /// The last walk that ended well, unless one is in progress.
-    pub fn last(&self) -> Option<Walked> {
-        self.last.try_lock().ok().and_then(|last| *last)
+    /// Ends the walk in progress, and those to come: this process ends, and nobody is to wait for them.
+    pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
     }
 }
 
-fn walk(store: &Store, exclude: &Exclude, met: &watch::Sender<u64>) -> Result<Totals, StoreError> {
+fn walk(store: &Store, exclude: &Exclude, stopped: &AtomicBool) -> Result<Totals, StoreError> {
     let mut writer = store.new_inventory()?;
-    let mut count = 0;
-    store.walk(exclude, &|| false, &mut |found| {
-        count += 1;
-        if count % TOLD_EVERY == 0 {
-            met.send_replace(count);
-        }
-        writer.add(&found.name, &found.held)
-    })?;
+    let has_stopped = || stopped.load(Ordering::Relaxed);
+    store.walk(exclude, &has_stopped, &mut |found| writer.add(&found.name, &found.held))?;
+    if has_stopped() {
+        return Err(StoreError::io("walk over", store.root(), ErrorKind::Interrupted.into()));
+    }
     writer.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Durability, Layout, Reserve};
+    use crate::store::StoreSettings;
+
+    fn store(root: &std::path::Path) -> Arc<Store> {
+        let settings = StoreSettings {
+            root: root.to_path_buf(),
+            layout: Layout::Path,
+            durability: Durability::None,
+            reserve: Reserve::Bytes(0),
+            file_mode: 0o644,
+            folder_mode: 0o755,
+            follow_symlinks: false,
+            root_is_mount: false,
+        };
+        Arc::new(Store::open(settings).unwrap())
+    }
+
+    #[tokio::test]
+    async fn one_walk_serves_all_who_ask_for_what_was_there_before_it_began() {
+        let root = tempfile::tempdir().unwrap();
+        let (store, walks) = (store(root.path()), Walks::default());
+        std::fs::write(root.path().join("a.jpg"), "a").unwrap();
+        let asked = Instant::now();
+        let first = walks.since(asked, &store, &Exclude::default()).await.unwrap();
+        assert_eq!(first.totals.objects, 1);
+        std::fs::write(root.path().join("b.jpg"), "b").unwrap();
+        assert_eq!(walks.since(asked, &store, &Exclude::default()).await.unwrap().begun, first.begun);
+        let second = walks.since(Instant::now(), &store, &Exclude::default()).await.unwrap();
+        assert_eq!(second.totals.objects, 2);
+        walks.stop();
+        assert!(walks.since(Instant::now(), &store, &Exclude::default()).await.is_err());
+    }
 }

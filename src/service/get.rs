@@ -134,7 +134,7 @@ fn note_failed_peers(service: &Service, map: &ClusterMap, request: &Request) {
     for failed in &request.failed_peers {
         for (index, node) in map.indexed().filter(|(_, node)| deliver::peer_address(node) == *failed) {
             log::warn!("{}: node {} could not answer", failed, node.name());
-            service.peers.put_aside(index);
+            service.peers.did_not_answer(index);
         }
     }
 }

@@ -44,11 +44,13 @@ impl Shared<'_> {
 
     fn bucket(&self, inventory: &Inventory, number: usize) -> Result<Vec<Entry>, CompareError> {
         let mut entries = self.store.bucket(inventory, number)?;
-        entries.retain(|entry| {
-            let owners = locate(self.map, ObjectKey::of(entry.name.as_bytes()));
-            !entry.held.is_by_hand() && self.nodes.iter().all(|node| owners.contains(node))
-        });
+        entries.retain(|entry| !entry.held.is_by_hand() && self.are_owners(&entry.name));
         Ok(entries)
+    }
+
+    fn are_owners(&self, name: &ObjectName) -> bool {
+        let owners = locate(self.map, ObjectKey::of(name.as_bytes()));
+        self.nodes.iter().all(|node| owners.contains(node))
     }
 
     fn unequal(&self, order: &DigestsOrder) -> Result<Vec<usize>, CompareError> {
@@ -80,9 +82,11 @@ impl Shared<'_> {
             } else {
                 self.store.held(&item.name)?
             };
-            // What this root has returned with is confirmed by an owner that holds the same: it need not be sent.
+            // What this root has returned with is confirmed by an owner that holds the same: it need not be sent. A node that
+            // owns it no more may hold what was deleted long ago.
             if let Some(copy) = item.held.copy()
                 && held.supersedes(&item.held).is_lt()
+                && self.are_owners(&item.name)
                 && self.store.take_back(&item.name, copy)?
             {
                 continue;

@@ -127,7 +127,7 @@ impl Running {
                 _ => {
                     let node = self.relay.map.node(source.node).name();
                     log::warn!("{}: node {node} broke off; the next owner goes on", self.relay.name);
-                    self.relay.service.peers.put_aside(source.node);
+                    self.relay.service.peers.broke_off(source.node);
                     self.source = None;
                 }
             }
@@ -150,7 +150,7 @@ impl Running {
             "{}: what node {name} sent does not have its checksum; the answer is cut off",
             self.relay.name
         );
-        self.relay.service.peers.put_aside(node);
+        self.relay.service.peers.broke_off(node);
         BodyError::Cut
     }
 }

@@ -9,18 +9,19 @@ mod adopt;
 mod compare;
 mod settle;
 mod strays;
+mod task;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use futures_util::future::{BoxFuture, join_all};
+use futures_util::future::join_all;
+
+pub use task::Reconcile;
 
 use super::Agent;
-use super::tasks::{self, Occasion, Task, Unfinished};
 use crate::cluster::{NodeIndex, NodeName};
-use crate::control::Answer;
 use crate::disk::on_thread;
 use crate::peer::client::PeerError;
 use crate::reconcile::{Digest, Ranges, Walked};
@@ -236,54 +237,6 @@ impl Pass<'_> {
             Ok(sums)
         })
         .await
-    }
-}
-
-/// How old an inventory may be when a pass was merely due, so that nodes whose passes are due at about the same time share
-/// their walks.
-const DUE_MAX_AGE: Duration = Duration::from_secs(5 * 60);
-/// How long another process waits for a walk before it is told that it goes on: less than another node waits for an
-/// answer.
-const WALK_PATIENCE: Duration = Duration::from_secs(3);
-
-/// The full pass of one root.
-#[derive(Debug)]
-pub(super) struct Reconcile(pub Agent);
-
-impl Task for Reconcile {
-    fn run(&self, occasion: Occasion, shown: tasks::Report) -> BoxFuture<'_, Result<(), Unfinished>> {
-        Box::pin(async move {
-            let agent = &self.0;
-            let max_age = if occasion == Occasion::Due { DUE_MAX_AGE } else { Duration::ZERO };
-            let peers = agent.map.indexed().map(|(node, _)| node).filter(|node| *node != agent.own).collect();
-            shown.doing("walking over the roots");
-            let progress = |buckets: usize, keys: u64| {
-                shown.doing("comparing");
-                shown.set(keys * buckets as u64 / BUCKETS as u64, Some(keys));
-            };
-            let report = agent.pass(&Order { peers, max_age }, &progress).await;
-            let report = report.map_err(|error| Unfinished(error.to_string()))?;
-            log::info!("a pass is over: {report}");
-            if report.is_finished() { Ok(()) } else { Err(Unfinished(report.to_string())) }
-        })
-    }
-}
-
-impl Agent {
-    /// Walks over the root for another process of it, unless that has begun within the last `max_age`.
-    pub(super) async fn walk_for(&self, max_age: Duration) -> Answer {
-        // It may turn out to be an older copy, and nothing of it is to be fetched from here until that is known.
-        if !self.may_replay(self.own, &self.standing) {
-            return Answer::Refused("no other node has said yet that this root is the one it knows".into());
-        }
-        let now = Instant::now();
-        let not_before = now.checked_sub(max_age).unwrap_or(now);
-        let walk = self.walks.since(not_before, &self.store, &self.exclude);
-        match tokio::time::timeout(WALK_PATIENCE, walk).await {
-            Ok(Ok(_)) => Answer::Ready(true),
-            Ok(Err(error)) => Answer::Refused(error.to_string()),
-            Err(_elapsed) => Answer::Ready(false),
-        }
     }
 }
 

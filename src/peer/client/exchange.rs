@@ -48,7 +48,7 @@ impl PeerClient {
         match timeout(patience, exchange).await {
             Ok(result) => result,
             Err(_) => {
-                self.put_aside(node);
+                self.did_not_answer(node);
                 Err(self.unreachable(map, node, "no answer in time"))
             }
         }
@@ -73,9 +73,9 @@ impl PeerClient {
             self.control_answer(map, node, &signature, answer).await
         };
         tokio::select! {
-            result = exchange => result,
+            result = exchange => result.inspect(|_| self.delivered(node)),
             problem = flow.stalled(after_end) => {
-                self.put_aside(node);
+                self.did_not_answer(node);
                 Err(self.unreachable(map, node, problem))
             }
         }
@@ -117,7 +117,7 @@ impl PeerClient {
         sent: Result<Response<Incoming>, hyper_util::client::legacy::Error>,
     ) -> Result<Response<Incoming>, PeerError> {
         sent.map_err(|error| {
-            self.put_aside(node);
+            self.did_not_answer(node);
             self.unreachable(map, node, &innermost(&error))
         })
     }
@@ -132,7 +132,7 @@ impl PeerClient {
         >,
     ) -> Result<Response<Incoming>, PeerError> {
         let Ok(sent) = sent else {
-            self.put_aside(node);
+            self.did_not_answer(node);
             return Err(self.unreachable(map, node, "no answer in time"));
         };
         self.answered(map, node, sent)
@@ -165,7 +165,7 @@ impl PeerClient {
         let body = match body {
             Ok(Ok(body)) => body.to_bytes(),
             broken => {
-                self.put_aside(node);
+                self.did_not_answer(node);
                 let problem = match broken {
                     Ok(Err(error)) => error.to_string(),
                     _ => "the answer stalls".into(),
@@ -198,7 +198,7 @@ impl PeerClient {
 
     /// Something else answers, for example the web server of a node that is down: not a node to ask first.
     pub(super) fn stranger(&self, map: &ClusterMap, node: NodeIndex, status: StatusCode) -> PeerError {
-        self.put_aside(node);
+        self.did_not_answer(node);
         let node = map.node(node);
         PeerError::Stranger { node: node.name().clone(), url: node.url().to_string(), status }
     }

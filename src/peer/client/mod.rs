@@ -111,15 +111,21 @@ impl PeerClient {
         self.health.has_failed(node)
     }
 
-    /// Puts a node aside for a short, growing time.
-    pub fn put_aside(&self, node: NodeIndex) {
-        self.health.failed(node);
+    /// A node did not answer: it is put aside for a short, growing time.
+    pub fn did_not_answer(&self, node: NodeIndex) {
+        self.health.silent(node);
     }
 
-    /// A node has sent all of a body: it is well again if it had failed. A head alone does not show that, for a disk that
-    /// hangs may still know the names on it.
+    /// A node did not send all of a body, or not the right one: it is put aside for a short, growing time, and that it
+    /// answers short questions meanwhile changes nothing.
+    pub fn broke_off(&self, node: NodeIndex) {
+        self.health.broke_off(node);
+    }
+
+    /// A node has sent or taken all of a body: it is well again if it had failed. A head alone does not show that, for a
+    /// disk that hangs may still know the names on it.
     pub fn delivered(&self, node: NodeIndex) {
-        self.health.answered(node);
+        self.health.delivered(node);
     }
 
     /// Are you there? With the stamp of the own root the node remembers that one from then on.
