@@ -4,10 +4,11 @@
 mod common;
 
 use std::fs;
-use std::os::unix::net::UnixStream;
+use std::io::{Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::sync::OnceLock;
 
-use common::fcgi::{Client, Reply};
+use common::fcgi::{Client, Reply, record};
 use common::{Answer, Call, Cluster, Front, Options, PATIENCE, noise};
 
 /// Larger than `map_max` here.
@@ -284,4 +285,31 @@ fn a_client_cannot_tell_who_sent_a_file() {
         let least = 8 * 5;
         assert!(left >= least, "{front:?} was told of a file {left} times, at least {least} were expected");
     }
+}
+
+/// What `is_last` of `front/fastcgi/connection.rs` rests on.
+#[test]
+fn a_kept_connection_of_nginx_is_dropped_when_it_is_sent_to_a_file() {
+    let cluster = start(Front::Nginx, "");
+    let body = put(&cluster, "/sent.jpg", 7);
+    // Another responder in webdfs's place, which keeps the connection open.
+    cluster.kill_webdfs(0);
+    fs::remove_file(cluster.socket(0)).unwrap();
+    let listener = UnixListener::bind(cluster.socket(0)).unwrap();
+    let answer = std::thread::scope(|scope| {
+        let responder = scope.spawn(|| {
+            let (mut nginx, _) = listener.accept().unwrap();
+            nginx.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut begin = [0; 16];
+            nginx.read_exact(&mut begin).unwrap();
+            assert_eq!(begin[10], 1, "it asks to keep the connection");
+            let head = b"Status: 200 OK\r\nX-Accel-Redirect: /_webdfs/file/sent.jpg\r\n\r\n";
+            nginx.write_all(&[record(6, 1, head, 0), record(3, 1, &[0; 8], 0)].concat()).unwrap();
+            std::io::copy(&mut nginx, &mut std::io::sink()).expect("it closes the connection")
+        });
+        let answer = cluster.get(0, "/sent.jpg");
+        responder.join().unwrap();
+        answer
+    });
+    assert!(answer.expect(200).body == body);
 }

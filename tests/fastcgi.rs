@@ -48,6 +48,22 @@ fn a_connection_that_is_not_kept_closes_after_its_answer() {
     assert_eq!(client.read_to_close(), []);
 }
 
+/// nginx drops it at once: see `a_kept_connection_of_nginx_is_dropped_when_it_is_sent_to_a_file`.
+#[test]
+fn an_answer_that_sends_nginx_elsewhere_is_the_last_on_its_connection() {
+    let server = server();
+    let mut client = server.connect();
+    client.send(&[fcgi::begin(2, true), fcgi::params(2, &[("DO", "wait")])].concat());
+    assert_eq!(server.tale(), "waiting");
+    client.send(&fcgi::get(1, true, &[("DO", "elsewhere")]));
+    assert_eq!(client.reply(1).header("X-Accel-Redirect"), Some("/elsewhere"));
+    // Whoever else is on it is answered.
+    client.end_body(2);
+    server.odd.gate.notify_one();
+    assert_eq!(client.reply(2).body(), b"waited");
+    assert_eq!(client.read_to_close(), []);
+}
+
 #[test]
 fn requests_on_one_connection_do_not_wait_for_each_other() {
     let server = server();

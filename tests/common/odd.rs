@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use webdfs::front::fastcgi::{Handler, Limits, Params, serve};
@@ -81,6 +81,11 @@ impl Handler for Odd {
                     Response::new(StatusCode::BAD_REQUEST)
                 }
             },
+            Some("elsewhere") => {
+                let mut response = Response::new(StatusCode::OK);
+                response.headers.insert("x-accel-redirect", HeaderValue::from_static("/elsewhere"));
+                response
+            }
             Some("wait") => {
                 self.tell("waiting");
                 self.gate.notified().await;

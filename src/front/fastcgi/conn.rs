@@ -34,7 +34,7 @@ pub struct Connection {
     requests: Vec<(u16, Phase)>,
     events: VecDeque<Event>,
     output: BytesMut,
-    /// A request came without `FCGI_KEEP_CONN` (section 3.5).
+    /// It is not to be kept: a request came without `FCGI_KEEP_CONN` (section 3.5), or the web server will not use it again.
     close: bool,
     /// A request was ended before its body was.
     owed: bool,
@@ -148,8 +148,13 @@ impl Connection {
         }
     }
 
-    /// Whether the web server expects that the connection is now closed: a request came without `FCGI_KEEP_CONN`,
-    /// and none is open any more.
+    /// Nothing more will come that anybody wants answered: see [`is_finished`](Self::is_finished).
+    pub fn close(&mut self) {
+        self.close = true;
+    }
+
+    /// Whether the connection is now to be closed: a request came without `FCGI_KEEP_CONN`, or
+    /// [`close`](Self::close) was called, and no request is open any more.
     pub fn is_finished(&self) -> bool {
         self.close && self.requests.is_empty()
     }

@@ -29,7 +29,7 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use http::StatusCode;
+use http::{HeaderName, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Mutex, watch};
 use tokio::time::{Instant, sleep, timeout};
@@ -69,6 +69,9 @@ const LINGER: Duration = Duration::from_secs(2);
 const QUIET: Duration = Duration::from_millis(500);
 /// How long after the stop signal a connection that is never quiet is served on. Then it is closed after an answer.
 const KEPT_AFTER_STOP: Duration = Duration::from_secs(1);
+
+/// What sends nginx elsewhere for the rest of an answer.
+const X_ACCEL_REDIRECT: HeaderName = HeaderName::from_static("x-accel-redirect");
 
 /// Returns when the signal is given, or can no longer be.
 pub(super) async fn stopped(mut stop: watch::Receiver<bool>) {
@@ -143,9 +146,12 @@ where
             biased;
             (done, result) = work.next(), if !work.is_empty() => {
                 match done {
-                    Some(id) => {
+                    Some(Answered { id, is_last }) => {
                         connection.end(id);
                         open.retain(|(other, _)| *other != id);
+                        if is_last {
+                            connection.close();
+                        }
                     }
                     None => writing = false,
                 }
@@ -167,7 +173,7 @@ where
     // Handlers run to their end. Answers of the protocol itself are of no use any more, and might never be read.
     while !open.is_empty() && !work.is_empty() {
         let (done, _) = work.next().await;
-        open.retain(|(id, _)| done != Some(*id));
+        open.retain(|(id, _)| done.as_ref().is_none_or(|done| done.id != *id));
     }
     drop(work);
     let mut stream = reader.unsplit(writer.into_inner());
@@ -296,13 +302,27 @@ impl Ending {
     }
 }
 
-/// Does it; the id of the request that has thereby ended.
+/// A request that has ended.
+struct Answered {
+    id: u16,
+    /// The web server will not use its connection again.
+    is_last: bool,
+}
+
+/// Whether a web server drops its connection as soon as it has read this head, though it has asked to keep it: so does
+/// nginx, which leaves the responder for the file or the location that it is sent to
+/// (`ngx_http_upstream_process_headers`). To wait for its next request costs more than the answer did.
+fn is_last(response: &Response) -> bool {
+    response.headers.contains_key(X_ACCEL_REDIRECT)
+}
+
+/// Does it; the request that has thereby ended.
 async fn perform<W, H>(
     job: Job,
     handler: &H,
     writer: &Mutex<W>,
     ending: &Ending,
-) -> (Option<u16>, Result<(), ServeError>)
+) -> (Option<Answered>, Result<(), ServeError>)
 where
     W: AsyncWrite + Unpin,
     H: Handler,
@@ -319,13 +339,14 @@ where
             };
             // Of an answer that nobody wants nothing is sent but the end.
             let response = response.unwrap_or_else(|| Response::new(StatusCode::NO_CONTENT));
+            let is_last = is_last(&response);
             let sending = send(id, response, &exchange, writer);
             let sent = exchange.while_wanted(Wanted::EndOnly, sending).await;
             // Without a wait since the last byte: see `Ending`.
             if ending.end() {
                 let _ = writer.lock().await.shutdown().await;
             }
-            (Some(id), sent.unwrap_or(Ok(())))
+            (Some(Answered { id, is_last }), sent.unwrap_or(Ok(())))
         }
         Job::Write(bytes) => {
             let written = writer.lock().await.write_all(&bytes).await;

@@ -20,7 +20,7 @@ use futures_util::FutureExt;
 use futures_util::future::poll_immediate;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::conn::ConnectionLimits;
@@ -157,17 +157,20 @@ async fn accept_and_serve<H: Handler>(
     let begin = |stream| {
         let successor = Arc::clone(&successor);
         let hand_on = move || successor.get().is_some();
-        converse(stream, handler.clone(), limits.clone(), stop.clone(), hand_on)
+        let conversation = converse(stream, handler.clone(), limits.clone(), stop.clone(), hand_on);
+        // After a panic it is dropped, and nothing else has been in its hands.
+        let ended = AssertUnwindSafe(conversation).catch_unwind();
+        let successor = Arc::clone(&relay.successor);
+        Box::pin(async move { pass_on(report(ended.await), &successor) })
     };
     loop {
+        // Nobody is woken up for a connection that has ended: whoever waits here waits for the next to begin.
+        while connections.try_join_next().is_some() {}
         let has_room = connections.len() < limits.connections_max.max(1);
         let accepted = tokio::select! {
             biased;
             () = &mut stopping => break,
-            Some(ended) = connections.join_next(), if !connections.is_empty() => {
-                hand_on(report(joined(ended)), &relay);
-                continue;
-            }
+            Some(_) = connections.join_next(), if !has_room => continue,
             Some(stream) = taken(&mut relay.taken) => Ok(stream),
             // Last, since it waits until one of the others rings the bell.
             accepted = next(&listener, &bell), if has_room => accepted,
@@ -175,10 +178,11 @@ async fn accept_and_serve<H: Handler>(
         match accepted {
             Ok(stream) => {
                 failing = false;
-                let mut conversation = Box::pin(begin(stream));
-                match at_once(&mut conversation).await {
-                    Some(ended) => hand_on(report(ended), &relay),
-                    None => drop(connections.spawn(conversation)),
+                // Most can end without a wait where a web server opens one for each request: then a task for it, and
+                // another thread that wakes up to take that, would cost as much as the answer.
+                let mut conversation = begin(stream);
+                if poll_immediate(&mut conversation).await.is_none() {
+                    connections.spawn(conversation);
                 }
             }
             Err(error) => {
@@ -196,16 +200,16 @@ async fn accept_and_serve<H: Handler>(
         && Instant::now() < last
         && let Ok(Some(stream)) = listener.accept(None, Some(QUEUE_PAUSE))
     {
-        connections.spawn(Box::pin(begin(stream)));
+        connections.spawn(begin(stream));
     }
     drop(listener);
     let ended = async {
         loop {
             tokio::select! {
-                Some(ended) = connections.join_next() => hand_on(report(joined(ended)), &relay),
+                Some(_) = connections.join_next() => {}
                 // From a process that is being replaced, too, and has connections left: they go through this one.
                 Some(stream) = taken(&mut relay.taken), if relay.successor.get().is_some() => {
-                    hand_on(Some(stream), &relay);
+                    pass_on(Some(stream), &relay.successor);
                 }
                 else => break,
             }
@@ -226,21 +230,9 @@ async fn next(listener: &Listener, bell: &Bell) -> io::Result<Stream> {
     .await
 }
 
-/// How a connection has ended, if it could without a wait. Most can where a web server opens one for each request: then a
-/// task for it, and another thread that wakes up to take that, would cost as much as the answer.
-async fn at_once(conversation: &mut (impl Future<Output = Ended> + Unpin)) -> Option<Result<Ended, Panic>> {
-    // After a panic it is dropped, and nothing else has been in its hands.
-    poll_immediate(AssertUnwindSafe(conversation).catch_unwind()).await
-}
-
-/// How the task of a connection has ended.
-fn joined(ended: Result<Ended, JoinError>) -> Result<Ended, Panic> {
-    ended.map_err(|error| error.try_into_panic().unwrap_or_else(|error| Box::new(error.to_string())))
-}
-
 /// Passes a connection on that was left open.
-fn hand_on(left: Option<Stream>, relay: &Relay) {
-    if let (Some(stream), Some(successor)) = (left, relay.successor.get()) {
+fn pass_on(left: Option<Stream>, successor: &OnceLock<mpsc::UnboundedSender<Stream>>) {
+    if let (Some(stream), Some(successor)) = (left, successor.get()) {
         // If nobody is there to take it, it is closed.
         let _ = successor.send(stream);
     }
