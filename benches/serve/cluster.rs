@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::Result;
 use crate::check::Connection;
-use crate::processes::{Process, User, written};
+use crate::processes::{Process, User, run, written};
 use crate::servers::nginx::{self, Server};
 use crate::servers::{Asks, Start, WebServer};
 
@@ -75,6 +75,9 @@ impl Responder {
     }
 }
 
+/// What the responder that is started as shipped is called.
+const SHIPPED_NAME: &str = "node";
+
 /// One node.
 pub struct Node {
     /// Its storage root.
@@ -86,11 +89,50 @@ pub struct Node {
     folder: PathBuf,
     /// node.toml up to the sections.
     settings: String,
+    /// Where the other nodes reach it.
+    embedded: String,
     user: Option<User>,
     _nginx: WebServer,
 }
 
 impl Node {
+    /// Its node.toml.
+    pub fn config(&self) -> PathBuf {
+        self.folder.join(format!("{SHIPPED_NAME}.toml"))
+    }
+
+    /// Ends its responder, and removes all that it has stored.
+    pub fn lose_disk(&mut self) -> Result<()> {
+        self.responder.process.end();
+        fs::remove_dir_all(&self.root)?;
+        fs::create_dir(&self.root)?;
+        // Or the next turn would pay for it.
+        run(&mut Command::new("sync"))?;
+        Ok(())
+    }
+
+    /// Starts its responder again.
+    pub fn start_again(&mut self) -> Result<()> {
+        self.responder = start_responder(
+            &self.folder,
+            SHIPPED_NAME,
+            &self.settings,
+            SHIPPED,
+            Some(&self.embedded),
+            self.user,
+        )?;
+        Ok(())
+    }
+
+    /// Waits until it lacks nothing that it should have.
+    pub fn wait_until_complete(&mut self) -> Result<()> {
+        let identity = self.root.join(".webdfs/node.toml");
+        let is_complete = || {
+            fs::read_to_string(&identity).is_ok_and(|text| text.lines().any(|line| line == "complete = true"))
+        };
+        self.responder.process.wait_until("complete", is_complete)
+    }
+
     /// Starts one more responder on this node's root.
     pub fn extra_responder(&self, name: &str, deliver: Deliver) -> Result<Responder> {
         start_responder(&self.folder, name, &self.settings, deliver, None, self.user)
@@ -150,14 +192,19 @@ impl Cluster {
                  durability = \"{}\"\n",
                 spec.durability
             );
-            let responder = start_responder(&folder, "node", &settings, SHIPPED, Some(&embedded), spec.user)?;
+            let responder = start_responder(&folder, SHIPPED_NAME, &settings, SHIPPED, Some(&embedded), spec.user)?;
             let server = Server::shipped(&web, &root, Asks::WhatIsMissing)?;
             let nginx = nginx::start("nginx", &folder, Some(&responder.socket), &[server])?;
-            Ok(Node { root, responder, address: web, folder, settings, user: spec.user, _nginx: nginx })
+            Ok(Node { root, responder, address: web, folder, settings, embedded, user: spec.user, _nginx: nginx })
         });
         let cluster = Self { nodes: nodes.collect::<Result<_>>()?, map };
         cluster.wait_until_it_stores()?;
         Ok(cluster)
+    }
+
+    /// Waits until no node lacks anything.
+    pub fn wait_until_complete(&mut self) -> Result<()> {
+        self.nodes.iter_mut().try_for_each(Node::wait_until_complete)
     }
 
     fn wait_until_it_stores(&self) -> Result<()> {
@@ -202,7 +249,10 @@ fn start_responder(
     let listen = format!("fcgi = \"unix:{name}.sock\"\n{http}");
     let config = configure(folder, name, settings, deliver, &listen)?;
     let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
-    command.arg("serve").arg("--config").arg(&config).env("RUST_LOG", "warn");
+    command.arg("serve").arg("--config").arg(&config);
+    if std::env::var_os("RUST_LOG").is_none() {
+        command.env("RUST_LOG", "warn");
+    }
     if let Some(user) = user {
         user.own(&config)?;
         command.uid(user.id).gid(user.group);

@@ -140,8 +140,9 @@ impl Process {
     }
 }
 
-impl Drop for Process {
-    fn drop(&mut self) {
+impl Process {
+    /// Ends it; nothing if that has been done.
+    pub fn end(&mut self) {
         let mut left = LEFT.lock().expect("no holder panics");
         let before = left.running.len();
         left.running.retain(|process| *process != self.child.id());
@@ -150,6 +151,12 @@ impl Drop for Process {
         if ours {
             end(self.child.id());
         }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

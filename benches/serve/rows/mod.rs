@@ -3,7 +3,7 @@
 mod gateway;
 mod memory;
 mod put;
-mod rebuild;
+mod repair;
 mod responder;
 mod rivals;
 mod sendfile;
@@ -20,7 +20,7 @@ use crate::contest::Plan;
 pub type Row = fn(&Plan, &Path, &Tools) -> Result<()>;
 
 /// All rows, by name.
-pub const ALL: [(&str, Row); 14] = [
+pub const ALL: [(&str, Row); 16] = [
     ("a", static_first::nginx),
     ("al", static_first::lighttpd),
     ("af", static_first::apache_fcgid),
@@ -34,7 +34,9 @@ pub const ALL: [(&str, Row); 14] = [
     ("d", put::row),
     ("e", gateway::row),
     ("m", memory::row),
-    ("r", rebuild::row),
+    ("r", repair::batches),
+    ("rp", repair::passes),
+    ("i", repair::agreement),
 ];
 
 /// Rows that are measured only when they are asked for by name: they have no limit, but decide what is the default.
