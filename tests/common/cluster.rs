@@ -4,7 +4,6 @@
 //! Every cluster has a loopback address of its own (127.x.y.z), so that neither another cluster nor an outgoing
 //! connection can take a port of it, not even while a node is down.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::front::Front;
 use super::http::{Answer, Call};
-use super::process::{Dir, Process};
+use super::process::{Dir, Process, children};
 use super::setup::Options;
 use super::{servers, wait_until};
 
@@ -239,7 +238,7 @@ impl Cluster {
             let workers = children(server.id());
             server.kill();
             for worker in workers {
-                let pid = rustix::process::Pid::from_raw(worker).expect("a process id");
+                let pid = rustix::process::Pid::from_raw(u32::cast_signed(worker)).expect("a process id");
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
         }
@@ -375,10 +374,4 @@ fn own_address() -> Ipv4Addr {
             return address;
         }
     }
-}
-
-/// The processes that a process has started.
-fn children(of: u32) -> BTreeSet<i32> {
-    let list = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
-    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }
