@@ -8,8 +8,10 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use webdfs::store::Store;
 
 use super::front::Front;
 use super::http::{Answer, Call};
@@ -326,6 +328,12 @@ impl Cluster {
                 && judges(self.side_address(node))
                 && servers::are_spawned_ready(self, node)
         });
+    }
+
+    /// A node's root, as another of its processes has it.
+    pub fn store(&self, node: usize) -> Arc<Store> {
+        let settings = webdfs::config::load(&self.config(node)).expect("the settings are good");
+        Arc::new(Store::open(webdfs::node::store_settings(&settings)).expect("the root opens"))
     }
 
     /// The end of every log, for a person who wants to know why a test failed.
