@@ -13,6 +13,20 @@ fn one() -> Options {
 }
 
 #[test]
+fn no_process_is_started_for_a_file_on_this_disk() {
+    fn prepare(cluster: &Cluster) {
+        std::fs::write(cluster.root(0).join("kept.jpg"), "kept").unwrap();
+    }
+    let cluster = Cluster::launch(Front::ApacheFcgid, Options { prepare, ..one() });
+    wait_until("Apache listens", || Connection::open(cluster.address(0)).is_ok());
+    assert_eq!(cluster.get(0, "/kept.jpg").expect(200).text(), "kept");
+    cluster.head(0, "/kept.jpg").expect(200);
+    assert_eq!(spawned(&cluster, 0), []);
+    cluster.get(0, "/missing.jpg");
+    assert_ne!(spawned(&cluster, 0), [], "what is not here is for webdfs to answer");
+}
+
+#[test]
 fn clients_that_hold_every_process_do_not_hold_up_other_nodes() {
     fn prepare(cluster: &Cluster) {
         edit(cluster, 0, "FcgidMaxProcessesPerClass 32", "FcgidMaxProcessesPerClass 2");
