@@ -4,6 +4,8 @@
 //! feature on, which only tests ask for. There the environment variable `FAILPOINTS` says what happens, in the words of
 //! that crate: `store.rename=5*off->return` kills the process before its sixth rename, as SIGKILL would.
 
+use rustix::process::{Signal, getpid, kill_process};
+
 /// Points of one kind, with the names that `FAILPOINTS` knows them by.
 macro_rules! points {
     ($(#[$about:meta])* $kind:ident: $($(#[$doc:meta])* $point:ident = $name:literal,)+) => {
@@ -81,6 +83,13 @@ points! {
     WallClock = "wrong.wall-clock",
 }
 
+points! {
+    /// A moment at which a test has something else happen first.
+    Pause:
+    /// The process knows who has started it, and has not asked to be told of that one's end.
+    BindToParent = "serve.bind-to-parent",
+}
+
 /// Reads `FAILPOINTS`. Called once, when the process starts.
 pub fn set_up() {
     if cfg!(debug_assertions) {
@@ -106,12 +115,26 @@ pub fn does_wrong(wrong: Wrong) -> bool {
     false
 }
 
+/// Stands still here if a test says so, as after SIGSTOP, until SIGCONT comes.
+pub fn pause(pause: Pause) {
+    if cfg!(debug_assertions) {
+        let _ = pause;
+        fail::fail_point!(pause.name(), |_| {
+            signal_self(Signal::STOP);
+        });
+    }
+}
+
 /// Ends the process as SIGKILL from outside would: nothing is finished or told.
 #[allow(dead_code, reason = "without the failpoints nobody calls it")]
 fn die() {
-    use rustix::process::{Signal, getpid, kill_process};
-    let _ = kill_process(getpid(), Signal::KILL);
+    signal_self(Signal::KILL);
     std::process::abort();
+}
+
+#[allow(dead_code, reason = "without the failpoints nobody calls it")]
+fn signal_self(signal: Signal) {
+    let _ = kill_process(getpid(), signal);
 }
 
 #[cfg(test)]
@@ -121,7 +144,8 @@ mod tests {
     #[test]
     fn each_point_has_a_name_of_its_own() {
         let steps = Step::ALL.iter().map(|step| step.name());
-        let names: Vec<_> = steps.chain(Wrong::ALL.iter().map(|wrong| wrong.name())).collect();
+        let wrongs = Wrong::ALL.iter().map(|wrong| wrong.name());
+        let names: Vec<_> = steps.chain(wrongs).chain(Pause::ALL.iter().map(|pause| pause.name())).collect();
         let distinct: std::collections::BTreeSet<_> = names.iter().collect();
         assert_eq!(distinct.len(), names.len());
     }

@@ -4,10 +4,13 @@
 /// How Apache's processes and those it starts come and go.
 #[path = "apache/lives.rs"]
 mod lives;
+/// Any name, who answers, and what is never served.
+#[path = "apache/names.rs"]
+mod names;
 /// What Apache tells webdfs of a request.
 #[path = "apache/parameters.rs"]
 mod parameters;
-/// Names, bodies, who answers, and what is never served.
+/// Bodies, methods and heads, and who may upload.
 #[path = "apache/requests.rs"]
 mod requests;
 

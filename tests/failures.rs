@@ -3,17 +3,17 @@
 mod common;
 
 use std::os::unix::fs::MetadataExt;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::Bytes;
 use common::{Call, Cluster, Connection, Detour, Front, Options, Way, noise, wait_until};
-use webdfs::config::{Durability, Layout, Reserve, Secrets};
+use webdfs::config::Secrets;
 use webdfs::name::ObjectName;
 use webdfs::peer::client::{PeerClient, PeerError};
 use webdfs::peer::sign::Signer;
-use webdfs::store::{SpoolId, Store, StoreSettings};
+use webdfs::store::SpoolId;
 
 on_both_fronts!(
     nothing_acknowledged_is_missing_after_a_node_was_killed_during_uploads,
@@ -290,21 +290,6 @@ fn a_cluster_that_was_killed_as_a_whole_has_everything_again(front: Front) {
     }
 }
 
-/// A node's root, as another of its processes has it.
-fn store_of(cluster: &Cluster, node: usize) -> Arc<Store> {
-    let settings = StoreSettings {
-        root: cluster.root(node),
-        layout: Layout::Path,
-        durability: Durability::None,
-        reserve: Reserve::Bytes(0),
-        file_mode: 0o644,
-        folder_mode: 0o755,
-        follow_symlinks: false,
-        root_is_mount: false,
-    };
-    Arc::new(Store::open(settings).unwrap())
-}
-
 fn a_node_that_hangs_holds_up_no_other_background_work(front: Front) {
     /// So many that asking a node that hangs for each would take longer than a test waits.
     const MARKS: usize = 1000;
@@ -314,8 +299,7 @@ fn a_node_that_hangs_holds_up_no_other_background_work(front: Front) {
     let body = noise(1, 10_000);
     let stored = cluster.put(0, "/hanging/a.jpg", body.clone()).expect(201);
     assert_eq!(stored.header("Webdfs-Replicas"), Some("2/3"));
-    let (store, name) =
-        (store_of(&cluster, 0), |text: &str| ObjectName::from_bytes(text.as_bytes()).unwrap());
+    let (store, name) = (cluster.store(0), |text: &str| ObjectName::from_bytes(text.as_bytes()).unwrap());
     for number in 0..MARKS {
         store.mark_dirty(&cluster.name(0).parse().unwrap(), &name(&format!("hanging/{number}"))).unwrap();
     }
@@ -328,7 +312,7 @@ fn a_node_that_hangs_holds_up_no_other_background_work(front: Front) {
     drop(store);
     assert!(!cluster.spools(0).is_empty());
     std::fs::remove_file(cluster.file(1, "/hanging/a.jpg")).unwrap();
-    store_of(&cluster, 0).mark_dirty(&cluster.name(1).parse().unwrap(), &name("hanging/a.jpg")).unwrap();
+    cluster.store(0).mark_dirty(&cluster.name(1).parse().unwrap(), &name("hanging/a.jpg")).unwrap();
     wait_for_same(&cluster, 1, 0, "/hanging/a.jpg");
     wait_until("the upload is dropped", || cluster.spools(0).is_empty());
 
@@ -349,7 +333,7 @@ fn a_root_that_cannot_be_recovered_everywhere_has_its_background_work_all_the_sa
     cluster.wait_until_ready(0);
     std::fs::remove_file(cluster.file(1, "/recovers/a.jpg")).unwrap();
     let name = ObjectName::from_bytes(b"recovers/a.jpg").unwrap();
-    store_of(&cluster, 0).mark_dirty(&cluster.name(1).parse().unwrap(), &name).unwrap();
+    cluster.store(0).mark_dirty(&cluster.name(1).parse().unwrap(), &name).unwrap();
     wait_for_same(&cluster, 1, 0, "/recovers/a.jpg");
     assert!(cluster.log(0).contains("stays in places"), "{}", cluster.log(0));
 }

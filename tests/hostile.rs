@@ -4,16 +4,18 @@
 mod common;
 
 mod hostile {
-    /// Where nginx goes when it is told to go to webdfs's own folder.
-    pub mod accel;
     /// Headers by which one might pass for somebody else.
     pub mod headers;
     /// Targets that lead out of the root, or to what is no object.
     pub mod outside;
     /// Two nodes, what stands in their roots, and what must never be told.
     pub mod scene;
+    /// Where a web server goes when it is told to send what is not for clients.
+    pub mod sent;
     /// One request that would be two, and one answer.
     pub mod splitting;
+    /// What webdfs is told of a request.
+    pub mod told;
 }
 
 use common::Front;

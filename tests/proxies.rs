@@ -18,7 +18,7 @@ on_both_proxies!(
     a_body_cut_short_leaves_nothing,
     what_must_never_be_served_is_refused_in_every_spelling,
     a_forged_header_changes_nothing,
-    a_token_reaches_webdfs_and_a_name_without_a_password_is_nobody,
+    a_name_without_a_password_is_nobody,
 );
 
 fn a_name_of_any_characters_is_stored_read_moved_and_deleted(front: Front) {
@@ -268,7 +268,7 @@ fn a_forged_header_changes_nothing(front: Front) {
     }
 }
 
-fn a_token_reaches_webdfs_and_a_name_without_a_password_is_nobody(front: Front) {
+fn a_name_without_a_password_is_nobody(front: Front) {
     let cluster = Cluster::start(
         front,
         Options { allow: r#"["remote-user"]"#, nodes: 1, replicas: 1, write_quorum: 1, ..Options::default() },

@@ -8,9 +8,10 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::process::Process;
+use common::process::{Process, children, is_paused};
 use common::{Cluster, Front, Options, fcgi, noise, wait_until};
 use rustix::process::Signal;
+use webdfs::failpoint::Pause;
 
 /// A cluster behind nginx whose webdfs is not started, and has no `fcgi` in its configuration.
 fn without_webdfs() -> Cluster {
@@ -104,6 +105,27 @@ fn a_spawned_process_does_not_start_another_in_its_place() {
     assert!(!cluster.log(0).contains("takes over once it serves"));
     webdfs.signal(Signal::TERM);
     assert_eq!(webdfs.wait().code(), Some(0));
+}
+
+#[test]
+fn a_process_whose_parent_ends_before_it_has_asked_to_be_told_does_not_stay() {
+    let cluster = without_webdfs();
+    std::fs::remove_file(cluster.socket(0)).unwrap_or_default();
+    let socket: OwnedFd = UnixListener::bind(cluster.socket(0)).unwrap().into();
+    // In the place of a web server. (What a shell starts beside itself has no input unless it is told which.)
+    let script = "exec 3<&0; \"$0\" serve --die-with-parent --config \"$1\" <&3 & wait";
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_webdfs")]).arg(cluster.config(0));
+    shell.env("FAILPOINTS", format!("{}=return", Pause::BindToParent.name()));
+    let log_file = log(&cluster);
+    let parent = Process::start_with_input(&mut shell, Stdio::from(socket), Path::new(&log_file));
+    let started = || children(parent.id()).first().copied().filter(|webdfs| is_paused(*webdfs));
+    wait_until("webdfs has been started, and stands still", || started().is_some());
+    let mut webdfs = Process::adopt(started().unwrap());
+    parent.kill();
+    webdfs.resume();
+    assert_eq!(webdfs.wait().code(), Some(0));
+    assert!(cluster.log(0).contains("the process that started this one has ended"), "{}", cluster.log(0));
 }
 
 #[test]

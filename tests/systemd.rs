@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
 
-use common::process::{Dir, Process};
+use common::process::{Dir, Process, children};
 use common::{Call, Cluster, Front, Options, fcgi, noise, wait_until};
 use rustix::process::Signal;
 use webdfs::front::fastcgi;
@@ -309,8 +309,7 @@ fn what_the_service_may_not_do_it_does_not_need() {
 
 /// The first process that a tracer traces and that still runs.
 fn main_process(tracer: u32) -> u32 {
-    let children = fs::read_to_string(format!("/proc/{tracer}/task/{tracer}/children")).unwrap();
-    children.split_whitespace().next().map_or(0, |id| id.parse().unwrap())
+    children(tracer).first().copied().unwrap_or(0)
 }
 
 /// Requests of every kind.

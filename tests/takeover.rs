@@ -13,11 +13,8 @@ use std::time::{Duration, SystemTime};
 
 use common::{Call, Cluster, Front, Options, assert_missing, assert_stored, noise, wait_until};
 use placement_support::{csv_rows, parse_groups, parse_numbers, read_vectors};
-use webdfs::config::{Durability, Layout, Reserve};
 use webdfs::held::Held;
 use webdfs::name::{Exclude, ObjectName};
-use webdfs::php::PhpVersion;
-use webdfs::store::{Store, StoreSettings};
 
 on_both_fronts!(
     hashed_folders_of_php_5_2_are_served_as_they_are,
@@ -313,18 +310,8 @@ fn a_node_that_was_away_gets_all_names_of_a_path_as_the_others_have_them() {
 
 /// What a node has of an object.
 fn holds(cluster: &Cluster, node: usize, target: &str) -> Held {
-    let settings = StoreSettings {
-        root: cluster.root(node),
-        layout: Layout::WebdfsHashed(PhpVersion::V5_2),
-        durability: Durability::Sync,
-        reserve: Reserve::Bytes(0),
-        file_mode: 0o644,
-        folder_mode: 0o755,
-        follow_symlinks: false,
-        root_is_mount: false,
-    };
     let name = ObjectName::from_bytes(target.trim_start_matches('/').as_bytes()).unwrap();
-    Store::open(settings).unwrap().held(&name).unwrap()
+    cluster.store(node).held(&name).unwrap()
 }
 
 #[test]

@@ -13,9 +13,9 @@ pub struct Tools {
     pub responder: PathBuf,
     /// `benches/c/three_copies.c`.
     pub three_copies: PathBuf,
-    /// `get.lua`.
+    /// `get.lua`, and `done.lua` behind it.
     pub get_script: PathBuf,
-    /// `put.lua`.
+    /// `put.lua`, and `done.lua` behind it.
     pub put_script: PathBuf,
 }
 
@@ -24,7 +24,7 @@ impl Tools {
     pub fn build(folder: &Path) -> Result<Self> {
         let script = |name: &str, text: &str| -> Result<PathBuf> {
             let path = folder.join(name);
-            fs::write(&path, text)?;
+            fs::write(&path, [text, include_str!("done.lua")].concat())?;
             Ok(path)
         };
         Ok(Self {

@@ -11,9 +11,3 @@ function request()
   position = position % #requests + 1
   return requests[position]
 end
-
-function done(summary)
-  local errors = summary.errors
-  io.write(string.format("result %d %d %d %d\n", summary.requests, summary.duration, summary.bytes,
-    errors.connect + errors.read + errors.write + errors.timeout + errors.status))
-end

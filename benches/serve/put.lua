@@ -15,9 +15,3 @@ function request()
   count = count + 1
   return wrk.format("PUT", path, nil, body)
 end
-
-function done(summary)
-  local errors = summary.errors
-  io.write(string.format("result %d %d %d %d\n", summary.requests, summary.duration, summary.bytes,
-    errors.connect + errors.read + errors.write + errors.timeout + errors.status))
-end

@@ -3,10 +3,13 @@
 use std::future::Future;
 use std::num::NonZeroUsize;
 
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, set_parent_process_death_signal, setrlimit};
+use rustix::process::{
+    Resource, Rlimit, Signal, getppid, getrlimit, set_parent_process_death_signal, setrlimit,
+};
 use tokio::runtime::Builder;
 
 use super::{CliError, ServeArgs};
+use crate::failpoint::{Pause, pause};
 use crate::node::{self, Source};
 
 /// Threads for requests at most: they only wait for sockets, so more than a few gain nothing.
@@ -16,11 +19,9 @@ const DISK_THREADS_MAX: usize = 128;
 
 pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
     lift_file_limit();
-    if args.die_with_parent {
-        // A web server that is killed stops nothing that it has started, and nobody would ever connect again. The
-        // signal comes when the thread ends that started this process: right for lighttpd and for mod_fcgid's
-        // process manager, which have one; wrong for what starts a process and leaves, as spawn-fcgi does.
-        set_parent_process_death_signal(Some(Signal::TERM)).map_err(std::io::Error::from)?;
+    if args.die_with_parent && !is_bound_to_parent()? {
+        log::warn!("the process that started this one has ended, and this one ends with it");
+        return Ok(());
     }
     let source = Source {
         config: args.config.clone(),
@@ -33,6 +34,22 @@ pub(super) fn run(args: &ServeArgs) -> Result<(), CliError> {
         return Ok(block_on_this_thread(serving)??);
     }
     Ok(block_on(serving)??)
+}
+
+/// Has this process told to stop when the one that started it ends. `false` if that one has ended meanwhile, and no signal
+/// will come.
+///
+/// A web server that is killed stops nothing that it has started, and nobody would ever connect again. The signal comes
+/// when the thread ends that started this process: right for lighttpd and for mod_fcgid's process manager, which have
+/// one; wrong for what starts a process and leaves, as spawn-fcgi does.
+///
+/// A parent that ended before this program ran cannot be told from one that lives: process 1 may be the web server of a
+/// container.
+fn is_bound_to_parent() -> std::io::Result<bool> {
+    let parent = getppid();
+    pause(Pause::BindToParent);
+    set_parent_process_death_signal(Some(Signal::TERM))?;
+    Ok(getppid() == parent)
 }
 
 /// Lets this process open as many files as it may. The usual 1,024 are kept that low for programs that call select(2),

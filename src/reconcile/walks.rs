@@ -78,27 +78,12 @@ fn walk(store: &Store, exclude: &Exclude, stopped: &AtomicBool) -> Result<Totals
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Durability, Layout, Reserve};
-    use crate::store::StoreSettings;
-
-    fn store(root: &std::path::Path) -> Arc<Store> {
-        let settings = StoreSettings {
-            root: root.to_path_buf(),
-            layout: Layout::Path,
-            durability: Durability::None,
-            reserve: Reserve::Bytes(0),
-            file_mode: 0o644,
-            folder_mode: 0o755,
-            follow_symlinks: false,
-            root_is_mount: false,
-        };
-        Arc::new(Store::open(settings).unwrap())
-    }
+    use crate::store::testing::open;
 
     #[tokio::test]
     async fn one_walk_serves_all_who_ask_for_what_was_there_before_it_began() {
         let root = tempfile::tempdir().unwrap();
-        let (store, walks) = (store(root.path()), Walks::default());
+        let (store, walks) = (Arc::new(open(root.path())), Walks::default());
         std::fs::write(root.path().join("a.jpg"), "a").unwrap();
         let asked = Instant::now();
         let first = walks.since(asked, &store, &Exclude::default()).await.unwrap();

@@ -189,16 +189,7 @@ impl Fleet {
     }
 
     fn subcluster(&self, at: usize, count: usize) -> SubClusterSpec {
-        let node = |slot: usize| {
-            let name = format!("n{}", at * self.per_subcluster + slot);
-            NodeSpec {
-                url: format!("http://{name}"),
-                name,
-                public_url: None,
-                state: NodeState::In,
-                location: Default::default(),
-            }
-        };
+        let node = |slot: usize| made_up_node(at * self.per_subcluster + slot);
         SubClusterSpec { name: format!("s{at}"), weight: 1.0, nodes: (0..count).map(node).collect() }
     }
 
@@ -212,6 +203,18 @@ impl Fleet {
             Change::DrainOldest => spec.subclusters[0].weight = 0.0,
         }
         spec
+    }
+}
+
+/// A node that is nowhere: n0, n1 ...
+pub(super) fn made_up_node(number: usize) -> NodeSpec {
+    let name = format!("n{number}");
+    NodeSpec {
+        url: format!("http://{name}"),
+        name,
+        public_url: None,
+        state: NodeState::In,
+        location: Default::default(),
     }
 }
 

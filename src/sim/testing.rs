@@ -1,20 +1,14 @@
 //! Small maps for the tests of the simulation.
 
-use crate::cluster::{ClusterMap, MapSpec, NodeSpec, NodeState, PlacementSpec, SubClusterSpec};
+use super::compare::made_up_node;
+use crate::cluster::{ClusterMap, MapSpec, PlacementSpec, SubClusterSpec};
 
 /// Sub-clusters s0, s1 ... of so many nodes of such weight; the nodes are n0, n1 ... through all of them.
 pub(super) fn fleet(replicas: usize, groups: &[(usize, f64)]) -> MapSpec {
     let mut number = 0;
     let mut node = || {
-        let name = format!("n{number}");
         number += 1;
-        NodeSpec {
-            url: format!("http://{name}"),
-            name,
-            public_url: None,
-            state: NodeState::In,
-            location: Default::default(),
-        }
+        made_up_node(number - 1)
     };
     let subclusters = groups.iter().enumerate().map(|(at, (nodes, weight))| SubClusterSpec {
         name: format!("s{at}"),

@@ -77,7 +77,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::dirty::tests::open;
+    use crate::store::testing::open;
 
     #[test]
     fn what_is_remembered_outlives_the_process_and_is_no_matter_when_damaged() {

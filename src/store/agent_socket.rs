@@ -84,7 +84,7 @@ fn through(folder: &OwnedFd, entry: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::dirty::tests::open;
+    use crate::store::testing::open;
 
     #[test]
     fn whoever_is_elected_takes_the_socket_over_and_only_its_user_can_connect() {

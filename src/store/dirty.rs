@@ -167,27 +167,11 @@ fn made(stat: &Stat) -> Made {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use std::collections::HashSet;
 
     use super::*;
-    use crate::config::{Durability, Layout, Reserve};
-    use crate::store::StoreSettings;
-
-    /// A store on a root, for tests of this module and its neighbours.
-    pub(in crate::store) fn open(root: &Path) -> Store {
-        let settings = StoreSettings {
-            root: root.to_path_buf(),
-            layout: Layout::Path,
-            durability: Durability::None,
-            reserve: Reserve::Bytes(0),
-            file_mode: 0o644,
-            folder_mode: 0o755,
-            follow_symlinks: false,
-            root_is_mount: false,
-        };
-        Store::open(settings).unwrap()
-    }
+    use crate::store::testing::open;
 
     #[test]
     fn keys_that_stay_marked_keep_no_others_from_being_listed() {

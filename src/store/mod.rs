@@ -35,6 +35,10 @@ mod verify;
 mod walk;
 mod write;
 
+/// A root for tests inside the crate.
+#[cfg(test)]
+pub(crate) mod testing;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};

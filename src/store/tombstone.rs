@@ -258,7 +258,7 @@ mod tests {
     use std::fs::File;
 
     use super::*;
-    use crate::store::dirty::tests::open;
+    use crate::store::testing::open;
 
     /// A root with files below their tombstones, and with folders that cannot be listed; and the files.
     fn left_behind() -> (tempfile::TempDir, Store, Vec<std::path::PathBuf>) {

@@ -194,7 +194,7 @@ mod tests {
 
     use super::*;
     use crate::name::DEFAULT_EXCLUDES;
-    use crate::store::dirty::tests::open;
+    use crate::store::testing::open;
     use crate::store::{Commit, SpoolId};
     use crate::version::Version;
 

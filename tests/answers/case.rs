@@ -4,6 +4,7 @@
 //! `{date+1}` and `{date-1}` are the validators of what was stored first, the dates a day later and earlier.
 
 use super::facts::Fact;
+use crate::common::http::{FORM_TYPE, form_body};
 use crate::common::noise;
 
 /// What is expected of a header.
@@ -217,14 +218,7 @@ impl Case {
 
     /// A form as a browser posts it: the parts' dispositions and bytes.
     pub fn form(self, parts: &[(&str, &[u8])]) -> Self {
-        let mut body = Vec::new();
-        for (disposition, bytes) in parts {
-            body.extend(format!("--limit\r\nContent-Disposition: form-data; {disposition}\r\n\r\n").bytes());
-            body.extend(*bytes);
-            body.extend(b"\r\n");
-        }
-        body.extend(b"--limit--\r\n");
-        self.header("Content-Type", "multipart/form-data; boundary=limit").body(body)
+        self.header("Content-Type", FORM_TYPE).body(form_body(parts))
     }
 
     pub fn expect(mut self, expected: Expected) -> Self {

@@ -1,7 +1,9 @@
+use std::io::ErrorKind;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rustix::process::{Pid, Signal, test_kill_process};
+use rustix::process::Signal;
 
+use crate::common::process::runs;
 use crate::common::{Call, Cluster, Connection, Front, Options, assert_stored, noise, wait_until};
 use crate::{configure_server, edit, end_leftovers, spawned};
 
@@ -10,8 +12,18 @@ fn one() -> Options {
     Options { nodes: 1, replicas: 1, write_quorum: 1, ..Options::default() }
 }
 
-fn lives(process: u32) -> bool {
-    test_kill_process(Pid::from_raw(process as i32).expect("a process id")).is_ok()
+#[test]
+fn no_process_is_started_for_a_file_on_this_disk() {
+    fn prepare(cluster: &Cluster) {
+        std::fs::write(cluster.root(0).join("kept.jpg"), "kept").unwrap();
+    }
+    let cluster = Cluster::launch(Front::ApacheFcgid, Options { prepare, ..one() });
+    wait_until("Apache listens", || Connection::open(cluster.address(0)).is_ok());
+    assert_eq!(cluster.get(0, "/kept.jpg").expect(200).text(), "kept");
+    cluster.head(0, "/kept.jpg").expect(200);
+    assert_eq!(spawned(&cluster, 0), []);
+    cluster.get(0, "/missing.jpg");
+    assert_ne!(spawned(&cluster, 0), [], "what is not here is for webdfs to answer");
 }
 
 #[test]
@@ -106,11 +118,7 @@ fn a_killed_apache_leaves_neither_process_nor_half_a_file() {
             let before: Vec<u32> = spawned(&cluster, 0).into_iter().map(|(process, _)| process).collect();
             cluster.kill(0);
             stop.store(true, Ordering::Relaxed);
-            for process in before {
-                wait_until("no webdfs is left", || {
-                    !lives(process) || spawned(&cluster, 0).iter().all(|(other, _)| *other != process)
-                });
-            }
+            wait_until("no webdfs is left", || !before.iter().any(|process| runs(*process)));
             writer.join().expect("the writer")
         });
         cluster.restart(0);
@@ -126,6 +134,8 @@ fn a_killed_apache_leaves_neither_process_nor_half_a_file() {
 
 /// How often Apache reads its configuration again under load.
 const RELOADS: usize = 3;
+/// Clients at the same time, each with one request after the other.
+const CLIENTS: usize = 4;
 
 /// Has Apache read its configuration again and again under load. Returns how many requests there were, and those that
 /// failed. What was acknowledged has to be there in any case.
@@ -160,7 +170,7 @@ fn graceful_under_load(front: Front) -> (usize, Vec<String>) {
     };
     let failures = std::thread::scope(|scope| {
         let client = &client;
-        let clients: Vec<_> = (0..4).map(|worker| scope.spawn(move || client(worker))).collect();
+        let clients: Vec<_> = (0..CLIENTS).map(|worker| scope.spawn(move || client(worker))).collect();
         for _ in 0..RELOADS {
             answered(30);
             cluster.with_server(0, |server| server.signal(Signal::USR1));
@@ -187,11 +197,40 @@ fn a_graceful_restart_of_apache_loses_no_request_of_a_webdfs_that_runs_on_its_ow
 /// mod_fcgid ends its process manager, and with it every process, as soon as Apache is told to be graceful. A request
 /// that has no process yet, in an Apache process of before, asks for one through a pipe that nobody reads any more, and waits
 /// without a limit (`procmgr_post_spawn_cmd` of mod_fcgid 2.3.9); one whose process is being stopped
-/// may get 500. No setting changes that. What was acknowledged stays.
+/// may get 500. That is so whatever mod_fcgid starts, and no setting changes it. What was acknowledged stays.
 #[test]
 fn a_graceful_restart_of_apache_loses_no_acknowledged_upload_of_a_webdfs_that_it_started() {
     let (count, failures) = graceful_under_load(Front::ApacheFcgid);
     println!("{} of {count} requests failed: {failures:?}", failures.len());
     // Each of the clients has one request under way at a time.
-    assert!(failures.len() <= 4 * RELOADS, "{} of {count}: {failures:?}", failures.len());
+    assert!(failures.len() <= CLIENTS * RELOADS, "{} of {count}: {failures:?}", failures.len());
+}
+
+/// mod_fcgid kills, one second after it has told them to stop, the processes that still answer (`kill_all_subprocess`).
+#[test]
+fn a_graceful_restart_of_apache_cuts_the_downloads_that_it_does_not_send_itself() {
+    fn prepare(cluster: &Cluster) {
+        edit(cluster, 0, "SetEnv WEBDFS_SENDFILE 1", "");
+    }
+    let by_webdfs = Options { static_first: false, prepare, ..one() };
+    let by_apache = Options { static_first: false, ..one() };
+    let body = noise(1, 32 << 20);
+    for (options, is_whole) in [(by_webdfs, false), (by_apache, true)] {
+        let cluster = Cluster::start(Front::ApacheFcgid, options);
+        cluster.put(0, "/large.bin", body.clone()).expect(201);
+        let before: Vec<u32> = spawned(&cluster, 0).into_iter().map(|(process, _)| process).collect();
+        let mut client = Connection::open(cluster.address(0)).unwrap();
+        client.begin(&Call::new("GET", "/large.bin")).unwrap();
+        let head = client.answer_head().unwrap();
+        assert_eq!(head.status, 200);
+        cluster.with_server(0, |server| server.signal(Signal::USR1));
+        wait_until("the processes of before have gone", || !before.iter().any(|process| runs(*process)));
+        match client.body("GET", &head) {
+            Ok(received) => assert!(is_whole && received == body, "{} bytes", received.len()),
+            Err(error) => assert!(!is_whole && error.kind() == ErrorKind::UnexpectedEof, "{error}"),
+        }
+        let configuration = cluster.config(0).with_file_name("httpd.conf");
+        drop(cluster);
+        end_leftovers(&configuration);
+    }
 }

@@ -4,12 +4,9 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use webdfs::config::{Durability, Layout, Reserve};
 use webdfs::name::ObjectName;
-use webdfs::store::{Store, StoreSettings};
 
 use crate::common::PATIENCE;
 
@@ -181,28 +178,13 @@ impl Machine {
         let keys: std::collections::BTreeSet<Key> =
             ops.iter().filter(|op| op.is_write()).map(|op| op.key).collect();
         for node in 0..NODES {
-            let store = self.store_of(node);
+            let store = self.cluster.store(node);
             let name = self.cluster.name(node).parse().expect("a node's name");
             for key in keys.iter().filter(|key| self.owners[**key].contains(&node)) {
                 let key = ObjectName::from_bytes(&self.paths[*key].as_bytes()[1..]).expect("a good name");
                 store.mark_dirty(&name, &key).expect("a mark is made");
             }
         }
-    }
-
-    /// A node's root, as another of its processes has it.
-    fn store_of(&self, node: usize) -> Arc<Store> {
-        let settings = StoreSettings {
-            root: self.cluster.root(node),
-            layout: Layout::Path,
-            durability: Durability::None,
-            reserve: Reserve::Bytes(0),
-            file_mode: 0o644,
-            folder_mode: 0o755,
-            follow_symlinks: false,
-            root_is_mount: false,
-        };
-        Arc::new(Store::open(settings).expect("the root opens"))
     }
 }
 

@@ -4,17 +4,18 @@
 //! Every cluster has a loopback address of its own (127.x.y.z), so that neither another cluster nor an outgoing
 //! connection can take a port of it, not even while a node is down.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+
+use webdfs::store::Store;
 
 use super::front::Front;
 use super::http::{Answer, Call};
-use super::process::{Dir, Process};
+use super::process::{Dir, Process, children};
 use super::setup::Options;
 use super::{servers, wait_until};
 
@@ -239,7 +240,7 @@ impl Cluster {
             let workers = children(server.id());
             server.kill();
             for worker in workers {
-                let pid = rustix::process::Pid::from_raw(worker).expect("a process id");
+                let pid = rustix::process::Pid::from_raw(u32::cast_signed(worker)).expect("a process id");
                 let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
             }
         }
@@ -329,6 +330,12 @@ impl Cluster {
         });
     }
 
+    /// A node's root, as another of its processes has it.
+    pub fn store(&self, node: usize) -> Arc<Store> {
+        let settings = webdfs::config::load(&self.config(node)).expect("the settings are good");
+        Arc::new(Store::open(webdfs::node::store_settings(&settings)).expect("the root opens"))
+    }
+
     /// The end of every log, for a person who wants to know why a test failed.
     pub fn show_logs(&self) {
         for node in self.present() {
@@ -375,10 +382,4 @@ fn own_address() -> Ipv4Addr {
             return address;
         }
     }
-}
-
-/// The processes that a process has started.
-fn children(of: u32) -> BTreeSet<i32> {
-    let list = fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
-    list.split_whitespace().filter_map(|pid| pid.parse().ok()).collect()
 }

@@ -70,14 +70,7 @@ impl Call {
 
     /// A form as a browser posts it: the parts' dispositions and bytes.
     pub fn form(target: &str, parts: &[(&str, &[u8])]) -> Self {
-        let mut body = Vec::new();
-        for (disposition, bytes) in parts {
-            body.extend(format!("--limit\r\nContent-Disposition: form-data; {disposition}\r\n\r\n").bytes());
-            body.extend(*bytes);
-            body.extend(b"\r\n");
-        }
-        body.extend(b"--limit--\r\n");
-        Self::new("POST", target).header("Content-Type", "multipart/form-data; boundary=limit").body(body)
+        Self::new("POST", target).header("Content-Type", FORM_TYPE).body(form_body(parts))
     }
 
     pub fn header(mut self, name: &str, value: &str) -> Self {
@@ -273,6 +266,21 @@ impl Connection {
             None => Err(broken(format!("a line without an end: {}", line.escape_ascii()))),
         }
     }
+}
+
+/// The Content-Type of what [`form_body`] makes.
+pub const FORM_TYPE: &str = "multipart/form-data; boundary=limit";
+
+/// A form (RFC 7578) of these parts: their dispositions and bytes.
+pub fn form_body(parts: &[(&str, &[u8])]) -> Vec<u8> {
+    let mut body = Vec::new();
+    for (disposition, bytes) in parts {
+        body.extend(format!("--limit\r\nContent-Disposition: form-data; {disposition}\r\n\r\n").bytes());
+        body.extend(*bytes);
+        body.extend(b"\r\n");
+    }
+    body.extend(b"--limit--\r\n");
+    body
 }
 
 fn broken(what: String) -> io::Error {

@@ -1,4 +1,4 @@
-//! A handler that does what a request's parameter `DO` says, and a responder on a unix socket that runs it.
+//! A handler that does what a request's parameter `DO` says, and responders on unix sockets.
 #![allow(dead_code)]
 
 use std::fs::File;
@@ -16,6 +16,7 @@ use webdfs::front::fastcgi::{Handler, Limits, Params, serve};
 use webdfs::front::listen::Listener;
 use webdfs::response::{Body, BodyError, ByteStream, FileSlice, Response};
 
+use super::cluster::Cluster;
 use super::fcgi::Client;
 
 /// Long enough for any machine; only a failing test waits for it.
@@ -117,6 +118,27 @@ impl Handler for Odd {
             Some("panic") => panic!("asked to"),
             _ => ok(Bytes::from(format!("{params:?}"))),
         }
+    }
+}
+
+/// A responder of the test's own in the place of a node's webdfs.
+pub struct InPlace {
+    pub cluster: Cluster,
+    _runtime: Runtime,
+    _stop: watch::Sender<bool>,
+}
+
+impl InPlace {
+    /// Ends the first node's webdfs, and takes its place.
+    pub fn start(cluster: Cluster, handler: impl Handler) -> Self {
+        cluster.kill_webdfs(0);
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let (stop, stopping) = watch::channel(false);
+        // Apache is another user.
+        let listener = runtime.block_on(async { Listener::unix(&cluster.socket(0), 0o666).unwrap() });
+        runtime.spawn(serve(listener, handler, Limits::default(), stopping));
+        Self { cluster, _runtime: runtime, _stop: stop }
     }
 }
 

@@ -170,6 +170,29 @@ impl Drop for Process {
     }
 }
 
+/// The processes that a process has started, the oldest first.
+pub fn children(of: u32) -> Vec<u32> {
+    let list = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
+    list.split_whitespace().filter_map(|id| id.parse().ok()).collect()
+}
+
+/// Whether a process runs. One that has ended and that nobody has waited for does not.
+pub fn runs(id: u32) -> bool {
+    state(id).is_some_and(|state| state != 'Z')
+}
+
+/// Whether a process has been stopped, as by SIGSTOP.
+pub fn is_paused(id: u32) -> bool {
+    state(id) == Some('T')
+}
+
+/// The letter that the system gives a process's state (proc(5)).
+fn state(id: u32) -> Option<char> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+    // The program's name, in parentheses, may hold anything.
+    stat.rsplit(')').next()?.trim_start().chars().next()
+}
+
 /// A temporary folder that goes away with the test program at the latest.
 #[derive(Debug)]
 pub struct Dir(tempfile::TempDir);

@@ -5,17 +5,15 @@ use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use rustix::process::{Pid, Signal, kill_process, test_kill_process};
+use rustix::process::{Pid, Signal, kill_process};
 
-use crate::common::process::Process;
+use crate::common::process::{Process, children, runs};
 use crate::common::{Call, Cluster, Front, Options, assert_stored, noise, wait_until};
 use crate::in_both_roles;
 
 /// What lighttpd of a node has started.
 fn spawned(cluster: &Cluster, node: usize) -> BTreeSet<u32> {
-    let of = cluster.with_server(node, |server| server.id());
-    let list = std::fs::read_to_string(format!("/proc/{of}/task/{of}/children")).unwrap_or_default();
-    list.split_whitespace().map(|pid| pid.parse().unwrap()).collect()
+    children(cluster.with_server(node, |server| server.id())).into_iter().collect()
 }
 
 /// Which process is the agent of a node's root: the one with the lock.
@@ -33,14 +31,6 @@ fn agent(cluster: &Cluster, node: usize) -> Option<u32> {
 
 fn signal(pid: u32, signal: Signal) {
     kill_process(Pid::from_raw(pid as i32).unwrap(), signal).unwrap();
-}
-
-fn runs(pid: u32) -> bool {
-    let zombie = || {
-        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        stat.rsplit(')').next().is_none_or(|rest| rest.trim_start().starts_with('Z'))
-    };
-    test_kill_process(Pid::from_raw(pid as i32).unwrap()).is_ok() && !zombie()
 }
 
 fn wait_until_gone(pids: &BTreeSet<u32>) {
@@ -173,6 +163,7 @@ fn a_graceful_restart_under_load_loses_no_request() {
 
 #[test]
 fn spawn_fcgi_starts_webdfs_for_any_web_server() {
+    Process::prepare_to_adopt();
     for front in [Front::Lighttpd, Front::Nginx] {
         let cluster = Cluster::start(front, Options::default());
         // In the place of the webdfs that runs on its own.
@@ -200,24 +191,12 @@ fn spawn_fcgi_starts_webdfs_for_any_web_server() {
         command.arg(env!("CARGO_BIN_EXE_webdfs")).args(["serve", "--config"]).arg(&config);
         let _ = std::fs::remove_file(cluster.socket(0));
         assert!(command.output().unwrap().status.success());
-        let pid: u32 = std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap();
-        let _guard = Ended(pid);
+        let mut webdfs = Process::adopt(std::fs::read_to_string(&pid_file).unwrap().trim().parse().unwrap());
         cluster.wait_until_ready(0);
         cluster.put(0, "/spawned/b.jpg", "b").expect(201);
         assert_stored(&cluster, "/spawned/b.jpg", b"b");
-        signal(pid, Signal::TERM);
-        wait_until_gone(&BTreeSet::from([pid]));
+        webdfs.signal(Signal::TERM);
+        assert!(webdfs.wait().success());
         assert!(cluster.spools(0).is_empty());
-    }
-}
-
-/// Ends a process that is nobody's child.
-struct Ended(u32);
-
-impl Drop for Ended {
-    fn drop(&mut self) {
-        if runs(self.0) {
-            signal(self.0, Signal::KILL);
-        }
     }
 }

@@ -1,7 +1,7 @@
 //! Apache httpd: one process with threads, and what `mod_fcgid` starts.
 //!
 //! Apache does not serve as root. Started by root, everything that Apache or its responders have to write belongs to
-//! [`USER`], and they run as this user.
+//! [`APACHE_USER`], and they run as this user.
 
 use std::fmt::Write;
 use std::fs;
@@ -9,42 +9,21 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
-use super::{
-    Asks, Kind, Responders, SHIPPED_PROGRAM, SHIPPED_ROOT, SHIPPED_SOCKET, Site, WebServer, program, shipped,
+use super::shipped::{
+    self, APACHE_MODULES, APACHE_STANDARD, APACHE_USER, CONFIG, PROGRAM, PROGRAM_FOLDER, ROOT, SOCKET,
 };
+use super::{Asks, Kind, Responders, Site, WebServer, program};
 use crate::Result;
 use crate::processes::{User, run};
-
-/// Apache's user, as Debian calls it.
-const USER: &str = "www-data";
-/// Where Debian has Apache's modules.
-const MODULES: &str = "/usr/lib/apache2/modules";
-/// Those that Debian switches on, as far as they have to do with serving a file.
-const STANDARD: [&str; 16] = [
-    "mpm_event",
-    "authn_core",
-    "authn_file",
-    "authz_core",
-    "authz_host",
-    "authz_user",
-    "auth_basic",
-    "alias",
-    "dir",
-    "env",
-    "mime",
-    "negotiation",
-    "setenvif",
-    "filter",
-    "deflate",
-    "reqtimeout",
-];
 
 /// The user as whom Apache and its responders have to run; `None` for the one who runs the benchmark.
 pub fn user() -> Result<Option<User>> {
     if !rustix::process::geteuid().is_root() {
         return Ok(None);
     }
-    let id = |what: &str| -> Result<u32> { Ok(run(Command::new("id").args([what, USER]))?.trim().parse()?) };
+    let id = |what: &str| -> Result<u32> {
+        Ok(run(Command::new("id").args([what, APACHE_USER]))?.trim().parse()?)
+    };
     Ok(Some(User { id: id("-u")?, group: id("-g")? }))
 }
 
@@ -71,8 +50,8 @@ fn configuration(kind: Kind, folder: &Path, site: &Site<'_>) -> Result<String> {
         folder = folder.display(),
         address = site.address,
     );
-    let mut load = |name: &str| writeln!(text, "LoadModule {name}_module {MODULES}/mod_{name}.so");
-    STANDARD.iter().try_for_each(|name| load(name))?;
+    let mut load = |name: &str| writeln!(text, "LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so");
+    APACHE_STANDARD.iter().try_for_each(|name| load(name))?;
     if site.responders.is_some() {
         ["rewrite", "xsendfile"].into_iter().try_for_each(&mut load)?;
         match kind {
@@ -109,24 +88,24 @@ fn webdfs(root: &Path, responders: &Responders, asks: Asks) -> Result<String> {
     let root = root.to_string_lossy();
     let text = match responders {
         Responders::At(socket) => {
-            let values = [(SHIPPED_ROOT, &*root), (SHIPPED_SOCKET, &*socket.to_string_lossy())];
-            shipped("apache/webdfs-proxy-fcgi.conf", &values)?
+            let values = [(ROOT, &*root), (SOCKET, &*socket.to_string_lossy())];
+            shipped::text("apache/webdfs-proxy-fcgi.conf", &values)?
         }
         Responders::Started(start) => {
-            let arguments = "serve --config /etc/webdfs/node.toml --die-with-parent";
-            let for_nodes = "serve --die-with-parent --config /etc/webdfs/node.toml";
+            let for_clients = format!("{PROGRAM} serve --config {CONFIG} --die-with-parent");
+            let for_nodes = format!("{PROGRAM} serve --die-with-parent --config {CONFIG}");
             let program = Path::new(env!("CARGO_BIN_EXE_webdfs"));
             let folder = program.parent().ok_or("a program without a folder")?.to_string_lossy();
             let values = [
-                (SHIPPED_ROOT, &*root),
-                (&*format!("{SHIPPED_PROGRAM} {arguments}"), start.command.as_str()),
+                (ROOT, &*root),
+                (&*for_clients, start.command.as_str()),
                 // No node asks the others through this Apache.
-                (&*format!("{SHIPPED_PROGRAM} {for_nodes}"), "/bin/false"),
+                (&*for_nodes, "/bin/false"),
                 // The name by which requests are sent to mod_fcgid. What it starts for them was said above.
-                (SHIPPED_PROGRAM, env!("CARGO_BIN_EXE_webdfs")),
-                ("\"/usr/bin\"", &*format!("\"{folder}\"")),
+                (PROGRAM, env!("CARGO_BIN_EXE_webdfs")),
+                (PROGRAM_FOLDER, &*format!("\"{folder}\"")),
             ];
-            shipped("apache/webdfs-fcgid.conf", &values)?
+            shipped::text("apache/webdfs-fcgid.conf", &values)?
         }
     };
     if asks != Asks::Everything {

@@ -5,9 +5,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{
-    Asks, Responders, SHIPPED_PROGRAM, SHIPPED_ROOT, SHIPPED_SOCKET, Site, WebServer, program, shipped,
-};
+use super::shipped::{self, CONFIG, PROGRAM, ROOT, SOCKET};
+use super::{Asks, Responders, Site, WebServer, program};
 use crate::Result;
 
 /// Starts one in a folder of its own.
@@ -32,14 +31,14 @@ pub fn start(name: &str, scratch: &Path, site: &Site<'_>) -> Result<WebServer> {
 /// The shipped file.
 fn webdfs(folder: &Path, root: &Path, responders: &Responders, asks: Asks) -> Result<String> {
     let root = root.to_string_lossy();
-    let program = format!("{SHIPPED_PROGRAM} serve --die-with-parent --config /etc/webdfs/node.toml");
+    let program = format!("{PROGRAM} serve --die-with-parent --config {CONFIG}");
     let own_socket = folder.join("webdfs.sock");
     let own_socket = own_socket.to_string_lossy();
     let socket = match responders {
         Responders::At(socket) => socket.to_string_lossy(),
         Responders::Started(_) => own_socket,
     };
-    let mut values = vec![(SHIPPED_ROOT, &*root), (SHIPPED_SOCKET, &*socket)];
+    let mut values = vec![(ROOT, &*root), (SOCKET, &*socket)];
     if let Responders::Started(start) = responders {
         values.extend([
             (program.as_str(), start.command.as_str()),
@@ -52,7 +51,7 @@ fn webdfs(folder: &Path, root: &Path, responders: &Responders, asks: Asks) -> Re
         Asks::WhatIsMissingFromMemory => values.push(("server.stat-cache-engine := \"disable\"", "")),
         Asks::Everything => values.push(("#url.rewrite-once", "url.rewrite-once")),
     }
-    shipped("lighttpd/webdfs.conf", &values)
+    Ok(shipped::text("lighttpd/webdfs.conf", &values)?)
 }
 
 /// What stands in front of the shipped file: the same for every side. The options for URLs are those of Debian's

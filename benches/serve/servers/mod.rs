@@ -4,6 +4,8 @@
 pub mod apache;
 pub mod lighttpd;
 pub mod nginx;
+#[path = "../../../tests/common/servers/shipped.rs"]
+mod shipped;
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -14,11 +16,6 @@ use std::process::Command;
 
 use crate::Result;
 use crate::processes::{Process, User, written};
-
-/// What the shipped files name, and a run replaces.
-const SHIPPED_SOCKET: &str = "/run/webdfs/webdfs.sock";
-const SHIPPED_ROOT: &str = "/srv/webdfs";
-const SHIPPED_PROGRAM: &str = "/usr/bin/webdfs";
 
 /// Which requests reach the responder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -155,19 +152,6 @@ fn descendants(process: u32) -> Result<Vec<u32>> {
         next += 1;
     }
     Ok(found)
-}
-
-/// A shipped file with the values of this run in the place of those that it is shipped with.
-fn shipped(file: &str, values: &[(&str, &str)]) -> Result<String> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    let mut text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-    for (value, own) in values {
-        if !text.contains(value) {
-            return Err(format!("{file} does not say {value}").into());
-        }
-        text = text.replace(value, own);
-    }
-    Ok(text)
 }
 
 /// A server's program, which not every user has on his path.

@@ -4,7 +4,8 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Asks, SHIPPED_SOCKET, WebServer, program, shipped};
+use super::shipped::{self, SOCKET};
+use super::{Asks, WebServer, program};
 use crate::Result;
 
 /// A server block.
@@ -42,7 +43,7 @@ impl Server {
 
 /// The lines that the shipped file has as a comment, for whoever wants the responder to answer everything.
 fn location_for_everything() -> Result<String> {
-    let shipped = shipped("nginx/webdfs.conf", &[])?;
+    let shipped = shipped::text("nginx/webdfs.conf", &[])?;
     let lines = shipped.lines().skip_while(|line| *line != "#location / {");
     let (mut text, mut whole) = (String::new(), false);
     for line in lines {
@@ -65,7 +66,7 @@ pub fn start(name: &str, scratch: &Path, socket: Option<&Path>, servers: &[Serve
     }
     let socket = socket.map(|socket| socket.to_string_lossy());
     let upstream = match &socket {
-        Some(socket) => shipped("nginx/webdfs-http.conf", &[(SHIPPED_SOCKET, socket)])?,
+        Some(socket) => shipped::text("nginx/webdfs-http.conf", &[(SOCKET, socket)])?,
         None => String::new(),
     };
     let servers: String = servers.iter().map(|Server(text)| text.as_str()).collect();

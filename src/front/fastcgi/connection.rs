@@ -17,18 +17,15 @@
 //! the stop signal a connection is served on until it has been quiet for a while, or passed to the process that takes
 //! this one's place, which loses nothing at all.
 
-use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::task::{Poll, ready};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
-use futures_util::stream::FuturesUnordered;
 use http::{HeaderName, StatusCode};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{Mutex, watch};
@@ -39,6 +36,7 @@ use super::conn::{Connection, Event, ProtocolError};
 use super::exchange::{Exchange, RequestBody, Wanted};
 use super::pairs::Params;
 use super::server::{Handler, Limits};
+use super::work::Work;
 use crate::response::{BodyError, Response};
 
 /// Why a connection ended before its time. Requests that were open on it are lost.
@@ -113,7 +111,7 @@ where
     let mut stopping = pin!(stopped(stop));
     let mut connection = Connection::new(limits.of_a_connection());
     let mut input = BytesMut::new();
-    let mut open: Vec<(u16, Arc<Exchange>)> = Vec::new();
+    let mut open = Open::new(&limits);
     let ending = Ending::default();
     let mut work = Work::default();
     // While an answer of the protocol itself is being written nothing is read, so that there is never a second.
@@ -122,13 +120,9 @@ where
 
     let end = loop {
         while let Some(event) = connection.poll_event() {
-            if let Event::Request { id, params } = event {
-                let exchange = Exchange::new(limits.body_queue_bytes);
-                open.push((id, exchange.clone()));
+            if let Some(answering) = open.handle(event) {
                 ending.begin(stopped_at);
-                work.begin(perform(Job::Answer { id, params, exchange }, &handler, &writer, &ending));
-            } else {
-                pass_on(event, &open);
+                work.begin(perform(answering, &handler, &writer, &ending));
             }
         }
         if let Some(bytes) = connection.poll_output() {
@@ -146,13 +140,7 @@ where
             biased;
             (done, result) = work.next(), if !work.is_empty() => {
                 match done {
-                    Some(Answered { id, is_last }) => {
-                        connection.end(id);
-                        open.retain(|(other, _)| *other != id);
-                        if is_last {
-                            connection.close();
-                        }
-                    }
+                    Some(answered) => open.end(&answered, &mut connection),
                     None => writing = false,
                 }
                 if let Err(error) = result {
@@ -168,18 +156,18 @@ where
             () = async { sleep(QUIET).await }, if stopped_at.is_some() && between => break Ok(End::Finished),
         }
     };
+    open.wind_up(work).await;
+    close(reader.unsplit(writer.into_inner()), end?, connection.is_input_owed()).await
+}
 
-    open.iter().for_each(|(_, exchange)| exchange.reduce(Wanted::No));
-    // Handlers run to their end. Answers of the protocol itself are of no use any more, and might never be read.
-    while !open.is_empty() && !work.is_empty() {
-        let (done, _) = work.next().await;
-        open.retain(|(id, _)| done.as_ref().is_none_or(|done| done.id != *id));
-    }
-    drop(work);
-    let mut stream = reader.unsplit(writer.into_inner());
-    match end? {
+/// Ends a connection, or gives it back to be left to the next process.
+async fn close<S>(mut stream: S, end: End, is_input_owed: bool) -> Result<Option<S>, ServeError>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    match end {
         End::Left => return Ok(Some(stream)),
-        End::Finished if connection.is_input_owed() => linger(&mut stream).await?,
+        End::Finished if is_input_owed => linger(&mut stream).await?,
         End::Finished | End::Gone => {}
     }
     Ok(None)
@@ -203,16 +191,70 @@ enum End {
     Left,
 }
 
-/// Tells the request that an event belongs to. It may have been answered before its body was complete.
-fn pass_on(event: Event, open: &[(u16, Arc<Exchange>)]) {
-    let (Event::Request { id, .. } | Event::Body { id, .. } | Event::BodyEnd { id } | Event::Abort { id }) =
-        event;
-    let Some((_, exchange)) = open.iter().find(|(open, _)| *open == id) else { return };
-    match event {
-        Event::Body { bytes, .. } => exchange.push(bytes),
-        Event::BodyEnd { .. } => exchange.complete(),
-        Event::Abort { .. } => exchange.reduce(Wanted::EndOnly),
-        Event::Request { .. } => unreachable!("a request is not an event of another"),
+/// The requests of a connection that are open.
+struct Open {
+    exchanges: Vec<(u16, Arc<Exchange>)>,
+    /// How much of its body may wait for the handler of each.
+    body_queue_bytes: usize,
+}
+
+impl Open {
+    fn new(limits: &Limits) -> Self {
+        Self { exchanges: Vec::new(), body_queue_bytes: limits.body_queue_bytes }
+    }
+
+    /// What is to be done about an event: a request is to be answered. All others concern a request that is open; or was,
+    /// for it may have been answered before its body was complete.
+    fn handle(&mut self, event: Event) -> Option<Job> {
+        match event {
+            Event::Request { id, params } => {
+                let exchange = Exchange::new(self.body_queue_bytes);
+                self.exchanges.push((id, exchange.clone()));
+                return Some(Job::Answer { id, params, exchange });
+            }
+            Event::Body { id, bytes } => self.tell(id, |exchange| exchange.push(bytes)),
+            Event::BodyEnd { id } => self.tell(id, Exchange::complete),
+            Event::Abort { id } => self.tell(id, |exchange| exchange.reduce(Wanted::EndOnly)),
+        }
+        None
+    }
+
+    fn tell(&self, id: u16, what: impl FnOnce(&Exchange)) {
+        if let Some((_, exchange)) = self.exchanges.iter().find(|(open, _)| *open == id) {
+            what(exchange);
+        }
+    }
+
+    /// A request has been answered.
+    fn end(&mut self, answered: &Answered, connection: &mut Connection) {
+        self.forget(answered.id);
+        connection.end(answered.id);
+        if answered.is_last {
+            connection.close();
+        }
+    }
+
+    fn forget(&mut self, id: u16) {
+        self.exchanges.retain(|(open, _)| *open != id);
+    }
+
+    /// Whether every request has room for more of its body.
+    fn poll_room(&self, context: &mut Context<'_>) -> Poll<()> {
+        for (_, exchange) in &self.exchanges {
+            ready!(exchange.poll_room(context));
+        }
+        Poll::Ready(())
+    }
+
+    /// Nobody waits for an answer any more: lets handlers run to their end. Answers of the protocol itself are of no use
+    /// then, and might never be read.
+    async fn wind_up<F: Future<Output = Done>>(mut self, mut work: Work<F>) {
+        self.exchanges.iter().for_each(|(_, exchange)| exchange.reduce(Wanted::No));
+        while !self.exchanges.is_empty() && !work.is_empty() {
+            if let (Some(answered), _) = work.next().await {
+                self.forget(answered.id);
+            }
+        }
     }
 }
 
@@ -222,49 +264,6 @@ enum Job {
     Answer { id: u16, params: Params, exchange: Arc<Exchange> },
     /// Writes whole records.
     Write(Bytes),
-}
-
-/// Jobs under way. Most end without a wait as soon as they are looked at; only one that does not is put among those that
-/// can be woken one by one, which costs more than many an answer.
-struct Work<F> {
-    begun: VecDeque<Pin<Box<F>>>,
-    waiting: Option<FuturesUnordered<Pin<Box<F>>>>,
-}
-
-impl<F> Default for Work<F> {
-    fn default() -> Self {
-        Self { begun: VecDeque::new(), waiting: None }
-    }
-}
-
-impl<F: Future> Work<F> {
-    fn begin(&mut self, job: F) {
-        self.begun.push_back(Box::pin(job));
-    }
-
-    fn is_empty(&self) -> bool {
-        self.begun.is_empty() && self.waiting.as_ref().is_none_or(FuturesUnordered::is_empty)
-    }
-
-    /// The next job that has ended. Dropping the future loses none.
-    async fn next(&mut self) -> F::Output {
-        poll_fn(|context| {
-            while let Some(mut job) = self.begun.pop_front() {
-                match job.as_mut().poll(context) {
-                    Poll::Ready(done) => return Poll::Ready(done),
-                    Poll::Pending => self.waiting.get_or_insert_default().push(job),
-                }
-            }
-            match &mut self.waiting {
-                Some(waiting) => match ready!(waiting.poll_next_unpin(context)) {
-                    Some(done) => Poll::Ready(done),
-                    None => Poll::Pending,
-                },
-                None => Poll::Pending,
-            }
-        })
-        .await
-    }
 }
 
 /// How a connection is ended whose web server never leaves it quiet: with the last byte of an answer, so that nothing
@@ -316,13 +315,11 @@ fn is_last(response: &Response) -> bool {
     response.headers.contains_key(X_ACCEL_REDIRECT)
 }
 
-/// Does it; the request that has thereby ended.
-async fn perform<W, H>(
-    job: Job,
-    handler: &H,
-    writer: &Mutex<W>,
-    ending: &Ending,
-) -> (Option<Answered>, Result<(), ServeError>)
+/// What came of a job, and the request that has thereby ended.
+type Done = (Option<Answered>, Result<(), ServeError>);
+
+/// Does it.
+async fn perform<W, H>(job: Job, handler: &H, writer: &Mutex<W>, ending: &Ending) -> Done
 where
     W: AsyncWrite + Unpin,
     H: Handler,
@@ -360,7 +357,7 @@ async fn take_in<R: AsyncRead + Unpin>(
     reader: &mut R,
     input: &mut BytesMut,
     connection: &mut Connection,
-    open: &[(u16, Arc<Exchange>)],
+    open: &Open,
 ) -> Result<Option<End>, ServeError> {
     if read(reader, input, connection.is_body_arriving(), open).await? == 0 {
         return Ok(Some(End::Gone));
@@ -375,13 +372,11 @@ async fn read<R: AsyncRead + Unpin>(
     reader: &mut R,
     input: &mut BytesMut,
     large: bool,
-    open: &[(u16, Arc<Exchange>)],
+    open: &Open,
 ) -> io::Result<usize> {
     let capacity = if large { READ_LARGE } else { READ_SMALL };
     poll_fn(|context| {
-        for (_, exchange) in open {
-            ready!(exchange.poll_room(context));
-        }
+        ready!(open.poll_room(context));
         if input.capacity() - input.len() < capacity / 2 {
             input.reserve(capacity);
         }

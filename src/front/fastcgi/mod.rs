@@ -13,6 +13,7 @@
 //! | `exchange` | what the connection and one of its requests share: the body on its way to the handler |
 //! | `slice` | pieces of a file: read or mapped |
 //! | `answer` | sends one response, batch by batch |
+//! | `work` | several jobs at the same time, in one task |
 //! | `connection` | one connection: reading, running the handler |
 //! | `server` | accepting |
 //!
@@ -28,6 +29,7 @@ pub mod pairs;
 pub mod record;
 mod server;
 mod slice;
+mod work;
 
 pub use self::conn::ProtocolError;
 pub use self::connection::{ServeError, serve_connection};

@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
     use crate::held::CopyInfo;
-    use crate::store::dirty::tests::open;
+    use crate::store::testing::open;
     use crate::version::Version;
 
     fn name(number: u64) -> ObjectName {

@@ -2,7 +2,7 @@
 //! configuration.
 //!
 //! Apache does not serve as root, and mod_fcgid runs webdfs as Apache's user. So a test that runs as root runs all of
-//! a node as [`USER`], Apache included; any other user runs it as himself.
+//! a node as [`APACHE_USER`], Apache included; any other user runs it as himself.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, lchown};
@@ -10,36 +10,13 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
 
+use super::shipped::{
+    APACHE_MODULES, APACHE_STANDARD, APACHE_USER, CONFIG, PROGRAM, PROGRAM_FOLDER, ROOT, SOCKET,
+};
 use super::{Cluster, Front, shipped};
 
-/// Apache's user, as Debian calls it.
-const USER: &str = "www-data";
-/// Where Debian has Apache's modules.
-const MODULES: &str = "/usr/lib/apache2/modules";
-/// The modules of Debian's standard set that matter here, and those that a configuration must do without harm beside.
-const LOADED: &[&str] = &[
-    "mpm_event",
-    "authn_core",
-    "authn_file",
-    "authz_core",
-    "authz_host",
-    "authz_user",
-    "auth_basic",
-    "alias",
-    "dir",
-    "env",
-    "mime",
-    "negotiation",
-    "autoindex",
-    "setenvif",
-    "filter",
-    "deflate",
-    "reqtimeout",
-    "status",
-    "headers",
-    "rewrite",
-    "xsendfile",
-];
+/// The modules of Debian's standard set that a configuration must do without harm beside, and those that it uses.
+const MORE: [&str; 5] = ["autoindex", "status", "headers", "rewrite", "xsendfile"];
 
 pub(super) fn configure(cluster: &Cluster, node: usize) {
     let dir = cluster.node_dir(node);
@@ -52,14 +29,14 @@ pub(super) fn configure(cluster: &Cluster, node: usize) {
     };
     let folder = text(Path::new(env!("CARGO_BIN_EXE_webdfs")).parent().expect("a folder"));
     let folder = format!("\"{folder}\"");
-    let mut values = vec![("/srv/webdfs", root.as_str())];
+    let mut values = vec![(ROOT, root.as_str())];
     match cluster.front {
         Front::ApacheFcgid => {
-            values.push(("/usr/bin/webdfs", env!("CARGO_BIN_EXE_webdfs")));
-            values.push(("\"/usr/bin\"", &folder));
-            values.push(("/etc/webdfs/node.toml", &config));
+            values.push((PROGRAM, env!("CARGO_BIN_EXE_webdfs")));
+            values.push((PROGRAM_FOLDER, &folder));
+            values.push((CONFIG, &config));
         }
-        _ => values.push(("/run/webdfs/webdfs.sock", &socket)),
+        _ => values.push((SOCKET, &socket)),
     }
     if !cluster.options.static_first {
         values.push(("#RewriteRule", "RewriteRule"));
@@ -67,8 +44,8 @@ pub(super) fn configure(cluster: &Cluster, node: usize) {
     let site = shipped(&format!("apache/{file}"), &values);
     fs::write(dir.join(file), site).expect("a file is written");
 
-    let load = |name: &str| format!("LoadModule {name}_module {MODULES}/mod_{name}.so\n");
-    let mut modules: String = LOADED.iter().map(|name| load(name)).collect();
+    let load = |name: &str| format!("LoadModule {name}_module {APACHE_MODULES}/mod_{name}.so\n");
+    let mut modules: String = APACHE_STANDARD.iter().chain(&MORE).map(|name| load(name)).collect();
     match cluster.front {
         Front::ApacheFcgid => {
             modules += &load(module);
@@ -101,12 +78,12 @@ pub(super) fn command(cluster: &Cluster, node: usize) -> Command {
     apache
 }
 
-/// Makes a process of a node one of [`USER`]'s if this is root's, and the node's folder his.
+/// Makes a process of a node one of [`APACHE_USER`]'s if this is root's, and the node's folder his.
 pub(super) fn as_user(cluster: &Cluster, node: usize, command: &mut Command) {
     if !rustix::process::geteuid().is_root() {
         return;
     }
-    let output = Command::new("id").arg("-u").arg(USER).output().expect("id runs");
+    let output = Command::new("id").arg("-u").arg(APACHE_USER).output().expect("id runs");
     let id = String::from_utf8_lossy(&output.stdout).trim().parse().expect("Debian's Apache brings its user");
     let dir = cluster.node_dir(node);
     // Made for this test program alone; the user has to pass through it.

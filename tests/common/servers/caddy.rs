@@ -3,16 +3,11 @@
 use std::fs;
 use std::process::Command;
 
-use super::{Cluster, shipped};
+use super::{Cluster, with_socket_and_root};
 
 pub(super) fn configure(cluster: &Cluster, node: usize) {
-    let (dir, listen, root) = (cluster.node_dir(node), cluster.address(node), cluster.root(node));
-    let socket = cluster.socket(node);
-    let values = [
-        ("/run/webdfs/webdfs.sock", socket.to_str().expect("a path in UTF-8")),
-        ("/srv/webdfs", root.to_str().expect("a path in UTF-8")),
-    ];
-    let mut webdfs = shipped("caddy/Caddyfile", &values);
+    let (dir, listen) = (cluster.node_dir(node), cluster.address(node));
+    let mut webdfs = with_socket_and_root("caddy/Caddyfile", cluster, node);
     if !cluster.options.static_first {
         webdfs = webdfs.replace("method GET HEAD", "method NONE");
     }

@@ -3,16 +3,12 @@
 use std::fs;
 use std::process::Command;
 
-use super::{Cluster, shipped};
+use super::{Cluster, with_socket_and_root};
 
 pub(super) fn configure(cluster: &Cluster, node: usize) {
-    let (dir, listen, root) = (cluster.node_dir(node), cluster.address(node), cluster.root(node));
-    let socket = cluster.socket(node);
-    let values = [
-        ("/run/webdfs/webdfs.sock", socket.to_str().expect("a path in UTF-8")),
-        ("/srv/webdfs", root.to_str().expect("a path in UTF-8")),
-    ];
-    fs::write(dir.join("webdfs.cfg"), shipped("haproxy/webdfs.cfg", &values)).expect("a file is written");
+    let (dir, listen) = (cluster.node_dir(node), cluster.address(node));
+    fs::write(dir.join("webdfs.cfg"), with_socket_and_root("haproxy/webdfs.cfg", cluster, node))
+        .expect("a file is written");
     let site = format!(
         "global\n    maxconn 2048\n    nbthread 1\n    hard-stop-after 60s\n\
          frontend images\n    mode http\n    bind {listen}\n    timeout client 60s\n    default_backend webdfs\n"

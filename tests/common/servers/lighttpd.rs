@@ -2,9 +2,11 @@
 
 use std::fs;
 use std::os::unix::net::UnixStream;
+use std::path::Path;
 use std::process::Command;
 
 use super::super::{PATIENCE, fcgi};
+use super::shipped::{CONFIG, PROGRAM, ROOT, SOCKET};
 use super::{Cluster, Front, shipped};
 
 /// `max-procs` of the shipped file.
@@ -16,14 +18,15 @@ pub(super) fn configure(cluster: &Cluster, node: usize) {
     fs::create_dir_all(&uploads).expect("a folder");
 
     let (root, socket) = (cluster.root(node), cluster.socket(node));
-    let quoted = |path: &std::path::Path| format!("\"{}\"", path.display());
+    let quoted = |path: &Path| format!("\"{}\"", path.display());
     let (root, socket) = (quoted(&root), quoted(&socket));
+    let (shipped_root, shipped_socket) = (quoted(Path::new(ROOT)), quoted(Path::new(SOCKET)));
     let config = cluster.config(node).display().to_string();
     let mut values = vec![
-        ("\"/srv/webdfs\"", root.as_str()),
-        ("\"/run/webdfs/webdfs.sock\"", &socket),
-        ("/etc/webdfs/node.toml", &config),
-        ("/usr/bin/webdfs", env!("CARGO_BIN_EXE_webdfs")),
+        (shipped_root.as_str(), root.as_str()),
+        (&shipped_socket, &socket),
+        (CONFIG, &config),
+        (PROGRAM, env!("CARGO_BIN_EXE_webdfs")),
     ];
     if cluster.front == Front::LighttpdSpawned {
         values.extend([("#\"bin-path\"", "\"bin-path\""), ("#\"max-procs\"", "\"max-procs\"")]);

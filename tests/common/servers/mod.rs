@@ -6,9 +6,8 @@ mod caddy;
 mod haproxy;
 mod lighttpd;
 mod nginx;
+mod shipped;
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 
 use super::cluster::Cluster;
@@ -50,15 +49,17 @@ pub(super) fn are_spawned_ready(cluster: &Cluster, node: usize) -> bool {
     cluster.front != Front::LighttpdSpawned || lighttpd::spawned_are_ready(cluster, node)
 }
 
-/// A shipped file, `nginx/webdfs.conf` for instance, with this node's values in the place of those it is shipped with.
+/// A shipped file with this node's values in the place of those it is shipped with.
 ///
 /// # Panics
 /// When one of those does not stand in the file.
 fn shipped(file: &str, values: &[(&str, &str)]) -> String {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
-    let text = fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-    values.iter().fold(text, |text, (shipped, own)| {
-        assert!(text.contains(shipped), "{file} does not say {shipped}");
-        text.replace(shipped, own)
-    })
+    shipped::text(file, values).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// A shipped file that names of a node its socket and its root, and nothing else.
+fn with_socket_and_root(file: &str, cluster: &Cluster, node: usize) -> String {
+    let (socket, root) = (cluster.socket(node), cluster.root(node));
+    let values = [(shipped::SOCKET, &socket), (shipped::ROOT, &root)];
+    shipped(file, &values.map(|(value, own)| (value, own.to_str().expect("a path in UTF-8"))))
 }

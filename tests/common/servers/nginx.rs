@@ -3,12 +3,13 @@
 use std::fs;
 use std::process::Command;
 
+use super::shipped::SOCKET;
 use super::{Cluster, Front, shipped};
 
 pub(super) fn configure(cluster: &Cluster, node: usize) {
     let dir = cluster.node_dir(node);
-    let socket = format!("unix:{}", cluster.socket(node).display());
-    let http = shipped("nginx/webdfs-http.conf", &[("unix:/run/webdfs/webdfs.sock", &socket)]);
+    let socket = cluster.socket(node).display().to_string();
+    let http = shipped("nginx/webdfs-http.conf", &[(SOCKET, &socket)]);
     fs::write(dir.join("webdfs-http.conf"), http).expect("a file is written");
     fs::write(dir.join("webdfs.conf"), shipped("nginx/webdfs.conf", &[])).expect("a file is written");
 
