@@ -1,5 +1,5 @@
-//! One look-up per missing name at a time, and a short memory of those that found nothing, so that a storm of
-//! requests for one missing name costs little.
+//! One look-up per missing name at a time, and a short memory of those that found nothing or could not tell, so that a
+//! storm of requests for one missing name costs little.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use crate::cluster::NodeIndex;
 use crate::name::ObjectName;
 
-/// How long "no owner has it" is believed.
+/// How long "no owner has it" is believed, and "too few answer to know".
 const MEMORY: Duration = Duration::from_millis(100);
 /// Remembered names above which the outdated ones are dropped.
 const NAMES_MAX: usize = 4096;
@@ -33,7 +33,7 @@ pub struct Lookups(Arc<Mutex<HashMap<ObjectName, Entry>>>);
 #[derive(Debug)]
 enum Entry {
     InFlight(watch::Receiver<Option<Verdict>>),
-    Missing(Instant),
+    Settled(Verdict, Instant),
 }
 
 /// Whose turn it is to look a name up.
@@ -77,8 +77,8 @@ impl Lookups {
         let mut entries = self.0.lock().expect("no holder panics");
         match entries.get(name) {
             Some(Entry::InFlight(receiver)) if receiver.has_changed().is_ok() => return Err(receiver.clone()),
-            Some(Entry::Missing(until)) if Instant::now() < *until => {
-                return Ok(Turn::Known(Verdict::Missing));
+            Some(Entry::Settled(verdict, until)) if Instant::now() < *until => {
+                return Ok(Turn::Known(*verdict));
             }
             _ => {}
         }
@@ -86,7 +86,7 @@ impl Lookups {
             let now = Instant::now();
             entries.retain(|_, entry| match entry {
                 Entry::InFlight(receiver) => receiver.has_changed().is_ok(),
-                Entry::Missing(until) => now < *until,
+                Entry::Settled(_, until) => now < *until,
             });
         }
         let (sender, receiver) = watch::channel(None);
@@ -96,11 +96,13 @@ impl Lookups {
 }
 
 impl Lead {
-    /// Tells everybody who waits, and remembers for a moment that a name is missing.
+    /// Tells everybody who waits, and remembers for a moment what was found unless it is a copy: who asks for that next
+    /// has to get it from somewhere anyway.
     pub fn settle(self, verdict: Verdict) {
         let mut entries = self.lookups.0.lock().expect("no holder panics");
-        if verdict == Verdict::Missing && self.is_own(entries.get(&self.name)) {
-            entries.insert(self.name.clone(), Entry::Missing(Instant::now() + MEMORY));
+        let is_to_last = matches!(verdict, Verdict::Missing | Verdict::Unknown);
+        if is_to_last && self.is_own(entries.get(&self.name)) {
+            entries.insert(self.name.clone(), Entry::Settled(verdict, Instant::now() + MEMORY));
         }
         self.sender.send_replace(Some(verdict));
     }
@@ -155,11 +157,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_name_is_remembered_until_it_is_written() {
+    async fn a_name_that_was_not_found_is_remembered_until_it_is_written() {
         let (lookups, name) = (Lookups::default(), name("a"));
-        lead(&lookups, &name).await.settle(Verdict::Missing);
-        assert!(matches!(lookups.turn(&name).await, Turn::Known(Verdict::Missing)));
-        lookups.forget(&name);
+        for verdict in [Verdict::Missing, Verdict::Unknown] {
+            lead(&lookups, &name).await.settle(verdict);
+            assert!(matches!(lookups.turn(&name).await, Turn::Known(known) if known == verdict));
+            lookups.forget(&name);
+        }
+        lead(&lookups, &name).await.settle(Verdict::At(NodeIndex::new(1)));
         assert!(matches!(lookups.turn(&name).await, Turn::Lead(_)));
     }
 
