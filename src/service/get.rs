@@ -179,7 +179,7 @@ async fn remote_answer(
     let is_ours = answer.status == status;
     let mut body = relay.stream(ranges, is_ours.then_some(answer));
     if route.own && status == StatusCode::OK {
-        body = kept_while_served(service, &map, &name, copy, body);
+        body = kept_while_served(service, &map, &name, copy, body).await;
     } else if route.own {
         remember_lacking(service, &name).await;
     }
