@@ -5,11 +5,12 @@ mod common;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use common::{Call, Cluster, Connection, Detour, Front, Options, Way};
+use common::{Call, Cluster, Connection, Detour, Front, Options, Way, wait_until};
 
 on_both_fronts!(
     each_owner_is_asked_once_in_100_ms_for_a_name_that_is_missing,
     each_owner_is_asked_once_in_100_ms_for_a_name_that_too_few_can_judge,
+    clients_that_do_not_wait_for_the_answer_have_nobody_asked_anew,
 );
 
 /// How long what was found is believed.
@@ -40,17 +41,23 @@ impl Scene {
 
     /// All clients ask the first node for one name, and get this answer each time.
     fn storm(&self, target: &str, status: u16) {
+        self.assert_bounded(|| {
+            std::thread::scope(|scope| {
+                for _ in 0..CLIENTS {
+                    scope.spawn(|| ask_on_and_on(self.cluster.address(0), target, status));
+                }
+            });
+        });
+    }
+
+    /// Checks that no node is asked more than once in 100 ms while this goes on.
+    fn assert_bounded(&self, act: impl FnOnce()) {
         self.detours.iter().for_each(|detour| detour.listen_for(QUESTION));
         let begun = Instant::now();
-        std::thread::scope(|scope| {
-            for _ in 0..CLIENTS {
-                scope.spawn(|| ask_on_and_on(self.cluster.address(0), target, status));
-            }
-        });
+        act();
         // A look-up begins no sooner than this time after the one before it has ended.
         let most = 1 + usize::try_from(begun.elapsed().as_millis() / MEMORY.as_millis()).unwrap();
         let heard: Vec<_> = self.detours.iter().map(Detour::heard).collect();
-        println!("{target}: {} requests, the nodes were asked {heard:?} times", CLIENTS * REQUESTS);
         assert!(heard.iter().all(|heard| *heard <= most), "{heard:?}, more than {most} of a node");
         assert!(heard.iter().any(|heard| *heard > 0), "nobody was asked");
     }
@@ -90,4 +97,19 @@ fn each_owner_is_asked_once_in_100_ms_for_a_name_that_too_few_can_judge(front: F
         scene.cluster.kill(*down);
     }
     scene.storm(&target, 503);
+}
+
+fn clients_that_do_not_wait_for_the_answer_have_nobody_asked_anew(front: Front) {
+    let scene = Scene::start(front);
+    let target = scene.cluster.path_owned("/storm/hurry", |owners| !owners.contains(&0));
+    // So that everybody who asks is there before there is an answer.
+    scene.cluster.owners(&target).into_iter().for_each(|owner| scene.cluster.pause(owner));
+    scene.assert_bounded(|| {
+        for _ in 0..CLIENTS * REQUESTS / 4 {
+            let mut connection = Connection::open(scene.cluster.address(0)).unwrap();
+            connection.begin(&Call::new("GET", &target)).unwrap();
+        }
+        wait_until("somebody was asked", || scene.detours.iter().any(|detour| detour.heard() > 0));
+    });
+    scene.cluster.owners(&target).into_iter().for_each(|owner| scene.cluster.resume(owner));
 }
