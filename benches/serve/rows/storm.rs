@@ -56,13 +56,8 @@ pub fn row(plan: &Plan, scratch: &Path, _tools: &Tools) -> Result<()> {
         heard as f64 / windows,
         windows * WINDOW.as_secs_f64()
     );
-    print_quantity(
-        "s",
-        "one missing key, 32 clients",
-        &text,
-        &format!("R = {replicas}"),
-        heard as f64 <= most,
-    );
+    let what = format!("one missing key, {GETTING} clients");
+    print_quantity("s", &what, &text, &format!("R = {replicas}"), heard as f64 <= most);
     Ok(())
 }
 
