@@ -12,6 +12,7 @@ on_both_fronts!(
     a_cluster_that_is_well_passes_every_test,
     a_node_that_does_not_answer_is_named_and_ends_in_exit_code_one,
     a_secret_that_others_may_read_is_refused_with_its_mode,
+    a_web_server_that_serves_files_itself_is_found_out_where_every_read_is_to_be_compared,
 );
 
 /// Exit code, and everything that was printed.
@@ -60,4 +61,32 @@ fn a_secret_that_others_may_read_is_refused_with_its_mode(front: Front) {
     let (code, report) = check(&cluster, 0);
     assert_eq!(code, 1, "{report}");
     assert!(report.contains("0644") && report.contains("chmod 600"), "{report}");
+}
+
+fn a_web_server_that_serves_files_itself_is_found_out_where_every_read_is_to_be_compared(front: Front) {
+    for static_first in [true, false] {
+        let options = Options { top: "read = \"quorum\"", static_first, ..Options::default() };
+        let cluster = Cluster::start(front, options);
+        let before = names(&cluster);
+        let (code, report) = check(&cluster, 0);
+        assert_line(&report, "set", "read", "quorum");
+        assert_line(&report, "set", "deliver.remote", "proxy");
+        // The embedded front has no files of its own.
+        if static_first && front == Front::Nginx {
+            assert_eq!(code, 1, "{report}");
+            assert_line(&report, "WRONG", "read", "serves files itself");
+        } else {
+            assert_eq!(code, 0, "{report}");
+            assert_line(&report, "ok", "read", "asks webdfs for every file");
+        }
+        assert_eq!(names(&cluster), before, "nothing is left behind in the root");
+    }
+}
+
+/// What lies in a node's root.
+fn names(cluster: &Cluster) -> Vec<std::ffi::OsString> {
+    let mut names: Vec<_> =
+        std::fs::read_dir(cluster.root(0)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    names.sort();
+    names
 }

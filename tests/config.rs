@@ -12,8 +12,8 @@ use std::time::Duration;
 use config_support::assert_says;
 use tempfile::TempDir;
 use webdfs::config::{
-    ConfigError, Durability, FcgiListen, Overrides, Remote, Reserve, Settings, load, load_map, load_naming,
-    parse_map,
+    ConfigError, Durability, FcgiListen, Overrides, Read, Remote, Reserve, Settings, load, load_map,
+    load_naming, parse_map,
 };
 use webdfs::semantics::FrontKind;
 
@@ -139,6 +139,7 @@ fn every_setting_can_be_set() {
         secret_file = "./secret"
         front = "lighttpd"
         durability = "none"
+        read = "any"
         [listen]
         fcgi = "unix:run/w.sock"
         fcgi_mode = "0600"
@@ -174,6 +175,7 @@ fn every_setting_can_be_set() {
         ("secret_file", &format!("{} (secrets: 1)", folder.path().join("./secret").display())),
         ("front", "lighttpd"),
         ("durability", "none"),
+        ("read", "any"),
         ("listen.fcgi", &format!("unix:{} mode 0600", socket.display())),
         ("listen.http", "[::1]:0"),
         ("deliver.map_max", "0B"),
@@ -201,6 +203,17 @@ fn another_nodes_file_is_fetched_as_the_front_can_do_it() {
     ] {
         let settings = load_text(&format!("name = \"a\"\nroot = \"r\"\nfront = \"{front}\"\n")).unwrap();
         assert_eq!(settings.deliver.remote, remote, "{front}");
+    }
+}
+
+#[test]
+fn what_is_compared_before_it_is_served_is_never_handed_on() {
+    for top in ["front = \"nginx\"\n", "front = \"apache\"\n", ""] {
+        for deliver in ["", "[deliver]\nremote = \"proxy\"\n"] {
+            let text = format!("name = \"a\"\nroot = \"r\"\nread = \"quorum\"\n{top}{deliver}");
+            let settings = load_text(&text).unwrap();
+            assert_eq!((settings.read, settings.deliver.remote), (Read::Quorum, Remote::Proxy), "{text}");
+        }
     }
 }
 
@@ -291,6 +304,13 @@ const REFUSED_AFTER_START: &[(&str, usize, &str)] = &[
         4,
         "[deliver] remote = \"intrenal\": use internal, proxy or redirect",
     ),
+    ("read = \"newest\"", 3, "read = \"newest\": use any or quorum"),
+    (
+        "read = \"quorum\"\n[deliver]\nremote = \"internal\"",
+        5,
+        "[deliver] remote = \"internal\": with read = \"quorum\" webdfs compares what the owners hold",
+    ),
+    ("read = \"quorum\"\n[deliver]\nremote = \"redirect\"", 5, "use proxy, or leave this out"),
     (
         "[write]\nallow = [\n  \"10.0.0.0/8\",\n  \"localhost\",\n]",
         6,

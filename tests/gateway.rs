@@ -10,7 +10,7 @@ mod gateway {
 
 use std::sync::OnceLock;
 
-use common::{Answer, Call, Cluster, Connection, Front, Options, noise};
+use common::{Answer, Call, Cluster, Connection, Front, Options, noise, wait_until};
 
 on_both_fronts!(
     objects_are_read_and_written_through_a_node_that_does_not_own_them,
@@ -208,6 +208,8 @@ fn nobody_can_say_what_exists_when_all_owners_are_down(front: Front) {
     cluster.restart(1);
     cluster.restart(2);
     (1..3).for_each(|node| cluster.wait_until_ready(node));
+    // That nobody could say is believed for a moment.
+    wait_until("somebody can", || cluster.get(0, &path).status == 200);
     assert_eq!(cluster.get(0, &path).expect(200).text(), "x");
 }
 

@@ -4,6 +4,7 @@ mod common;
 
 use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -173,6 +174,36 @@ fn an_older_copy_of_a_root_is_recognised_and_nothing_of_it_is_served_or_spread()
     for node in [NODE, 1, 2] {
         assert!(!cluster.has_file(node, "/shop/deleted.jpg"), "node {node} has it again");
     }
+}
+
+#[test]
+fn what_a_root_has_returned_with_is_taken_back_by_the_first_read_that_confirms_it() {
+    let cluster = Cluster::start(Front::Embedded, Options::default());
+    // In the place where a return leaves them, and not a word of it to the background work.
+    let returned = cluster.root(NODE).join(".webdfs/quarantine/returned/0123456789abcdef/root");
+    fs::create_dir_all(&returned).unwrap();
+    for name in ["same.jpg", "replaced.jpg", "rotten.jpg"] {
+        expect_everywhere(cluster.put(1, &format!("/{name}"), "old"));
+        fs::rename(cluster.file(NODE, name), returned.join(name)).unwrap();
+    }
+    cluster.put(1, "/replaced.jpg", "new").expect(204);
+    fs::remove_file(cluster.file(NODE, "replaced.jpg")).unwrap();
+    let modified = fs::metadata(returned.join("rotten.jpg")).unwrap().modified().unwrap();
+    fs::write(returned.join("rotten.jpg"), "odd").unwrap();
+    let rotten = fs::File::options().write(true).open(returned.join("rotten.jpg")).unwrap();
+    rotten.set_modified(modified).unwrap();
+
+    let inode = fs::metadata(returned.join("same.jpg")).unwrap().ino();
+    for (name, body, moves) in
+        [("same.jpg", "old", true), ("replaced.jpg", "new", false), ("rotten.jpg", "old", false)]
+    {
+        assert_eq!(cluster.get(NODE, &format!("/{name}")).expect(200).body, body.as_bytes(), "{name}");
+        wait_until(&format!("{name} is there"), || {
+            fs::read(cluster.file(NODE, name)).is_ok_and(|bytes| bytes == body.as_bytes())
+        });
+        assert_eq!(returned.join(name).exists(), !moves, "{name}");
+    }
+    assert_eq!(fs::metadata(cluster.file(NODE, "same.jpg")).unwrap().ino(), inode, "it came from elsewhere");
 }
 
 fn stamp_in(root: &Path) -> Option<String> {

@@ -20,6 +20,8 @@ pub const SECRET: &str = "the secret of a cluster for benchmarks";
 
 /// How many nodes there are.
 pub const NODES: usize = 3;
+/// Where an nginx writes the paths of its requests.
+const ACCESS_LOG: &str = "access.log";
 /// How long a new cluster may take until it stores the first object.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -30,6 +32,8 @@ pub enum Peers {
     Embedded,
     /// At the nginx in front.
     Nginx,
+    /// There, and each request is in its log.
+    CountingNginx,
 }
 
 /// What is different between clusters.
@@ -138,6 +142,12 @@ impl Node {
         start_responder(&self.folder, name, &self.settings, deliver, None, self.user)
     }
 
+    /// How many requests have come so far whose path begins so; only with [`Peers::CountingNginx`].
+    pub fn requests(&self, path: &str) -> Result<usize> {
+        let log = fs::read_to_string(self.folder.join(ACCESS_LOG))?;
+        Ok(log.lines().filter(|line| line.starts_with(path)).count())
+    }
+
     /// What a web server has to start for one more responder on this node's root.
     pub fn start(&self, name: &str, deliver: Deliver) -> Result<Start> {
         let config = configure(&self.folder, name, &self.settings, deliver, "")?;
@@ -193,7 +203,10 @@ impl Cluster {
                 spec.durability
             );
             let responder = start_responder(&folder, SHIPPED_NAME, &settings, SHIPPED, Some(&embedded), spec.user)?;
-            let server = Server::shipped(&web, &root, Asks::WhatIsMissing)?;
+            let mut server = Server::shipped(&web, &root, Asks::WhatIsMissing)?;
+            if spec.peers == Peers::CountingNginx {
+                server = server.logged(&folder.join(ACCESS_LOG));
+            }
             let nginx = nginx::start("nginx", &folder, Some(&responder.socket), &[server])?;
             Ok(Node { root, responder, address: web, folder, settings, embedded, user: spec.user, _nginx: nginx })
         });

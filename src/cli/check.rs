@@ -1,5 +1,7 @@
 //! `webdfs check`: shows the decided settings and tests all that can be tested, running or not. One line each.
 
+mod static_first;
+
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
@@ -7,16 +9,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, StatusCode};
+use http::{StatusCode, Uri};
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::TokioExecutor;
+use static_first::Probe;
 use tokio::time::timeout;
 
 use super::serve::block_on;
 use super::{CheckArgs, CliError, chain};
 use crate::cluster::{Algorithm, ClusterMap, NodeIndex};
-use crate::config::{self, FcgiListen, Layout, Remote, Settings};
+use crate::config::{self, FcgiListen, Layout, Read, Remote, Settings};
 use crate::node::store_settings;
 use crate::peer::client::{PeerClient, PeerError};
 use crate::peer::message::Hello;
@@ -219,7 +222,58 @@ async fn check_network<W: Write>(
             Err(error) => report.wrong(&about, &error.to_string())?,
         }
     }
-    check_private(settings, &map, own, report).await
+    check_private(settings, &map, own, report).await?;
+    match settings.read {
+        Read::Any => Ok(()),
+        Read::Quorum => check_asked_first(settings, &map, own, report).await,
+    }
+}
+
+/// With `read = "quorum"` the web server must serve no file itself: nobody would compare it with what others hold.
+async fn check_asked_first<W: Write>(
+    settings: &Settings,
+    map: &ClusterMap,
+    own: NodeIndex,
+    report: &mut Report<W>,
+) -> io::Result<()> {
+    const ABOUT: &str = "read";
+    let authority = map.node(own).url().authority();
+    let probe = match Probe::lay(settings) {
+        Ok(probe) => probe,
+        Err(error) => {
+            return report
+                .untested(ABOUT, &format!("no file can be laid into the root to ask for ({error})"));
+        }
+    };
+    let url = format!("http://{authority}{}", probe.url_path(&settings.prefix));
+    match status_of(&url).await {
+        Some(StatusCode::OK) => report.wrong(
+            ABOUT,
+            &format!(
+                "is \"quorum\", but the web server at {authority} serves files itself and so older ones too (static-first): \
+                 configure it as `webdfs config` says, which has it ask webdfs for each"
+            ),
+        ),
+        Some(StatusCode::BAD_REQUEST) => {
+            report.ok(ABOUT, &format!("{authority} asks webdfs for every file, as \"quorum\" needs it"))
+        }
+        Some(status) => report.untested(
+            ABOUT,
+            &format!(
+                "{authority} answers {} to a file that only a web server would find; whether it serves files itself \
+                 (static-first), which \"quorum\" excludes, is not known",
+                status.as_u16()
+            ),
+        ),
+        None => report.untested(ABOUT, &format!("nothing answers at {authority}")),
+    }
+}
+
+/// The status with which a URL is answered, if it is.
+async fn status_of(url: &str) -> Option<StatusCode> {
+    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
+    let answer = timeout(ANSWER_TIMEOUT, client.get(url.parse::<Uri>().ok()?)).await;
+    Some(answer.ok()?.ok()?.status())
 }
 
 /// A proxy on this machine that does not pass the client's address on makes everyone a client from here.
@@ -293,31 +347,19 @@ async fn check_private<W: Write>(
     if !settings.root.join(layout::IDENTITY).exists() {
         return report.untested(layout::PRIVATE, "nothing to serve yet: check again once the node has run");
     }
-    let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build_http();
     let authority = map.node(own).url().authority();
     let prefix = settings.prefix.to_string();
     for path in [format!("{prefix}{}", layout::IDENTITY), format!("{prefix}%2ewebdfs/node.toml")] {
         let url = format!("http://{authority}{path}");
-        let request = Request::builder().uri(&url).body(Empty::new());
-        let Ok(request) = request else {
-            report.untested(layout::PRIVATE, &format!("{url} is no URL"))?;
-            continue;
-        };
-        match timeout(ANSWER_TIMEOUT, client.request(request)).await {
-            Ok(Ok(answer))
-                if matches!(
-                    answer.status(),
-                    StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST
-                ) =>
-            {
-                report.ok(layout::PRIVATE, &format!("{url} is not served ({})", answer.status().as_u16()))?;
+        match status_of(&url).await {
+            Some(status @ (StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST)) => {
+                report.ok(layout::PRIVATE, &format!("{url} is not served ({})", status.as_u16()))?
             }
-            Ok(Ok(answer)) => {
-                let problem =
-                    format!("{url} answers {}: include the shipped configuration", answer.status().as_u16());
+            Some(status) => {
+                let problem = format!("{url} answers {}: include the shipped configuration", status.as_u16());
                 report.wrong(layout::PRIVATE, &problem)?;
             }
-            _ => report.untested(layout::PRIVATE, &format!("nothing answers at {authority}"))?,
+            None => report.untested(layout::PRIVATE, &format!("nothing answers at {authority}"))?,
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use super::error::{ConfigError, Reason};
 use super::file::{DeliverFile, ListenFile, NodeFile, WriteFile};
 use super::source::Source;
 use super::{
-    Access, Agent, AllowRule, Deliver, Durability, FcgiListen, Layout, Listen, Naming, Remote, Reserve,
+    Access, Agent, AllowRule, Deliver, Durability, FcgiListen, Layout, Listen, Naming, Read, Remote, Reserve,
     SOCKET_MODE, Secrets, Settings, Site, Write, mode, size,
 };
 use crate::cluster::NodeName;
@@ -31,6 +31,9 @@ pub(super) const FRONTS: [(&str, FrontKind); 7] = [
 /// The words for how durable client writes are.
 pub(super) const DURABILITIES: [(&str, Durability); 2] =
     [("sync", Durability::Sync), ("none", Durability::None)];
+
+/// The words for which copy a client gets.
+pub(super) const READS: [(&str, Read); 2] = [("any", Read::Any), ("quorum", Read::Quorum)];
 
 /// The words for how names become paths, the second with the PHP that is named beside it.
 pub(super) const LAYOUT_WORDS: [&str; 2] = ["path", "webdfs_hashed"];
@@ -56,6 +59,7 @@ pub(super) fn decide(source: &Source<'_>, file: NodeFile, path: PathBuf) -> Resu
     let name = decide_name(source, &file)?;
     let root = decide_root(source, file.root.as_ref(), base)?;
     let front = decide_front(source, &file)?;
+    let which = decide_read(source, &file)?;
     let Naming { map, prefix, index, root: _, layout } = decide_naming(source, &file, &path)?;
     let (exclude, exclude_patterns) = decide_exclude(source, file.exclude.as_ref())?;
     check_index_is_served(source, &file, index.as_deref(), &exclude)?;
@@ -74,8 +78,9 @@ pub(super) fn decide(source: &Source<'_>, file: NodeFile, path: PathBuf) -> Resu
         file_mode: mode_of("file_mode", file.file_mode.as_ref(), 0o644, mode::parse_file)?,
         folder_mode: mode_of("folder_mode", file.folder_mode.as_ref(), 0o755, mode::parse_folder)?,
         durability: choose(source, "durability", file.durability.as_ref(), Durability::Sync, &DURABILITIES)?,
+        read: which,
         listen: decide_listen(source, &file.listen, base)?,
-        deliver: decide_deliver(source, &file.deliver, front)?,
+        deliver: decide_deliver(source, &file.deliver, front, which)?,
         write: decide_write(source, &file.write)?,
         agent: Agent::decide(source, &file.agent)?,
         // Last, so that the mistakes of this file come before those of another.
@@ -113,6 +118,7 @@ pub(super) fn decide_site(source: &Source<'_>, file: &NodeFile, path: PathBuf) -
     let (exclude, exclude_patterns) = decide_exclude(source, file.exclude.as_ref())?;
     check_index_is_served(source, file, index.as_deref(), &exclude)?;
     let front = decide_front(source, file)?;
+    let read = decide_read(source, file)?;
     Ok(Site {
         name: decide_name(source, file)?,
         root: decide_root(source, file.root.as_ref(), base)?,
@@ -121,9 +127,10 @@ pub(super) fn decide_site(source: &Source<'_>, file: &NodeFile, path: PathBuf) -
         index,
         exclude_patterns,
         front,
+        read,
         fcgi: decide_listen(source, &file.listen, base)?.fcgi,
         object_max: decide_write(source, &file.write)?.object_max,
-        map_max: decide_deliver(source, &file.deliver, front)?.map_max,
+        map_max: decide_deliver(source, &file.deliver, front, read)?.map_max,
         path,
     })
 }
@@ -135,6 +142,10 @@ fn decide_name(source: &Source<'_>, file: &NodeFile) -> Result<NodeName, ConfigE
 
 fn decide_front(source: &Source<'_>, file: &NodeFile) -> Result<FrontKind, ConfigError> {
     choose(source, "front", file.front.as_ref(), FrontKind::Nginx, &FRONTS)
+}
+
+fn decide_read(source: &Source<'_>, file: &NodeFile) -> Result<Read, ConfigError> {
+    choose(source, "read", file.read.as_ref(), Read::Any, &READS)
 }
 
 /// The value that `words` has for a text, or the default.
@@ -321,16 +332,27 @@ fn decide_listen(source: &Source<'_>, file: &ListenFile, base: &Path) -> Result<
     }
 }
 
-fn decide_deliver(source: &Source<'_>, file: &DeliverFile, front: FrontKind) -> Result<Deliver, ConfigError> {
+fn decide_deliver(
+    source: &Source<'_>,
+    file: &DeliverFile,
+    front: FrontKind,
+    which: Read,
+) -> Result<Deliver, ConfigError> {
     const REMOTE: &str = "[deliver] remote";
     let map_max = read(source, "[deliver] map_max", file.map_max.as_ref(), |text| {
         size::parse_within(text, 0, MAP_MAX_BOUND)
     })?;
-    let default = if front == FrontKind::Nginx { Remote::Internal } else { Remote::Proxy };
+    let default = match (front, which) {
+        (FrontKind::Nginx, Read::Any) => Remote::Internal,
+        _ => Remote::Proxy,
+    };
     let remote = choose(source, REMOTE, file.remote.as_ref(), default, &REMOTES)?;
     match &file.remote {
         Some(value) if remote == Remote::Internal && front != FrontKind::Nginx => {
             Err(source.refuse(REMOTE, value, Reason::InternalNeedsNginx(word(&FRONTS, front))))
+        }
+        Some(value) if remote != Remote::Proxy && which == Read::Quorum => {
+            Err(source.refuse(REMOTE, value, Reason::QuorumNeedsProxy))
         }
         _ => Ok(Deliver { map_max: map_max.unwrap_or(MAP_MAX), remote }),
     }

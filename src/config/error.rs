@@ -179,6 +179,11 @@ pub enum Reason {
     /// Only nginx can redirect to a location inside itself.
     #[error("only front = \"nginx\" can do that, and front is \"{0}\"; use proxy or redirect")]
     InternalNeedsNginx(&'static str),
+    /// Whoever it is handed to would answer without having compared.
+    #[error(
+        "with read = \"quorum\" webdfs compares what the owners hold and passes the newest on itself; use proxy, or leave this out"
+    )]
+    QuorumNeedsProxy,
     /// A mode without a socket to have it.
     #[error(
         "only a socket that webdfs makes has a mode; set fcgi = \"unix:PATH\" as well, or leave this out"

@@ -28,6 +28,7 @@ pub(super) struct NodeFile {
     pub secret_file: Text,
     pub front: Text,
     pub durability: Text,
+    pub read: Text,
     #[serde(default)]
     pub listen: ListenFile,
     #[serde(default)]

@@ -38,7 +38,7 @@ pub use mode::ModeError;
 pub use secret::{SecretContentError, SecretError, Secrets};
 pub use size::SizeError;
 
-use decide::{DURABILITIES, FRONTS, REMOTES, word};
+use decide::{DURABILITIES, FRONTS, READS, REMOTES, word};
 
 /// What one node was told, decided. Every path is absolute.
 #[derive(Debug)]
@@ -77,6 +77,8 @@ pub struct Settings {
     pub front: FrontKind,
     /// Whether client writes are synced.
     pub durability: Durability,
+    /// Which copy of an object a client gets. With [`Read::Quorum`] `deliver.remote` is [`Remote::Proxy`].
+    pub read: Read,
     /// Where requests come from.
     pub listen: Listen,
     /// How files are handed over.
@@ -115,6 +117,15 @@ pub enum Durability {
     Sync,
     /// They are not. Deletes and what nodes move among themselves are synced all the same.
     None,
+}
+
+/// Which copy of an object a client gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Read {
+    /// The first one found, this node's own before all. It may be an older one, until the node has heard of the newer.
+    Any,
+    /// The newest of those on so many owners that every acknowledged write is on one of them.
+    Quorum,
 }
 
 /// How files are handed over.
@@ -218,6 +229,8 @@ pub struct Site {
     pub exclude_patterns: Vec<String>,
     /// As [`Settings::front`].
     pub front: FrontKind,
+    /// As [`Settings::read`].
+    pub read: Read,
     /// As [`Listen::fcgi`].
     pub fcgi: FcgiListen,
     /// As [`Write::object_max`].
@@ -308,6 +321,7 @@ impl Settings {
             ("secret_file", format!("{} (secrets: {})", self.secret_file.display(), self.secrets.count())),
             ("front", word(&FRONTS, self.front).to_owned()),
             ("durability", word(&DURABILITIES, self.durability).to_owned()),
+            ("read", word(&READS, self.read).to_owned()),
             ("listen.fcgi", self.listen.fcgi.to_string()),
             ("listen.http", self.listen.http.clone().unwrap_or_else(none)),
             ("deliver.map_max", size::show(self.deliver.map_max)),

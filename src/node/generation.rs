@@ -103,6 +103,7 @@ fn service_settings(settings: &Settings) -> ServiceSettings {
         access: settings.write.allow.clone(),
         object_max: settings.write.object_max,
         remote: settings.deliver.remote,
+        read: settings.read,
         deliver: DeliverSettings {
             map_max: settings.deliver.map_max,
             front: settings.front,

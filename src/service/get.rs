@@ -1,4 +1,5 @@
-//! GET and HEAD (design section 6): the own disk first, then the owners.
+//! GET and HEAD (design section 6): the own disk first, then the owners; or, with `read = "quorum"`, whoever of the
+//! owners has the newest.
 
 use std::sync::Arc;
 
@@ -7,12 +8,13 @@ use http::{HeaderMap, Method, StatusCode};
 use super::Service;
 use super::keep::kept_while_served;
 use super::look_up::{Found, Lacking, Wanted, look_up};
+use super::newest::{self, Place};
 use super::orders::mark_dirty;
 use super::refusal::text;
 use super::relay::Relay;
 use crate::clock;
 use crate::cluster::ClusterMap;
-use crate::config::Remote;
+use crate::config::{Read, Remote};
 use crate::deliver;
 use crate::disk::on_thread;
 use crate::held::CopyInfo;
@@ -27,11 +29,24 @@ use crate::store::{Replica, StoreError};
 use crate::version::Version;
 
 pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &ObjectName) -> Response {
+    if service.settings.read == Read::Quorum {
+        return Box::pin(newest_answer(service, request, name)).await;
+    }
     let own = match own(service, name).await {
         Own::Replica(replica) => return own_answer(service, request, name, &replica),
         own => own,
     };
     Box::pin(elsewhere(service, request, name, own)).await
+}
+
+/// The answer that no owner has a newer one for. The request is never handed on: who answered it then might not compare.
+async fn newest_answer(service: &Arc<Service>, request: &Request, name: &ObjectName) -> Response {
+    let map = service.map();
+    let route = Route::of(&map, service.own, name);
+    match newest::find(service, &map, name, &route, wanted(request)).await {
+        Place::Here(replica) => own_answer(service, request, name, &replica),
+        Place::Elsewhere(found) => found_answer(service, request, name, (&map, &route), found).await,
+    }
 }
 
 /// The answer where the own disk has none.
@@ -45,13 +60,28 @@ async fn elsewhere(service: &Arc<Service>, request: &Request, name: &ObjectName,
         return response;
     }
     let lacking = own.as_lacking(service, &route).await;
-    let wanted = if request.method == Method::HEAD { Wanted::Head } else { Wanted::Copy(&request.headers) };
-    match look_up(service, &map, name, &route, lacking, wanted).await {
+    let found = look_up(service, &map, name, &route, lacking, wanted(request)).await;
+    found_answer(service, request, name, (&map, &route), found).await
+}
+
+fn wanted(request: &Request) -> Wanted<'_> {
+    if request.method == Method::HEAD { Wanted::Head } else { Wanted::Copy(&request.headers) }
+}
+
+/// The answer with what other nodes have.
+async fn found_answer(
+    service: &Arc<Service>,
+    request: &Request,
+    name: &ObjectName,
+    (map, route): (&Arc<ClusterMap>, &Route),
+    found: Found,
+) -> Response {
+    match found {
         Found::Copy { node, answer } => {
-            let Some(relay) = Relay::of(service, &map, name, &route, node, &answer.headers) else {
+            let Some(relay) = Relay::of(service, map, name, route, node, &answer.headers) else {
                 return text(StatusCode::SERVICE_UNAVAILABLE, "an owner does not say what its copy is");
             };
-            remote_answer(service, request, &route, relay, answer).await
+            remote_answer(service, request, route, relay, answer).await
         }
         Found::Head { version, size } => {
             if route.own {
@@ -89,6 +119,14 @@ impl Own {
             },
             Own::Replica(_) | Own::Unreadable => Lacking::default(),
         }
+    }
+}
+
+/// This node's own copy, if it has one that can be read.
+pub(super) async fn own_replica(service: &Service, name: &ObjectName) -> Option<Replica> {
+    match own(service, name).await {
+        Own::Replica(replica) => Some(replica),
+        Own::Lacks { .. } | Own::Unreadable => None,
     }
 }
 
@@ -179,7 +217,7 @@ async fn remote_answer(
     let is_ours = answer.status == status;
     let mut body = relay.stream(ranges, is_ours.then_some(answer));
     if route.own && status == StatusCode::OK {
-        body = kept_while_served(service, &map, &name, copy, body);
+        body = kept_while_served(service, &map, &name, copy, body).await;
     } else if route.own {
         remember_lacking(service, &name).await;
     }
@@ -203,8 +241,22 @@ pub(super) struct Source {
 
 /// Opens an object for reading, here or on an owner.
 pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<Source, StatusCode> {
-    let own = match own(service, name).await {
-        Own::Replica(replica) => {
+    let map = service.map();
+    let route = Route::of(&map, service.own, name);
+    let headers = HeaderMap::new();
+    let wanted = Wanted::Copy(&headers);
+    let place = match service.settings.read {
+        Read::Quorum => newest::find(service, &map, name, &route, wanted).await,
+        Read::Any => match own(service, name).await {
+            Own::Replica(replica) => Place::Here(replica),
+            own => {
+                let lacking = own.as_lacking(service, &route).await;
+                Place::Elsewhere(look_up(service, &map, name, &route, lacking, wanted).await)
+            }
+        },
+    };
+    let found = match place {
+        Place::Here(replica) => {
             let crc32 = service.store.checksum_of(&replica).map_err(|error| {
                 log::error!("{name} cannot be read here: {error}");
                 StatusCode::SERVICE_UNAVAILABLE
@@ -213,12 +265,9 @@ pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<So
             let body = deliver::file::stream(FileSlice { file: replica.file, offset: 0, length });
             return Ok(Source { version, length, crc32, body });
         }
-        own => own,
+        Place::Elsewhere(found) => found,
     };
-    let map = service.map();
-    let route = Route::of(&map, service.own, name);
-    let lacking = own.as_lacking(service, &route).await;
-    match look_up(service, &map, name, &route, lacking, Wanted::Copy(&HeaderMap::new())).await {
+    match found {
         Found::Copy { node, answer } => {
             let relay = Relay::of(service, &map, name, &route, node, &answer.headers);
             let relay = relay.ok_or(StatusCode::SERVICE_UNAVAILABLE)?;

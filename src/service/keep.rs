@@ -8,6 +8,7 @@ use futures_util::StreamExt;
 use tokio::sync::mpsc;
 
 use super::Service;
+use super::orders::mark_dirty;
 use crate::cluster::ClusterMap;
 use crate::disk::on_thread;
 use crate::held::CopyInfo;
@@ -43,8 +44,9 @@ impl Drop for Keeper {
 }
 
 /// The same body; on its way it is also written to this node's disk, unless it has no checksum yet, and goes on being
-/// written should the client go away.
-pub(super) fn kept_while_served(
+/// written should the client go away. Nor is it written where this root has returned with the same copy: that one becomes
+/// a replica again, now that an owner has confirmed it.
+pub(super) async fn kept_while_served(
     service: &Arc<Service>,
     map: &Arc<ClusterMap>,
     name: &ObjectName,
@@ -56,6 +58,11 @@ pub(super) fn kept_while_served(
         return body;
     };
     let Some(keeper) = service.keeping.begin(name) else { return body };
+    if may_take_back(service, name, copy).await {
+        // Reads all of it, for which the client need not wait.
+        take_back_later(service, keeper, copy);
+        return body;
+    }
     let (to_client, for_client) = mpsc::channel::<Result<Bytes, BodyError>>(QUEUE_PIECES);
     let (to_disk, for_disk) = mpsc::channel::<Bytes>(QUEUE_PIECES);
     let background = service.background.clone();
@@ -90,6 +97,28 @@ pub(super) fn kept_while_served(
         drop(keeper);
     });
     Box::pin(received(for_client))
+}
+
+/// Whether this root has returned with a copy that seems to be this one.
+async fn may_take_back(service: &Service, name: &ObjectName, copy: CopyInfo) -> bool {
+    let (store, asked) = (Arc::clone(&service.store), name.clone());
+    on_thread(move || store.has_returned_with(&asked, &copy)).await.unwrap_or_else(|error| {
+        log::warn!("whether {name} can be taken back is not known: {error}");
+        false
+    })
+}
+
+/// Takes a returned copy back. Should it turn out to be another, the background work fetches what this node lacks.
+fn take_back_later(service: &Arc<Service>, keeper: Keeper, copy: CopyInfo) {
+    let (store, node) = (Arc::clone(&service.store), service.name.clone());
+    service.background.spawn(on_thread(move || match store.take_back(&keeper.name, &copy) {
+        Ok(true) => log::debug!("{} is taken back", keeper.name),
+        Ok(false) => mark_dirty(&store, &node, &keeper.name),
+        Err(error) => {
+            log::warn!("{} is not taken back: {error}", keeper.name);
+            mark_dirty(&store, &node, &keeper.name);
+        }
+    }));
 }
 
 /// Writes another owner's copy to this node's disk, as any replica is written.

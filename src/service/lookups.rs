@@ -1,16 +1,18 @@
-//! One look-up per missing name at a time, and a short memory of those that found nothing, so that a storm of
-//! requests for one missing name costs little.
+//! One look-up per missing name at a time, and a short rest after those that found nothing, could not tell or were given up,
+//! so that a storm of requests for one missing name costs little.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use crate::cluster::NodeIndex;
 use crate::name::ObjectName;
 
-/// How long "no owner has it" is believed.
+/// How long "no owner has it" is believed, and "too few answer to know"; and how long nobody begins anew what was given
+/// up, or else clients that do not wait for their answers could have the owners asked one time after another.
 const MEMORY: Duration = Duration::from_millis(100);
 /// Remembered names above which the outdated ones are dropped.
 const NAMES_MAX: usize = 4096;
@@ -33,7 +35,15 @@ pub struct Lookups(Arc<Mutex<HashMap<ObjectName, Entry>>>);
 #[derive(Debug)]
 enum Entry {
     InFlight(watch::Receiver<Option<Verdict>>),
-    Missing(Instant),
+    Settled(Verdict, Instant),
+    GivenUp(Instant),
+}
+
+/// What a name's entry means to who asks for it.
+enum Joined {
+    Turn(Turn),
+    InFlight(watch::Receiver<Option<Verdict>>),
+    Rests(Instant),
 }
 
 /// Whose turn it is to look a name up.
@@ -44,7 +54,7 @@ pub enum Turn {
     Known(Verdict),
 }
 
-/// The right and duty to look a name up. Dropped without a verdict, another waiter takes over.
+/// The right and duty to look a name up. Dropped without a verdict, another waiter takes over after a rest.
 pub struct Lead {
     lookups: Lookups,
     name: ObjectName,
@@ -55,14 +65,16 @@ impl Lookups {
     /// Waits for the look-up in flight, or begins one.
     pub async fn turn(&self, name: &ObjectName) -> Turn {
         loop {
-            let mut receiver = match self.join(name) {
-                Ok(turn) => return turn,
-                Err(receiver) => receiver,
-            };
-            if let Ok(verdict) = receiver.wait_for(Option::is_some).await
-                && let Some(verdict) = *verdict
-            {
-                return Turn::Known(verdict);
+            match self.join(name) {
+                Joined::Turn(turn) => return turn,
+                Joined::Rests(until) => sleep_until(until).await,
+                Joined::InFlight(mut receiver) => {
+                    if let Ok(verdict) = receiver.wait_for(Option::is_some).await
+                        && let Some(verdict) = *verdict
+                    {
+                        return Turn::Known(verdict);
+                    }
+                }
             }
         }
     }
@@ -73,34 +85,39 @@ impl Lookups {
         self.0.lock().expect("no holder panics").remove(name);
     }
 
-    fn join(&self, name: &ObjectName) -> Result<Turn, watch::Receiver<Option<Verdict>>> {
+    fn join(&self, name: &ObjectName) -> Joined {
         let mut entries = self.0.lock().expect("no holder panics");
         match entries.get(name) {
-            Some(Entry::InFlight(receiver)) if receiver.has_changed().is_ok() => return Err(receiver.clone()),
-            Some(Entry::Missing(until)) if Instant::now() < *until => {
-                return Ok(Turn::Known(Verdict::Missing));
+            Some(Entry::InFlight(receiver)) if receiver.has_changed().is_ok() => {
+                return Joined::InFlight(receiver.clone());
             }
+            Some(Entry::Settled(verdict, until)) if Instant::now() < *until => {
+                return Joined::Turn(Turn::Known(*verdict));
+            }
+            Some(Entry::GivenUp(until)) if Instant::now() < *until => return Joined::Rests(*until),
             _ => {}
         }
         if entries.len() >= NAMES_MAX {
             let now = Instant::now();
             entries.retain(|_, entry| match entry {
                 Entry::InFlight(receiver) => receiver.has_changed().is_ok(),
-                Entry::Missing(until) => now < *until,
+                Entry::Settled(_, until) | Entry::GivenUp(until) => now < *until,
             });
         }
         let (sender, receiver) = watch::channel(None);
         entries.insert(name.clone(), Entry::InFlight(receiver));
-        Ok(Turn::Lead(Lead { lookups: self.clone(), name: name.clone(), sender }))
+        Joined::Turn(Turn::Lead(Lead { lookups: self.clone(), name: name.clone(), sender }))
     }
 }
 
 impl Lead {
-    /// Tells everybody who waits, and remembers for a moment that a name is missing.
+    /// Tells everybody who waits, and remembers for a moment what was found unless it is a copy: who asks for that next
+    /// has to get it from somewhere anyway.
     pub fn settle(self, verdict: Verdict) {
         let mut entries = self.lookups.0.lock().expect("no holder panics");
-        if verdict == Verdict::Missing && self.is_own(entries.get(&self.name)) {
-            entries.insert(self.name.clone(), Entry::Missing(Instant::now() + MEMORY));
+        let is_to_last = matches!(verdict, Verdict::Missing | Verdict::Unknown);
+        if is_to_last && self.is_own(entries.get(&self.name)) {
+            entries.insert(self.name.clone(), Entry::Settled(verdict, Instant::now() + MEMORY));
         }
         self.sender.send_replace(Some(verdict));
     }
@@ -114,8 +131,13 @@ impl Lead {
 impl Drop for Lead {
     fn drop(&mut self) {
         let mut entries = self.lookups.0.lock().expect("no holder panics");
-        if self.is_own(entries.get(&self.name)) {
+        if !self.is_own(entries.get(&self.name)) {
+            return;
+        }
+        if self.sender.borrow().is_some() {
             entries.remove(&self.name);
+        } else {
+            entries.insert(self.name.clone(), Entry::GivenUp(Instant::now() + MEMORY));
         }
     }
 }
@@ -155,11 +177,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_missing_name_is_remembered_until_it_is_written() {
+    async fn a_name_that_was_not_found_is_remembered_until_it_is_written() {
         let (lookups, name) = (Lookups::default(), name("a"));
-        lead(&lookups, &name).await.settle(Verdict::Missing);
-        assert!(matches!(lookups.turn(&name).await, Turn::Known(Verdict::Missing)));
-        lookups.forget(&name);
+        for verdict in [Verdict::Missing, Verdict::Unknown] {
+            lead(&lookups, &name).await.settle(verdict);
+            assert!(matches!(lookups.turn(&name).await, Turn::Known(known) if known == verdict));
+            lookups.forget(&name);
+        }
+        lead(&lookups, &name).await.settle(Verdict::At(NodeIndex::new(1)));
         assert!(matches!(lookups.turn(&name).await, Turn::Lead(_)));
     }
 
@@ -172,10 +197,11 @@ mod tests {
         assert!(matches!(lookups.turn(&name).await, Turn::Lead(_)));
     }
 
-    #[tokio::test]
-    async fn when_the_leader_goes_away_a_waiter_takes_over() {
+    #[tokio::test(start_paused = true)]
+    async fn when_the_leader_goes_away_a_waiter_takes_over_after_a_rest() {
         let (lookups, name) = (Lookups::default(), name("a"));
         let leader = lead(&lookups, &name).await;
+        let begun = Instant::now();
         let waiter = {
             let (lookups, name) = (lookups.clone(), name.clone());
             tokio::spawn(async move { matches!(lookups.turn(&name).await, Turn::Lead(_)) })
@@ -183,20 +209,34 @@ mod tests {
         tokio::task::yield_now().await;
         drop(leader);
         assert!(waiter.await.unwrap());
+        assert!(begun.elapsed() >= MEMORY);
+        // That one has gone away, too: whoever comes next rests again.
+        drop(lead(&lookups, &name).await);
+        assert!(begun.elapsed() >= 2 * MEMORY);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn of_what_is_over_little_is_left_behind() {
+        let lookups = Lookups::default();
+        for number in 0..2 * NAMES_MAX {
+            let lead = lead(&lookups, &name(&number.to_string())).await;
+            match number % 3 {
+                0 => drop(lead),
+                1 => lead.settle(Verdict::Missing),
+                _ => lead.settle(Verdict::At(NodeIndex::new(1))),
+            }
+            tokio::time::advance(MEMORY / 10).await;
+        }
+        assert!(lookups.0.lock().unwrap().len() <= NAMES_MAX);
     }
 
     #[tokio::test]
-    async fn look_ups_that_are_given_up_leave_nothing_behind() {
+    async fn a_look_up_that_is_given_up_late_does_not_end_the_one_that_began_meanwhile() {
         let lookups = Lookups::default();
-        for number in 0..10 {
-            drop(lead(&lookups, &name(&number.to_string())).await);
-        }
-        assert!(lookups.0.lock().unwrap().is_empty());
-        // One that is given up late does not end the one that began meanwhile.
         let late = lead(&lookups, &name("a")).await;
         lookups.forget(&name("a"));
         let _next = lead(&lookups, &name("a")).await;
         drop(late);
-        assert_eq!(lookups.0.lock().unwrap().len(), 1);
+        assert!(matches!(lookups.0.lock().unwrap().get(&name("a")), Some(Entry::InFlight(_))));
     }
 }

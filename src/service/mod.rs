@@ -11,6 +11,7 @@ mod internal;
 mod keep;
 mod look_up;
 mod lookups;
+mod newest;
 mod orders;
 mod prepare;
 mod put;
@@ -27,7 +28,7 @@ pub use intake::IntakeError;
 pub use refusal::text as refusal_of;
 
 use crate::cluster::{ClusterMap, NodeIndex, NodeName};
-use crate::config::{Access, Remote};
+use crate::config::{Access, Read, Remote};
 use crate::deliver::DeliverSettings;
 use crate::disk::on_thread;
 use crate::name::{Exclude, ObjectName, Target};
@@ -61,6 +62,8 @@ pub struct ServiceSettings {
     pub object_max: u64,
     /// How a request for an object elsewhere is handed on.
     pub remote: Remote,
+    /// Which copy a client gets. With [`Read::Quorum`] nothing is handed on: `remote` is [`Remote::Proxy`].
+    pub read: Read,
     /// How an own replica is delivered.
     pub deliver: DeliverSettings,
 }

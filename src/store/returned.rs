@@ -4,6 +4,7 @@
 
 use std::cmp::Ordering;
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::ffi::OsStrExt;
@@ -172,21 +173,8 @@ impl Store {
     pub fn take_back(&self, name: &ObjectName, copy: &CopyInfo) -> Result<bool, StoreError> {
         self.check_writable()?;
         let hash = NameHash::of(name);
-        let mut found = None;
-        _ = self.each_entry(Path::new(layout::RETURNED), &mut |folder, _| {
-            let folder = Path::new(layout::RETURNED).join(folder);
-            let escaped =
-                hash.escape().strip_prefix(layout::ESCAPE).ok().map(|path| folder.join(ESCAPED).join(path));
-            let plain = layout::path(self.settings.layout, name).map(|path| folder.join(PATHS).join(path));
-            for path in [escaped, plain].into_iter().flatten() {
-                if self.is_copy(&path, name, copy)? {
-                    found = Some(path);
-                    return Ok(ControlFlow::Break(()));
-                }
-            }
-            Ok(ControlFlow::Continue(()))
-        })?;
-        let Some(path) = found else { return Ok(false) };
+        let is_copy = |path: &Path| self.is_copy(path, name, copy);
+        let Some(path) = self.returned_file(name, hash, &is_copy)? else { return Ok(false) };
         let _lock = self.lock_key(name, hash)?;
         let held = self.held_now(name, hash)?;
         let opened = self.open_file(&path, false).map_err(|source| self.io("open", &path, source))?;
@@ -216,19 +204,54 @@ impl Store {
         Ok(order.is_gt())
     }
 
-    /// Whether a file is exactly this copy of this name, as far as can be read from it.
-    fn is_copy(&self, path: &Path, name: &ObjectName, copy: &CopyInfo) -> Result<bool, StoreError> {
-        let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
-        let Some((file, stat)) = opened else { return Ok(false) };
-        let bytes = file.try_clone().map_err(|source| self.io("open", path, source))?;
-        match self.returned_in(path, (file, stat))? {
-            Some(returned) if returned.name == *name && returned.copy == *copy => {
-                let (crc32, _) =
-                    fingerprint(&bytes, &mut |_| {}).map_err(|source| self.io("read", path, source))?;
-                Ok(Some(crc32) == copy.crc32)
+    /// Whether the root has returned with a replica of this name that says it is this copy. Its bytes are not read:
+    /// [`Store::take_back`] does that.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn has_returned_with(&self, name: &ObjectName, copy: &CopyInfo) -> Result<bool, StoreError> {
+        let says_so = |path: &Path| Ok(self.said_copy(path, name, copy)?.is_some());
+        Ok(self.returned_file(name, NameHash::of(name), &says_so)?.is_some())
+    }
+
+    /// The first file at one of a name's places, in what the root has returned with, that is wanted.
+    fn returned_file(
+        &self,
+        name: &ObjectName,
+        hash: NameHash,
+        is_wanted: &dyn Fn(&Path) -> Result<bool, StoreError>,
+    ) -> Result<Option<PathBuf>, StoreError> {
+        let mut found = None;
+        _ = self.each_entry(Path::new(layout::RETURNED), &mut |folder, _| {
+            let folder = Path::new(layout::RETURNED).join(folder);
+            let escaped =
+                hash.escape().strip_prefix(layout::ESCAPE).ok().map(|path| folder.join(ESCAPED).join(path));
+            let plain = layout::path(self.settings.layout, name).map(|path| folder.join(PATHS).join(path));
+            for path in [escaped, plain].into_iter().flatten() {
+                if is_wanted(&path)? {
+                    found = Some(path);
+                    return Ok(ControlFlow::Break(()));
+                }
             }
-            _ => Ok(false),
-        }
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(found)
+    }
+
+    /// Whether a file is exactly this copy of this name, byte for byte.
+    fn is_copy(&self, path: &Path, name: &ObjectName, copy: &CopyInfo) -> Result<bool, StoreError> {
+        let Some(file) = self.said_copy(path, name, copy)? else { return Ok(false) };
+        let (crc32, _) = fingerprint(&file, &mut |_| {}).map_err(|source| self.io("read", path, source))?;
+        Ok(Some(crc32) == copy.crc32)
+    }
+
+    /// The file at a path, if by its name, attribute, time and size it is this copy of this name.
+    fn said_copy(&self, path: &Path, name: &ObjectName, copy: &CopyInfo) -> Result<Option<File>, StoreError> {
+        let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
+        let Some((file, stat)) = opened else { return Ok(None) };
+        let bytes = file.try_clone().map_err(|source| self.io("open", path, source))?;
+        let returned = self.returned_in(path, (file, stat))?;
+        Ok(returned.is_some_and(|returned| returned.name == *name && returned.copy == *copy).then_some(bytes))
     }
 
     /// Shows what the root has returned with and what nobody has confirmed yet, in no order, until told to stop.

@@ -50,7 +50,26 @@ pub struct Detour {
     way: Arc<Mutex<Way>>,
     open: Arc<AtomicBool>,
     taken: Arc<AtomicUsize>,
+    heard: Arc<Heard>,
     harm: Arc<Harming>,
+}
+
+/// Counts how often a text stands in the requests that come through.
+#[derive(Debug, Default)]
+struct Heard {
+    text: Mutex<Option<&'static [u8]>>,
+    count: AtomicUsize,
+}
+
+impl Heard {
+    /// Looks at what comes next on a connection; `end` is the end of what came before on it.
+    fn hear(&self, end: &mut Vec<u8>, bytes: &[u8]) {
+        let Some(text) = *self.text.lock().expect("no holder panics") else { return };
+        end.extend(bytes);
+        let found = end.windows(text.len()).filter(|window| *window == text).count();
+        self.count.fetch_add(found, Ordering::SeqCst);
+        end.drain(..end.len().saturating_sub(text.len() - 1));
+    }
 }
 
 /// The harm that is being done, and how often it was.
@@ -68,11 +87,12 @@ impl Detour {
             way: Arc::new(Mutex::new(way)),
             open: Arc::new(true.into()),
             taken: Arc::default(),
+            heard: Arc::default(),
             harm: Arc::default(),
         };
         let (way, open, taken) =
             (Arc::clone(&detour.way), Arc::clone(&detour.open), Arc::clone(&detour.taken));
-        let harming = Arc::clone(&detour.harm);
+        let (heard, harming) = (Arc::clone(&detour.heard), Arc::clone(&detour.harm));
         thread::spawn(move || {
             // Connections that hang do so until the detour ends.
             let held = Arc::<Mutex<Vec<_>>>::default();
@@ -83,8 +103,9 @@ impl Detour {
                 taken.fetch_add(1, Ordering::SeqCst);
                 let way = *way.lock().expect("no holder panics");
                 if let Ok(stream) = stream {
-                    let (held, harming) = (Arc::clone(&held), Arc::clone(&harming));
-                    thread::spawn(move || serve(stream, way, &held, &harming));
+                    let (held, heard, harming) =
+                        (Arc::clone(&held), Arc::clone(&heard), Arc::clone(&harming));
+                    thread::spawn(move || serve(stream, way, &held, (&heard, &harming)));
                 }
             }
         });
@@ -106,6 +127,17 @@ impl Detour {
         self.harm.count.load(Ordering::SeqCst)
     }
 
+    /// From now on counts how often this stands in requests that come through.
+    pub fn listen_for(&self, text: &'static [u8]) {
+        *self.heard.text.lock().expect("no holder panics") = Some(text);
+        self.heard.count.store(0, Ordering::SeqCst);
+    }
+
+    /// How often that has come.
+    pub fn heard(&self) -> usize {
+        self.heard.count.load(Ordering::SeqCst)
+    }
+
     /// How many connections came.
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::SeqCst)
@@ -120,7 +152,7 @@ impl Drop for Detour {
     }
 }
 
-fn serve(stream: TcpStream, way: Way, held: &Mutex<Vec<TcpStream>>, harming: &Harming) {
+fn serve(stream: TcpStream, way: Way, held: &Mutex<Vec<TcpStream>>, (heard, harming): (&Heard, &Harming)) {
     match way {
         Way::Hang => held.lock().expect("no holder panics").push(stream),
         Way::CloseAfter(bytes) => {
@@ -132,15 +164,17 @@ fn serve(stream: TcpStream, way: Way, held: &Mutex<Vec<TcpStream>>, harming: &Ha
             let (from, back) = (stream.try_clone(), onward.try_clone());
             let (Ok(mut from), Ok(mut back)) = (from, back) else { return };
             // Bytes of answer since the last of a request: how far the answer has come. And those of all answers.
-            let (come, mut total) = (AtomicUsize::new(0), 0);
+            let (come, mut total, mut end_heard) = (AtomicUsize::new(0), 0, Vec::new());
             thread::scope(|scope| {
                 scope.spawn(|| {
-                    pass(&mut from, &onward, |_| {
+                    pass(&mut from, &onward, |bytes| {
+                        heard.hear(&mut end_heard, bytes);
                         come.store(0, Ordering::SeqCst);
                         None
                     })
                 });
-                let end = pass(&mut back, &stream, |count| {
+                let end = pass(&mut back, &stream, |bytes| {
+                    let count = bytes.len();
                     let before = come.fetch_add(count, Ordering::SeqCst);
                     total += count;
                     let is_most = total >= answer_bytes_max;
@@ -172,12 +206,12 @@ impl Harming {
 fn pass(
     from: &mut TcpStream,
     mut to: &TcpStream,
-    mut end: impl FnMut(usize) -> Option<(usize, End)>,
+    mut end: impl FnMut(&[u8]) -> Option<(usize, End)>,
 ) -> Option<End> {
     let mut buffer = vec![0; 64 << 10];
     let mut ended = None;
     while let Ok(count @ 1..) = from.read(&mut buffer) {
-        let last = end(count);
+        let last = end(&buffer[..count]);
         let most = last.map_or(count, |(most, _)| most);
         if to.write_all(&buffer[..most]).is_err() {
             break;

@@ -8,6 +8,7 @@ mod responder;
 mod rivals;
 mod sendfile;
 mod static_first;
+mod storm;
 
 use std::path::Path;
 
@@ -20,7 +21,7 @@ use crate::contest::Plan;
 pub type Row = fn(&Plan, &Path, &Tools) -> Result<()>;
 
 /// All rows, by name.
-pub const ALL: [(&str, Row); 16] = [
+pub const ALL: [(&str, Row); 17] = [
     ("a", static_first::nginx),
     ("al", static_first::lighttpd),
     ("af", static_first::apache_fcgid),
@@ -37,6 +38,7 @@ pub const ALL: [(&str, Row); 16] = [
     ("r", repair::batches),
     ("rp", repair::passes),
     ("i", repair::agreement),
+    ("s", storm::row),
 ];
 
 /// Rows that are measured only when they are asked for by name: they have no limit, but decide what is the default.

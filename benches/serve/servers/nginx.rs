@@ -26,6 +26,11 @@ impl Server {
         )))
     }
 
+    /// Writes the path of every request to a file, one a line.
+    pub fn logged(self, file: &Path) -> Self {
+        Self(self.0.replacen("{\n", &format!("{{\naccess_log {} path;\n", file.display()), 1))
+    }
+
     /// Plain static files.
     pub fn plain(address: &str, root: &Path) -> Self {
         Self(format!("server {{\nlisten {address};\nlocation / {{ root {}; }}\n}}\n", root.display()))
@@ -85,7 +90,7 @@ fn surroundings(folder: &Path, http: &str) -> String {
     format!(
         "{user}daemon off;\npcre_jit on;\nworker_processes 1;\npid {folder}/pid;\nerror_log {folder}/error.log error;\n\
          events {{ worker_connections 4096; }}\n\
-         http {{\naccess_log off;\nsendfile on;\ntcp_nopush on;\nopen_file_cache off;\n\
+         http {{\nlog_format path $request_uri;\naccess_log off;\nsendfile on;\ntcp_nopush on;\nopen_file_cache off;\n\
          keepalive_timeout 65;\nkeepalive_requests 10000000;\n\
          types {{ image/jpeg jpg; }}\ndefault_type application/octet-stream;\n\
          client_body_temp_path {folder}/body;\nproxy_temp_path {folder}/proxy;\n\

@@ -7,7 +7,7 @@ use super::exclude::Excluded;
 use super::prefix::Part;
 use super::servers::{Server, SiteError};
 use super::snippet::{Value, fill as fill_text};
-use crate::config::{FcgiListen, Layout, Site};
+use crate::config::{FcgiListen, Layout, Read, Site};
 
 /// The values that the files are shipped with.
 const ROOT: &str = "/srv/webdfs";
@@ -320,9 +320,10 @@ impl Node<'_> {
         format!(r"\.(?:(?<=/\.){hidden}{}){}", extensions.collect::<String>(), others.collect::<String>())
     }
 
-    /// Whether no file lies under its URL path, so that the server finds none.
+    /// Whether webdfs is asked for every file: the server would find none, since they do not lie under their URL paths, or
+    /// would not know whether the one it finds is the newest.
     fn asks_for_everything(&self) -> bool {
-        self.site.layout != Layout::Path
+        self.site.layout != Layout::Path || self.site.read == Read::Quorum
     }
 
     /// `object_max` in the largest of the units (bytes and multiples of 1,024) in which it is a whole number.

@@ -101,8 +101,10 @@ fn without_a_socket_lighttpd_starts_webdfs_and_the_others_take_that_of_systemd()
 }
 
 #[test]
-fn a_root_with_hashed_names_leaves_every_request_to_webdfs() {
-    let text = "name = \"img1\"\nroot = \"/srv/webdfs\"\nlayout = \"webdfs_hashed\"\nphp = \"5.2\"\n";
+fn a_root_with_hashed_names_and_reads_that_are_compared_leave_every_request_to_webdfs() {
+    let text = "name = \"img1\"\nroot = \"/srv/webdfs\"\n";
+    let hashed = "layout = \"webdfs_hashed\"\nphp = \"5.2\"\n";
+    let quorum = "read = \"quorum\"\n";
     let says = [
         (Server::Nginx, "\nlocation / {\n    error_page 404 = @webdfs;"),
         (Server::ApacheFcgid, "\nRewriteRule \"^/\" \"-\" [S=2]\n"),
@@ -111,7 +113,8 @@ fn a_root_with_hashed_names_leaves_every_request_to_webdfs() {
         (Server::Caddy, "\tmethod NONE\n"),
     ];
     for (server, line) in says {
-        assert!(filled(server, text).unwrap().contains(line), "{server:?}");
+        let says = |more: &str| filled(server, &format!("{text}{more}")).unwrap().contains(line);
+        assert!(says(hashed) && says(quorum) && !says(""), "{server:?}");
     }
 }
 

@@ -1,0 +1,174 @@
+//! `read = "quorum"` (design section 6): the newest copy of an object, by the word of so many complete owners that every
+//! acknowledged write is among what they hold.
+//!
+//! Nothing that was found earlier is believed. What an owner with an incomplete root holds does not count towards the
+//! number, but may be the newest all the same. Owners that turn out to hold something older are marked, for the
+//! background work to bring them up to date.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::Service;
+use super::get::own_replica;
+use super::look_up::{Found, Wanted};
+use super::upload::newest;
+use crate::cluster::{ClusterMap, NodeIndex};
+use crate::held::{CopyInfo, Held};
+use crate::name::ObjectName;
+use crate::peer::client::ObjectReply;
+use crate::peer::envelope::copy_in;
+use crate::peer::message::HeldAnswer;
+use crate::quorum::read_quorum;
+use crate::resolve::Route;
+use crate::store::Replica;
+
+/// When nobody has answered for this long, the next owner is asked as well.
+const HEDGE: Duration = Duration::from_millis(100);
+/// How often the owners are compared when what the newest one held is gone by the time it is asked for: replaced or
+/// deleted meanwhile, or its node died.
+const ROUNDS: usize = 3;
+
+/// Where an object is.
+pub(super) enum Place {
+    /// On this node.
+    Here(Replica),
+    /// On another, or nowhere.
+    Elsewhere(Found),
+}
+
+/// What the owners that answered hold.
+struct Compared {
+    answers: Vec<(NodeIndex, HeldAnswer)>,
+    /// The newest of it.
+    newest: Held,
+}
+
+/// Finds the newest copy, on this node if it has it.
+pub(super) async fn find(
+    service: &Arc<Service>,
+    map: &Arc<ClusterMap>,
+    name: &ObjectName,
+    route: &Route,
+    wanted: Wanted<'_>,
+) -> Place {
+    for _ in 0..ROUNDS {
+        let Some(compared) = compare(service, map, name, route).await else { break };
+        compared.heal(service, map, name);
+        let Held::Copy(copy) = compared.newest else { return Place::Elsewhere(Found::Missing) };
+        if let Some(place) = fetch(service, map, name, &compared, copy, wanted).await {
+            return place;
+        }
+    }
+    Place::Elsewhere(Found::Unknown)
+}
+
+/// Asks as many owners as needed what they hold, all at once, and the others for those that fail; `None` if too few
+/// answer that count.
+async fn compare(
+    service: &Arc<Service>,
+    map: &Arc<ClusterMap>,
+    name: &ObjectName,
+    route: &Route,
+) -> Option<Compared> {
+    let needed = read_quorum(map.replicas(), map.write_quorum());
+    let mut untried = route.own.then_some(service.own).into_iter().chain(
+        // Not before one of them is asked: the first may be one whose turn it is to be tried again.
+        std::iter::once_with(|| service.peers.in_order(&route.others)).flatten(),
+    );
+    let mut left = usize::from(route.own) + route.others.len();
+    let (mut asked, mut answers) = (FuturesUnordered::new(), Vec::new());
+    let (mut counting, mut late) = (0, 0);
+    while counting < needed {
+        while counting + asked.len() < needed + late
+            && let Some(node) = untried.next()
+        {
+            left -= 1;
+            let (asking, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
+            // Goes on when nobody waits for it any more, so that a node which never answers is known for that.
+            asked.push(service.background.spawn(async move { (node, asking.ask(&map, node, &name).await) }));
+        }
+        let answered = tokio::select! {
+            answered = asked.next() => answered?,
+            () = tokio::time::sleep(HEDGE), if left > 0 => {
+                late += 1;
+                continue;
+            }
+        };
+        match answered {
+            Ok((node, Ok(answer))) => {
+                counting += usize::from(answer.counts());
+                answers.push((node, answer));
+            }
+            Ok((_, Err(error))) => log::debug!("{name}: {error}"),
+            Err(error) => log::debug!("{name}: an owner was not asked: {error}"),
+        }
+    }
+    let newest = newest(answers.iter().map(|(_, answer)| answer.held));
+    Some(Compared { answers, newest })
+}
+
+/// The newest copy, or one that has superseded it since; `None` if no owner has it any more.
+async fn fetch(
+    service: &Arc<Service>,
+    map: &Arc<ClusterMap>,
+    name: &ObjectName,
+    compared: &Compared,
+    copy: CopyInfo,
+    wanted: Wanted<'_>,
+) -> Option<Place> {
+    let holders = compared.holders();
+    if holders.contains(&service.own)
+        && let Some(replica) = own_replica(service, name).await
+        && replica.version >= copy.version
+    {
+        return Some(Place::Here(replica));
+    }
+    for node in holders.into_iter().filter(|node| *node != service.own) {
+        let headers = match wanted {
+            Wanted::Copy(headers) => headers,
+            Wanted::Head => {
+                return Some(Place::Elsewhere(Found::Head { version: copy.version, size: copy.size }));
+            }
+        };
+        match service.peers.object(map, node, name, headers).await {
+            Ok(ObjectReply::Found(answer)) => {
+                let theirs = copy_in(&answer.headers).map_or(Held::Nothing, Held::Copy);
+                if theirs.supersedes(&compared.newest).is_ge() {
+                    return Some(Place::Elsewhere(Found::Copy { node, answer }));
+                }
+            }
+            Ok(ObjectReply::Lacks { .. }) => {}
+            Err(error) => log::debug!("{name}: {error}"),
+        }
+    }
+    None
+}
+
+impl Compared {
+    /// Who holds the newest.
+    fn holders(&self) -> Vec<NodeIndex> {
+        let holds = |(node, answer): &(NodeIndex, HeldAnswer)| {
+            answer.held.supersedes(&self.newest).is_eq().then_some(*node)
+        };
+        self.answers.iter().filter_map(holds).collect()
+    }
+
+    /// Has one that holds the newest, this node before others, remember who does not: it brings them up to date.
+    fn heal(&self, service: &Arc<Service>, map: &Arc<ClusterMap>, name: &ObjectName) {
+        let holders = self.holders();
+        let behind = self.answers.iter().filter(|(node, _)| !holders.contains(node));
+        let behind: Vec<_> = behind.map(|(node, _)| map.node(*node).name().clone()).collect();
+        // Nobody is told of a file that was put there by hand before it has a version of its own.
+        if behind.is_empty() || self.newest.is_by_hand() {
+            return;
+        }
+        let Some(&holder) = holders.iter().find(|node| **node == service.own).or(holders.first()) else {
+            return;
+        };
+        let (telling, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
+        service.background.spawn(async move { telling.tell_missed(&map, holder, &name, behind).await });
+    }
+}
