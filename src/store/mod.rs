@@ -51,7 +51,7 @@ pub use lock::AgentLock;
 pub use maps::remembered_maps;
 pub use read::Replica;
 pub use returned::Returned;
-pub use spool::{Prepared, Spool, SpoolId, Swept};
+pub use spool::{Prepared, SPOOL_LIFETIME, Spool, SpoolId, Swept};
 pub use stamp::Stamp;
 pub use verify::Verdict;
 pub use walk::Found;
