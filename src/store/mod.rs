@@ -19,6 +19,7 @@ mod census;
 mod dirty;
 mod error;
 mod folders;
+mod forget;
 mod identity;
 pub mod inventory;
 pub mod layout;

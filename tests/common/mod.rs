@@ -1,6 +1,8 @@
 //! What several test programs share.
 #![allow(dead_code, unused_imports)]
 
+/// Clocks that are wrong.
+pub mod clock;
 /// N nodes on loopback, behind real nginx processes or on the embedded front.
 pub mod cluster;
 /// What may stand at a node's url in place of the node.
@@ -30,6 +32,7 @@ pub mod signed;
 
 use std::time::{Duration, Instant};
 
+pub use clock::clock_off_by;
 pub use cluster::Cluster;
 pub use detour::{Detour, End, Harm, Way};
 pub use front::Front;
