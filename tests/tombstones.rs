@@ -49,7 +49,7 @@ fn later(cluster: &Cluster, hours: i64) {
 
 /// The same; some stay down, and one dies at a failpoint.
 fn later_with(cluster: &Cluster, hours: i64, nodes: &[usize], dies: Option<(usize, &str)>) {
-    ALL.iter().for_each(|node| cluster.kill(*node));
+    cluster.present().for_each(|node| cluster.kill(node));
     for node in nodes {
         let mut environment = clock_off_by(hours * 3600);
         if let Some((_, point)) = dies.filter(|(dying, _)| dying == node) {
@@ -100,20 +100,20 @@ fn counted(cluster: &Cluster, node: usize) -> u64 {
 fn a_deletion_is_forgotten_by_every_owner_a_day_after_all_knew_of_it_and_not_before() {
     let cluster = cluster();
     cluster.put(0, "/shop/kept.jpg", "kept").expect(201);
-    let paths: Vec<_> = (0..100).map(|number| format!("/shop/{number}.jpg")).collect();
+    let paths: Vec<_> = (0..30).map(|number| format!("/shop/{number}.jpg")).collect();
     paths.iter().for_each(|path| delete(&cluster, path));
-    assert!(ALL.iter().all(|node| counted(&cluster, *node) == 100));
+    assert!(ALL.iter().all(|node| counted(&cluster, *node) == 30));
     reconcile(&cluster, &ALL);
     reconcile(&cluster, &ALL);
     later(&cluster, 23);
     reconcile(&cluster, &ALL);
-    assert!(ALL.iter().all(|node| counted(&cluster, *node) == 100));
+    assert!(ALL.iter().all(|node| counted(&cluster, *node) == 30));
     assert!(paths.iter().all(|path| remembered(&cluster, path) == ALL));
     later(&cluster, 25);
     // One of them is enough.
     reconcile(&cluster, &[1]);
     assert!(ALL.iter().all(|node| counted(&cluster, *node) == 0));
-    let said = "100 deleted so long ago that all owners have forgotten them";
+    let said = "30 deleted so long ago that all owners have forgotten them";
     assert!(cluster.log(1).contains(said), "{}", cluster.log(1));
     // Nobody has it from a walk of before.
     reconcile(&cluster, &ALL);
@@ -123,6 +123,44 @@ fn a_deletion_is_forgotten_by_every_owner_a_day_after_all_knew_of_it_and_not_bef
     put_later(&cluster, 2, &paths[0], "again");
     reconcile(&cluster, &ALL);
     assert_stored(&cluster, &paths[0], b"again");
+}
+
+#[test]
+fn a_node_that_owns_everything_alone_forgets_by_itself() {
+    let options = Options { write: WHEN_ASKED, ..Options::one_node(|_| ()) };
+    let cluster = Cluster::start(Front::Embedded, options);
+    cluster.put(0, GONE, "deleted").expect(201);
+    cluster.delete(0, GONE).expect(204);
+    reconcile(&cluster, &[0]);
+    for (hours, count) in [(23, 1), (25, 0)] {
+        later_with(&cluster, hours, &[0], None);
+        reconcile(&cluster, &[0]);
+        assert_eq!(counted(&cluster, 0), count, "after {hours} hours");
+    }
+    cluster.get(0, GONE).expect(404);
+}
+
+#[test]
+fn owners_that_forget_at_the_same_time_end_up_agreed() {
+    let cluster = cluster();
+    let paths: Vec<_> = (0..50).map(|number| format!("/shop/{number}.jpg")).collect();
+    paths.iter().for_each(|path| delete(&cluster, path));
+    reconcile(&cluster, &ALL);
+    later(&cluster, 25);
+    std::thread::scope(|scope| {
+        for node in ALL {
+            let cluster = &cluster;
+            scope.spawn(move || reconcile(cluster, &[node]));
+        }
+    });
+    reconcile(&cluster, &ALL);
+    let count = counted(&cluster, 0);
+    assert!(ALL.iter().all(|node| counted(&cluster, *node) == count));
+    assert!(paths.iter().all(|path| [0, 3].contains(&remembered(&cluster, path).len())));
+    later(&cluster, 51);
+    reconcile(&cluster, &ALL);
+    assert!(ALL.iter().all(|node| counted(&cluster, *node) == 0));
+    assert_missing(&cluster, &paths[0]);
 }
 
 #[test]

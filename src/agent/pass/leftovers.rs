@@ -20,8 +20,8 @@ use crate::store::StoreError;
 
 /// Keys of which others are asked together: enough to fill the questions to several owners.
 const KEYS_AT_ONCE: usize = 1024;
-/// What a key that is to be made durable takes of the throttle, since its owner's disk has to write for it.
-const DURABLE_KEY_BYTES: u64 = 4096;
+/// What a key that is to be made durable takes of the throttle, since a disk has to write for it.
+pub(super) const DURABLE_KEY_BYTES: u64 = 4096;
 
 /// What is found in buckets.
 #[derive(Default)]

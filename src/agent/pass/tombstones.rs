@@ -24,15 +24,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::leftovers::Questions;
+use super::leftovers::{DURABLE_KEY_BYTES, Questions};
 use super::{Pass, add};
 use crate::clock;
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
 use crate::failpoint::{Step, step};
-use crate::peer::reconcile::{Tombstone, TombstonesOrder};
+use crate::peer::reconcile::{DURABLE_KEYS_MAX, Tombstone, TombstonesOrder};
 use crate::peer::sign::LIFETIME;
-use crate::store::{SPOOL_LIFETIME, StoreError};
+use crate::store::{SPOOL_LIFETIME, Store, StoreError};
 use crate::version::Version;
 
 /// For how long every owner must have known that all have a tombstone.
@@ -107,12 +107,12 @@ impl Pass<'_> {
         let now = clock::now();
         let (old, young): (Vec<_>, Vec<_>) =
             endings.into_iter().partition(|ending| ending.has_done_its_part(now));
-        let store = Arc::clone(&self.agent.store);
-        on_thread(move || {
-            let mut noted = young.iter().map(|Ending { tombstone: Tombstone { name, version }, .. }| {
-                store.set_tombstone_agreed(name, *version, now)
-            });
-            noted.try_for_each(|noted| noted)
+        self.on_disk(young, move |store, Ending { tombstone: Tombstone { name, version }, .. }| {
+            // For want of room, perhaps: what is not noted ends later.
+            if let Err(error) = store.set_tombstone_agreed(&name, version, now) {
+                log::warn!("it is not noted that all owners have deleted {name}: {error}");
+            }
+            Ok(None::<()>)
         })
         .await?;
         self.forget(old).await
@@ -121,21 +121,41 @@ impl Pass<'_> {
     /// Those that this node has, and may say so: none, if it is incomplete.
     async fn held_here(&self, endings: Vec<Ending>) -> Result<Vec<Ending>, StoreError> {
         let store = Arc::clone(&self.agent.store);
-        on_thread(move || {
-            let (mut held, now) = (Vec::new(), clock::now());
-            if endings.is_empty() || !store.is_complete()? {
-                return Ok(held);
-            }
-            for mut ending in endings {
-                let Tombstone { name, version } = &ending.tombstone;
-                if let Some(time) = store.tombstone_agreed_for(name, *version, now)? {
-                    ending.has_agreed(time);
-                    held.push(ending);
-                }
-            }
-            Ok(held)
+        if endings.is_empty() || !on_thread(move || store.is_complete()).await? {
+            return Ok(Vec::new());
+        }
+        let now = clock::now();
+        self.on_disk(endings, move |store, mut ending| {
+            let Tombstone { name, version } = &ending.tombstone;
+            Ok(store.tombstone_agreed_for(name, *version, now)?.map(|time| {
+                ending.has_agreed(time);
+                ending
+            }))
         })
         .await
+    }
+
+    /// Does something with each on this node's disk; what comes of that. Only a few are done at once, since a thread goes on
+    /// when this process is to end.
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        mut endings: Vec<Ending>,
+        work: impl Fn(&Store, Ending) -> Result<Option<T>, StoreError> + Copy + Send + 'static,
+    ) -> Result<Vec<T>, StoreError> {
+        let mut done = Vec::new();
+        while !endings.is_empty() {
+            let rest = endings.split_off(endings.len().min(DURABLE_KEYS_MAX));
+            let some = std::mem::replace(&mut endings, rest);
+            self.agent.throttle.take(DURABLE_KEY_BYTES * some.len() as u64).await;
+            let store = Arc::clone(&self.agent.store);
+            let results = on_thread(move || {
+                some.into_iter()
+                    .filter_map(|ending| work(&store, ending).transpose())
+                    .collect::<Result<Vec<_>, _>>()
+            });
+            done.extend(results.await?);
+        }
+        Ok(done)
     }
 
     /// Has the other owners forget tombstones, and forgets those that all of them have forgotten: whatever interrupts it, this
@@ -160,15 +180,11 @@ impl Pass<'_> {
             return Ok(());
         }
         step(Step::ForgottenElsewhere);
-        let store = Arc::clone(&self.agent.store);
-        let forgotten = on_thread(move || {
-            let mut forgotten = 0;
-            for Ending { tombstone: Tombstone { name, version }, .. } in &endings {
-                forgotten += usize::from(store.forget_tombstone(name, *version)?);
-            }
-            Ok::<_, StoreError>(forgotten)
-        });
-        add(&self.counts.forgotten, forgotten.await?);
+        let forgotten =
+            self.on_disk(endings, |store, Ending { tombstone: Tombstone { name, version }, .. }| {
+                Ok(store.forget_tombstone(&name, version)?.then_some(()))
+            });
+        add(&self.counts.forgotten, forgotten.await?.len());
         Ok(())
     }
 }
