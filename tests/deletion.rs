@@ -3,23 +3,11 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
 
-use common::{Call, Cluster, Front, Options, assert_missing, wait_until};
-use webdfs::name::ObjectName;
-use webdfs::store::NameHash;
+use common::{Call, Cluster, Front, Options, assert_missing, remembered, tombstone, wait_until};
 
 const ALL: [usize; 3] = [0, 1, 2];
 const NEVER: &str = "/never/was.jpg";
-
-fn tombstone(cluster: &Cluster, node: usize, path: &str) -> PathBuf {
-    let name = ObjectName::from_bytes(path.trim_start_matches('/').as_bytes()).expect("a name");
-    cluster.root(node).join(NameHash::of(&name).tombstone())
-}
-
-fn remembered(cluster: &Cluster, path: &str) -> Vec<usize> {
-    ALL.into_iter().filter(|node| tombstone(cluster, *node, path).exists()).collect()
-}
 
 /// Files in the folders of tombstones, on all nodes.
 fn tombstones(cluster: &Cluster) -> usize {

@@ -5,6 +5,8 @@
 pub mod clock;
 /// N nodes on loopback, behind real nginx processes or on the embedded front.
 pub mod cluster;
+/// What nodes remember of deletions.
+pub mod deleted;
 /// What may stand at a node's url in place of the node.
 pub mod detour;
 /// A raw FastCGI client.
@@ -34,6 +36,7 @@ use std::time::{Duration, Instant};
 
 pub use clock::clock_off_by;
 pub use cluster::Cluster;
+pub use deleted::{remembered, tombstone};
 pub use detour::{Detour, End, Harm, Way};
 pub use front::Front;
 pub use http::{Answer, Call, Connection};
