@@ -68,6 +68,14 @@ points! {
     ReplayFetched = "agent.replay-fetched",
     /// The agent has brought a key up to date, and its mark is still there.
     ReplaySettled = "agent.replay-settled",
+    /// Every owner has a tombstone, as the agent knows, and it has noted that nowhere and told nobody.
+    TombstoneAgreed = "agent.tombstone-agreed",
+    /// The agent has told an owner to forget a tombstone, and not the next one.
+    ForgetSent = "agent.forget-sent",
+    /// All other owners have forgotten a tombstone, and the agent's own root has not.
+    ForgottenElsewhere = "agent.forgotten-elsewhere",
+    /// An owner is told to forget a tombstone.
+    ForgetOrdered = "service.forget-ordered",
 }
 
 points! {

@@ -38,6 +38,8 @@ fn strangers_learn_nothing_from_peer_paths(front: Front) {
         ("POST", format!("drop/{id}")),
         ("POST", "missed/strangers/kept.jpg".to_owned()),
         ("PUT", format!("batch/{id}{id}")),
+        ("POST", "agreed".to_owned()),
+        ("POST", "forget".to_owned()),
         ("POST", "no-such-operation".to_owned()),
         ("DELETE", "object/strangers/kept.jpg".to_owned()),
         ("GET", "object/../../secret".to_owned()),

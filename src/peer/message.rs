@@ -90,10 +90,17 @@ pub enum Operation {
     /// [`HaveOrder`]: super::reconcile::HaveOrder
     /// [`HaveAnswer`]: super::reconcile::HaveAnswer
     Have,
-    /// Forget a tombstone. Body: [`ForgetOrder`].
+    /// For how long have you known that every owner has these tombstones? Body: [`TombstonesOrder`]; answer:
+    /// [`AgreedAnswer`].
     ///
-    /// [`ForgetOrder`]: super::reconcile::ForgetOrder
-    Forget(ObjectName),
+    /// [`TombstonesOrder`]: super::reconcile::TombstonesOrder
+    /// [`AgreedAnswer`]: super::reconcile::AgreedAnswer
+    Agreed,
+    /// Forget these tombstones: every owner has known that for long. Body: [`TombstonesOrder`]; answer: [`ForgetAnswer`].
+    ///
+    /// [`TombstonesOrder`]: super::reconcile::TombstonesOrder
+    /// [`ForgetAnswer`]: super::reconcile::ForgetAnswer
+    Forget,
     /// Offer the sender all that you have for it. Body: [`OfferOrder`]; answer: [`OfferAnswer`].
     ///
     /// [`OfferOrder`]: super::reconcile::OfferOrder
@@ -126,7 +133,8 @@ impl Operation {
             Operation::Inventory => "inventory".into(),
             Operation::Digests => "digests".into(),
             Operation::Have => "have".into(),
-            Operation::Forget(name) => format!("forget/{}", name.url_path()),
+            Operation::Agreed => "agreed".into(),
+            Operation::Forget => "forget".into(),
             Operation::Offer => "offer".into(),
         }
     }
@@ -152,7 +160,8 @@ impl Operation {
             "inventory" if rest.is_empty() => Operation::Inventory,
             "digests" if rest.is_empty() => Operation::Digests,
             "have" if rest.is_empty() => Operation::Have,
-            "forget" => Operation::Forget(name(rest)?),
+            "agreed" if rest.is_empty() => Operation::Agreed,
+            "forget" if rest.is_empty() => Operation::Forget,
             "offer" if rest.is_empty() => Operation::Offer,
             _ => return None,
         };
@@ -277,12 +286,13 @@ mod tests {
             Operation::Commit(id, name.clone()),
             Operation::Drop(id),
             Operation::Delete(name.clone()),
-            Operation::Missed(name.clone()),
+            Operation::Missed(name),
             Operation::Batch(crate::peer::batch::head(&[]).1),
             Operation::Inventory,
             Operation::Digests,
             Operation::Have,
-            Operation::Forget(name),
+            Operation::Agreed,
+            Operation::Forget,
             Operation::Offer,
         ] {
             assert_eq!(Operation::parse(&operation.method(), &operation.path()), Some(operation));

@@ -13,6 +13,8 @@ pub const HAVE_KEYS_MAX: usize = 400;
 /// Bytes of names in one [`HaveOrder`] or [`HaveAnswer`], in the form in which they travel: with all else a key is sent
 /// with, it stays below the size of a control body.
 pub const HAVE_NAME_BYTES_MAX: usize = 20 << 10;
+/// Keys at most that a node is asked to make durable before it answers: so few that it does in time.
+pub const DURABLE_KEYS_MAX: usize = 64;
 /// Digests in one [`DigestsOrder`] at most.
 pub const DIGESTS_MAX: usize = 512;
 
@@ -79,11 +81,35 @@ pub struct HaveAnswer {
     pub until: Option<NameHash>,
 }
 
-/// Forget this tombstone: every owner has had it for long.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-pub struct ForgetOrder {
-    /// Its version; another one stays.
+/// Tombstones of keys that the sender and the receiver own, to be asked about or to be forgotten.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct TombstonesOrder {
+    /// The tombstones, [`DURABLE_KEYS_MAX`] at most.
+    pub tombstones: Vec<Tombstone>,
+}
+
+/// A tombstone.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tombstone {
+    /// The key.
+    pub name: ObjectName,
+    /// The version of the deletion.
     pub version: Version,
+}
+
+/// For how long the receiver has known that every owner has some tombstones.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct AgreedAnswer {
+    /// For each, in their order: in seconds, by the receiver's clock; 0 if it does not know that yet. None unless it has
+    /// exactly this tombstone, durably, and its root is complete.
+    pub seconds: Vec<Option<u64>>,
+}
+
+/// Which tombstones the receiver has forgotten.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct ForgetAnswer {
+    /// For each, in their order, whether the receiver has exactly this one no more.
+    pub forgotten: Vec<bool>,
 }
 
 /// Hold a pass restricted to the sender's keys, which lacks some of them.

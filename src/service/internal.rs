@@ -27,7 +27,7 @@ use crate::peer::envelope::{
 use crate::peer::message::{
     BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal, passed_on,
 };
-use crate::peer::reconcile::{ForgetOrder, InventoryAnswer, InventoryOrder, OfferAnswer, OfferOrder};
+use crate::peer::reconcile::{InventoryAnswer, InventoryOrder, OfferAnswer, OfferOrder};
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::semantics::Validators;
@@ -222,11 +222,15 @@ async fn perform(
             let answer = service.compare_keys(&map, sender(&map, &envelope)?, parsed(&control_body)?).await?;
             Ok(Reply::Control(control(&answer)))
         }
-        Operation::Forget(name) => {
-            let ForgetOrder { version } = parsed(&control_body)?;
-            let store = Arc::clone(&service.store);
-            on_thread(move || store.forget_tombstone(&name, version)).await?;
-            Ok(Reply::Control(control(&())))
+        Operation::Agreed => {
+            let answer =
+                service.agreed_tombstones(&map, sender(&map, &envelope)?, parsed(&control_body)?).await?;
+            Ok(Reply::Control(control(&answer)))
+        }
+        Operation::Forget => {
+            let answer =
+                service.forget_tombstones(&map, sender(&map, &envelope)?, parsed(&control_body)?).await?;
+            Ok(Reply::Control(control(&answer)))
         }
         Operation::Batch(digest) => {
             let body = file_body.unwrap_or_else(|| Box::pin(futures_util::stream::empty()));

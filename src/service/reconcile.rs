@@ -5,12 +5,16 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::Service;
+use crate::clock;
 use crate::cluster::{ClusterMap, NodeIndex};
 use crate::control::{AgentClient, Answer, CallError, Request};
 use crate::disk::on_thread;
+use crate::failpoint::{Step, step};
+use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::reconcile::{
-    DigestsAnswer, DigestsOrder, HAVE_KEYS_MAX, HAVE_NAME_BYTES_MAX, HaveAnswer, HaveOrder, Item,
+    AgreedAnswer, DigestsAnswer, DigestsOrder, ForgetAnswer, HAVE_KEYS_MAX, HAVE_NAME_BYTES_MAX, HaveAnswer,
+    HaveOrder, Item, Tombstone, TombstonesOrder,
 };
 use crate::placement::{ObjectKey, locate};
 use crate::reconcile::{Digest, Ranges};
@@ -99,6 +103,27 @@ impl Shared<'_> {
         Ok(HaveAnswer { different, more, until })
     }
 
+    fn agreed(&self, order: &TombstonesOrder) -> AgreedAnswer {
+        let now = clock::now();
+        let agreed_for = |Tombstone { name, version }: &Tombstone| {
+            if !self.are_owners(name) {
+                return None;
+            }
+            let time = self.store.tombstone_agreed_for(name, *version, now);
+            time.inspect_err(|error| stays(name, error)).ok().flatten().map(|time| time.as_secs())
+        };
+        AgreedAnswer { seconds: order.tombstones.iter().map(agreed_for).collect() }
+    }
+
+    fn forget(&self, order: &TombstonesOrder) -> ForgetAnswer {
+        step(Step::ForgetOrdered);
+        let forget = |Tombstone { name, version }: &Tombstone| {
+            let forget = || self.store.forget_tombstone(name, *version);
+            self.are_owners(name) && forget().inspect_err(|error| stays(name, error)).is_ok()
+        };
+        ForgetAnswer { forgotten: order.tombstones.iter().map(forget).collect() }
+    }
+
     /// The keys of the order's range that it does not name, as many as one answer can hold.
     fn more(&self, order: &HaveOrder) -> Result<(Vec<Item>, Option<NameHash>), CompareError> {
         let named: HashSet<&ObjectName> = order.items.iter().map(|item| &item.name).collect();
@@ -110,6 +135,10 @@ impl Shared<'_> {
                 if hash < order.from || order.to.is_some_and(|to| hash >= to) || named.contains(&name) {
                     continue;
                 }
+                // It may be forgotten since, and is not to come back through those who have forgotten it, too.
+                if held.copy().is_none() && self.store.held(&name)? == Held::Nothing {
+                    continue;
+                }
                 name_bytes += name.url_path().len();
                 if more.len() == HAVE_KEYS_MAX || name_bytes > HAVE_NAME_BYTES_MAX {
                     return Ok((more, Some(hash)));
@@ -119,6 +148,11 @@ impl Shared<'_> {
         }
         Ok((more, None))
     }
+}
+
+/// A tombstone's file cannot be read or removed: that keeps no other from its end.
+fn stays(name: &ObjectName, error: &StoreError) {
+    log::warn!("it stays remembered that {name} was deleted: {error}");
 }
 
 impl Service {
@@ -150,6 +184,30 @@ impl Service {
         order: HaveOrder,
     ) -> Result<HaveAnswer, CompareError> {
         self.compare(map, from, move |shared| shared.different(&order)).await
+    }
+
+    /// For how long this node has known that every owner has some tombstones.
+    pub(super) async fn agreed_tombstones(
+        &self,
+        map: &Arc<ClusterMap>,
+        from: NodeIndex,
+        order: TombstonesOrder,
+    ) -> Result<AgreedAnswer, CompareError> {
+        // One that lacks something may still have to find out that it holds older copies.
+        if !self.is_complete().await {
+            return Ok(AgreedAnswer { seconds: vec![None; order.tombstones.len()] });
+        }
+        self.compare(map, from, move |shared| Ok(shared.agreed(&order))).await
+    }
+
+    /// Forgets tombstones, since another owner has found that all have known of them for long.
+    pub(super) async fn forget_tombstones(
+        &self,
+        map: &Arc<ClusterMap>,
+        from: NodeIndex,
+        order: TombstonesOrder,
+    ) -> Result<ForgetAnswer, CompareError> {
+        self.compare(map, from, move |shared| Ok(shared.forget(&order))).await
     }
 
     async fn compare<T: Send + 'static>(

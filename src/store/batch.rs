@@ -7,12 +7,13 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::attribute::{ATTRIBUTE, Attribute};
 use super::layout::{self, NameHash};
-use super::spool::SpoolId;
+use super::spool::{SPOOL_LIFETIME, SpoolId};
 use super::write::Outcome;
 use super::{Store, StoreError};
 use crate::config::Layout;
@@ -47,6 +48,7 @@ impl BatchCopy {
 pub struct Batch {
     store: Arc<Store>,
     files: Vec<BatchFile>,
+    begun: Instant,
 }
 
 #[derive(Debug)]
@@ -66,7 +68,7 @@ impl Store {
     pub fn batch(self: &Arc<Self>, bytes: u64) -> Result<Batch, StoreError> {
         self.check_writable()?;
         self.check_space(bytes)?;
-        Ok(Batch { store: Arc::clone(self), files: Vec::new() })
+        Ok(Batch { store: Arc::clone(self), files: Vec::new(), begun: Instant::now() })
     }
 
     /// Makes all that was written to the root's file system durable.
@@ -116,10 +118,16 @@ impl Batch {
     /// they were added. What is said of each is durable.
     ///
     /// # Errors
-    /// When a sync fails: then the outcome is unknown of all of them. What fails for one copy alone is in its place.
+    /// When a sync fails: then the outcome is unknown of all of them. What fails for one copy alone is in its place:
+    /// [`StoreError::TooSlow`] for each when they took longer than [`SPOOL_LIFETIME`] to arrive.
     pub fn commit(mut self) -> Result<Vec<Result<Outcome, StoreError>>, StoreError> {
         let store = Arc::clone(&self.store);
         store.check_writable()?;
+        if self.begun.elapsed() > SPOOL_LIFETIME {
+            let late =
+                self.files.iter().map(|file| Err(StoreError::TooSlow { name: file.copy.name.clone() }));
+            return Ok(late.collect());
+        }
         store.sync_all()?;
         let placed: Vec<_> = self.files.iter().map(|file| store.place(file)).collect();
         store.sync_all()?;
@@ -162,5 +170,30 @@ impl Store {
             self.put_in_place(spool, file, &copy.name, *hash, true)?;
         }
         Ok((outcome, outcome == Outcome::Done && held != Held::Nothing))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::dirty::tests::open;
+
+    #[test]
+    fn copies_that_have_outlived_every_message_come_to_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(root.path()));
+        let name = ObjectName::from_bytes(b"a.jpg").unwrap();
+        let copy = BatchCopy {
+            name: name.clone(),
+            version: Version::from_nanos(1),
+            crc32: crc32fast::hash(b"bytes"),
+            size: 5,
+        };
+        let mut slow = store.batch(5).unwrap();
+        slow.add(copy, b"bytes").unwrap();
+        slow.begun -= SPOOL_LIFETIME;
+        assert!(matches!(slow.commit().unwrap()[..], [Err(StoreError::TooSlow { .. })]));
+        assert_eq!(store.held(&name).unwrap(), Held::Nothing);
+        assert!(store.list(Path::new(layout::TMP)).unwrap().is_empty());
     }
 }

@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::name::ObjectName;
+
 /// Why the store could not do something. Nothing that was stored before is changed then, except by a write whose last
 /// sync failed: its outcome is unknown, and a repeat settles it.
 #[derive(Debug, thiserror::Error)]
@@ -27,6 +29,12 @@ pub enum StoreError {
     /// expired, or lost bytes when the machine stopped. The sender prepares again.
     #[error("no upload is prepared under this id, name and checksum")]
     NotPrepared,
+    /// An upload took longer than any may. The sender may try again, faster.
+    #[error("{name} took longer than 12 hours to arrive: it is not stored")]
+    TooSlow {
+        /// What it was to become.
+        name: ObjectName,
+    },
     /// A sync failed earlier. Writes are refused until the process is started anew, which looks at the disk afresh.
     #[error("a sync of {root} failed: writes are refused until webdfs is restarted; look at the disk")]
     SyncFailed {

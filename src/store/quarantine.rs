@@ -2,7 +2,8 @@
 //! something newer. A folder for each key, so that one look tells whether it has any; each file has its name inside.
 
 use std::fs::File;
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use super::attribute::ATTRIBUTE_NAME;
 use super::layout::{self, NameHash};
@@ -11,6 +12,10 @@ use super::{PRIVATE_MODE, Store, StoreError};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::version::Version;
+
+/// What ends the name of a file whose key has been deleted since, which every owner knew: nobody can miss it. The file is
+/// kept for a person to judge, like any other here.
+const DELETED: &str = ".deleted";
 
 impl Store {
     /// Moves a file to where nobody serves it, durably, with its name in it. The caller holds the key's lock.
@@ -47,25 +52,53 @@ impl Store {
         }
     }
 
-    /// The newest version of a key that lies in quarantine.
+    /// The newest version of a key that lies in quarantine, without what was deleted since.
     ///
     /// # Errors
     /// When the disk fails.
     pub fn quarantined(&self, name: &ObjectName) -> Result<Option<Version>, StoreError> {
-        let mut newest = None;
-        for path in self.list(&NameHash::of(name).quarantine_folder())? {
+        let quarantined = self.missed_from(NameHash::of(name))?;
+        Ok(quarantined.into_iter().map(|(_, version)| version).max())
+    }
+
+    /// The files of a key in quarantine that somebody may miss, and their versions.
+    fn missed_from(&self, hash: NameHash) -> Result<Vec<(PathBuf, Version)>, StoreError> {
+        let mut found = Vec::new();
+        for path in self.list(&hash.quarantine_folder())? {
+            if path.as_os_str().as_bytes().ends_with(DELETED.as_bytes()) {
+                continue;
+            }
             match self.root.stat(&path) {
-                Ok(stat) => newest = newest.max(Some(mtime(&stat))),
+                Ok(stat) => found.push((path, mtime(&stat))),
                 // Judged and removed by a person meanwhile.
                 Err(error) if super::read::is_absence(&error) => {}
                 Err(source) => return Err(self.io("look at", &path, source)),
             }
         }
-        Ok(newest)
+        Ok(found)
+    }
+
+    /// Notes of a key's files in quarantine that they are deleted, durably, as far as they are not newer than the deletion.
+    /// The caller holds the key's lock.
+    pub(super) fn settle_quarantined(&self, hash: NameHash, deletion: Version) -> Result<(), StoreError> {
+        let mut has_changed = false;
+        for (path, _) in self.missed_from(hash)?.into_iter().filter(|(_, version)| *version <= deletion) {
+            let mut deleted = path.clone().into_os_string();
+            deleted.push(DELETED);
+            match self.calls.rename(&path, Path::new(&deleted)) {
+                Err(error) if super::read::is_absence(&error) => {}
+                renamed => renamed.map_err(|source| self.io("rename", &path, source))?,
+            }
+            has_changed = true;
+        }
+        if has_changed {
+            self.sync_folder(&hash.quarantine_folder())?;
+        }
+        Ok(())
     }
 
     /// Whether what this root holds of a key says anything about what it once acknowledged: not if something newer lies
-    /// in quarantine.
+    /// in quarantine that nobody has deleted.
     ///
     /// # Errors
     /// When the disk fails.

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FlockOperation, OFlags, flock};
 
@@ -29,6 +29,9 @@ const CHECK_SPACE_BYTES: u64 = 4 << 20;
 const SYNC_BYTES: u64 = 8 << 20;
 /// Smaller uploads are synced once, at their commit.
 const LARGE_BYTES: u64 = 1 << 20;
+/// An upload that takes longer comes to nothing: it may be a copy of what was deleted meanwhile, and a deletion is not
+/// remembered for ever.
+pub const SPOOL_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 /// Names one upload on every node that takes part in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -111,6 +114,7 @@ pub struct Spool {
     unchecked: u64,
     /// Bytes written since the last sync: below [`SYNC_BYTES`], if this store syncs clients' writes.
     unsynced: u64,
+    begun: Instant,
     finished: bool,
 }
 
@@ -152,8 +156,11 @@ impl Spool {
     /// Marks the upload as complete: from now on it can be committed, by any process of this root.
     ///
     /// # Errors
-    /// When the disk fails or is full.
+    /// [`StoreError::TooSlow`] when that has taken longer than [`SPOOL_LIFETIME`]; others when the disk fails or is full.
     pub fn finish(mut self, name: &ObjectName, epoch: u64) -> Result<Prepared, StoreError> {
+        if self.begun.elapsed() > SPOOL_LIFETIME {
+            return Err(StoreError::TooSlow { name: name.clone() });
+        }
         if self.length > LARGE_BYTES && self.unsynced > 0 {
             self.sync()?;
         }
@@ -212,6 +219,7 @@ impl Store {
             length: 0,
             unchecked: 0,
             unsynced: 0,
+            begun: Instant::now(),
             finished: false,
         })
     }
@@ -340,5 +348,23 @@ impl Store {
             }
         }
         Ok(paths)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::dirty::tests::open;
+
+    #[test]
+    fn an_upload_that_has_outlived_every_message_comes_to_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(root.path()));
+        let name = ObjectName::from_bytes(b"a.jpg").unwrap();
+        let mut slow = store.spool(SpoolId::random(), None).unwrap();
+        slow.write(b"bytes").unwrap();
+        slow.begun -= SPOOL_LIFETIME;
+        assert!(matches!(slow.finish(&name, 1), Err(StoreError::TooSlow { .. })));
+        assert!(store.list(Path::new(layout::TMP)).unwrap().is_empty());
     }
 }

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use super::attribute::{ATTRIBUTE_AGREED, decode_tombstone, encode_tombstone};
+use super::attribute::{decode_tombstone, encode_tombstone};
 use super::layout::{self, NameHash};
-use super::read::{Replica, mtime, read_name, read_time};
+use super::read::{Replica, read_name};
 use super::write::Outcome;
 use super::{Store, StoreError};
 use crate::failpoint::{Wrong, does_wrong};
@@ -38,62 +38,6 @@ impl Store {
         Ok(outcome)
     }
 
-    /// Forgets the tombstone of exactly this version, if that is all this root holds of a key. Nothing is synced: one that
-    /// comes back after a loss of power is forgotten another time.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn forget_tombstone(&self, name: &ObjectName, version: Version) -> Result<(), StoreError> {
-        let hash = NameHash::of(name);
-        let _lock = self.lock_key(name, hash)?;
-        let path = hash.tombstone();
-        if self.held_now(name, hash)? == (Held::Tombstone { version }) {
-            self.calls.unlink(&path).map_err(|source| self.io("remove", &path, source))?;
-        }
-        Ok(())
-    }
-
-    /// When [`Store::set_tombstone_agreed`] was first called for the tombstone of exactly this version.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn tombstone_agreed(
-        &self,
-        name: &ObjectName,
-        version: Version,
-    ) -> Result<Option<Version>, StoreError> {
-        let path = NameHash::of(name).tombstone();
-        let opened = self.open_file(&path, false).map_err(|source| self.io("open", &path, source))?;
-        let Some((file, _)) = opened.filter(|(_, stat)| mtime(stat) == version) else { return Ok(None) };
-        read_time(&file).map_err(|source| self.io("read the attribute of", &path, source))
-    }
-
-    /// Notes that every owner of a key had its tombstone of this version at this time, unless an earlier time is noted. A
-    /// tombstone that replaces it knows nothing of that. It is not synced: the time may be lost, and then it is a later one
-    /// that counts.
-    ///
-    /// # Errors
-    /// When the disk fails.
-    pub fn set_tombstone_agreed(
-        &self,
-        name: &ObjectName,
-        version: Version,
-        now: Version,
-    ) -> Result<(), StoreError> {
-        let hash = NameHash::of(name);
-        let _lock = self.lock_key(name, hash)?;
-        let path = hash.tombstone();
-        let opened = self.open_file(&path, false).map_err(|source| self.io("open", &path, source))?;
-        let Some((file, _)) = opened.filter(|(_, stat)| mtime(stat) == version) else { return Ok(()) };
-        if read_time(&file).map_err(|source| self.io("read the attribute of", &path, source))?.is_some() {
-            return Ok(());
-        }
-        let text = now.seconds().to_string();
-        self.calls
-            .set_attribute(&file, &path, ATTRIBUTE_AGREED, text.as_bytes())
-            .map_err(|source| self.io("set the attribute of", &path, source))
-    }
-
     /// Unlinks the copy of a key of which this node is no owner, if it still is this copy: every owner has it, or a newer
     /// one. Whether it was.
     ///
@@ -115,7 +59,7 @@ impl Store {
     ///
     /// The folder is synced, although the tombstone alone decides what webdfs serves: a web server that
     /// serves local files by itself knows nothing of tombstones.
-    fn put_away_replicas(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
+    pub(super) fn put_away_replicas(&self, name: &ObjectName, hash: NameHash) -> Result<(), StoreError> {
         for replica in self.places(name, hash)? {
             self.put_away(name, hash, &replica)?;
         }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use webdfs::name::ObjectName;
 
-use crate::common::PATIENCE;
+use crate::common::{PATIENCE, clock_off_by};
 
 use super::disk::files;
 use super::history::{Key, Op};
@@ -82,19 +82,7 @@ impl Machine {
         let wrong = self.settings.wrong.map(|wrong| format!("{}=return", wrong.name()));
         let failpoints: Vec<String> = wrong.into_iter().chain(failpoint).collect();
         let mut environment = vec![("FAILPOINTS".to_owned(), failpoints.join(";"))];
-        let off = self.clocks[node];
-        if off != 0 {
-            let library = faketime().expect("libfaketime is installed (make deps)");
-            let values = [
-                ("LD_PRELOAD", library.as_str()),
-                ("FAKETIME", &format!("{off:+}")),
-                ("FAKETIME_DONT_FAKE_MONOTONIC", "1"),
-                // Times of files are what they are; and what is killed must leave nothing behind.
-                ("NO_FAKE_STAT", "1"),
-                ("FAKETIME_DISABLE_SHM", "1"),
-            ];
-            environment.extend(values.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        }
+        environment.extend(clock_off_by(self.clocks[node]));
         environment
     }
 
@@ -193,11 +181,4 @@ pub fn has_command(command: &str) -> bool {
     let output = Command::new(env!("CARGO_BIN_EXE_webdfs")).arg("--help").output().expect("webdfs runs");
     let help = String::from_utf8_lossy(&output.stdout).into_owned();
     help.lines().any(|line| line.split_whitespace().next() == Some(command))
-}
-
-/// The library that gives a process a clock of its own, if it is installed.
-pub fn faketime() -> Option<String> {
-    let folders = fs::read_dir("/usr/lib").into_iter().flatten().flatten();
-    let mut libraries = folders.map(|folder| folder.path().join("faketime/libfaketime.so.1"));
-    libraries.find(|library| library.exists()).map(|library| library.display().to_string())
 }

@@ -1,8 +1,12 @@
 //! What several test programs share.
 #![allow(dead_code, unused_imports)]
 
+/// Clocks that are wrong.
+pub mod clock;
 /// N nodes on loopback, behind real nginx processes or on the embedded front.
 pub mod cluster;
+/// What nodes remember of deletions.
+pub mod deleted;
 /// What may stand at a node's url in place of the node.
 pub mod detour;
 /// A raw FastCGI client.
@@ -30,7 +34,9 @@ pub mod signed;
 
 use std::time::{Duration, Instant};
 
+pub use clock::clock_off_by;
 pub use cluster::Cluster;
+pub use deleted::{remembered, tombstone};
 pub use detour::{Detour, End, Harm, Way};
 pub use front::Front;
 pub use http::{Answer, Call, Connection};

@@ -212,5 +212,19 @@ pub fn all() -> Vec<Repair> {
                 )
             },
         },
+        Repair {
+            title: "a tombstone that is forgotten while what it has hidden still lies there",
+            settled: vec![delete("x", 10)],
+            by_hand: Some(("x", "by hand", at(5))),
+            work: |store| _ = store.forget_tombstone(&name("x"), at(10)).unwrap(),
+            check: |store, root, done| {
+                expect("what is served", support::read(store, &name("x")), None)?;
+                is_quarantined(store, root, done, |store| {
+                    store.forget_tombstone(&name("x"), at(10)).unwrap();
+                })?;
+                let counts = store.answer_counts(&name("x"), &store.held(&name("x")).unwrap());
+                expect("whether its absence counts in the end", counts.unwrap(), true)
+            },
+        },
     ]
 }

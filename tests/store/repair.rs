@@ -84,15 +84,84 @@ fn an_answer_about_a_key_counts_unless_something_newer_of_it_lies_in_quarantine(
     assert!(!counts());
     put(&store, &x, at(5), b"bytes").unwrap();
     assert!(counts(), "it has healed");
-    store.delete(&x, at(6)).unwrap();
-    assert!(counts());
-    store.forget_tombstone(&x, at(6)).unwrap();
+    rot(&root.path().join("x"));
+    verify(&store, "x");
     assert!(!counts());
     // A person has judged it.
     let folder = root.path().join(".webdfs/quarantine");
-    let file = folder.join(&private_files(root.path(), "quarantine")[0]);
-    fs::remove_file(file).unwrap();
+    private_files(root.path(), "quarantine")
+        .iter()
+        .for_each(|path| fs::remove_file(folder.join(path)).unwrap());
     assert!(counts());
+}
+
+#[test]
+fn once_a_deletion_is_forgotten_nobody_misses_what_lies_in_quarantine_and_it_still_lies_there() {
+    let root = new_root();
+    let store = open(root.path());
+    let x = name("x");
+    let counts = || store.answer_counts(&x, &store.held(&x).unwrap()).unwrap();
+    for version in [at(9), at(5)] {
+        put(&store, &x, version, b"bytes").unwrap();
+        rot(&root.path().join("x"));
+        assert_eq!(verify(&store, "x"), Verdict::Rotten);
+    }
+    store.delete(&x, at(8)).unwrap();
+    assert!(!counts() && store.tombstone_agreed_for(&x, at(8), at(100)).unwrap().is_none());
+    store.forget_tombstone(&x, at(8)).unwrap();
+    assert_eq!((counts(), store.quarantined(&x).unwrap()), (false, Some(at(9))), "only what is not newer");
+    store.delete(&x, at(9)).unwrap();
+    assert!(counts());
+    assert!(store.forget_tombstone(&x, at(9)).unwrap());
+    assert_eq!((counts(), store.quarantined(&x).unwrap()), (true, None));
+    assert_eq!(private_files(root.path(), "quarantine").len(), 2);
+    assert_eq!(store.count_quarantined().unwrap(), 2);
+    // What comes later is missed again.
+    put(&store, &x, at(20), b"bytes").unwrap();
+    rot(&root.path().join("x"));
+    verify(&store, "x");
+    assert_eq!((counts(), store.quarantined(&x).unwrap()), (false, Some(at(20))));
+}
+
+#[test]
+fn what_a_tombstone_has_hidden_goes_before_it_is_forgotten() {
+    let long = format!("a/{}", "x".repeat(300));
+    for text in ["a/x", long.as_str()] {
+        let root = new_root();
+        let store = open(root.path());
+        let x = name(text);
+        put(&store, &x, at(1), b"deleted").unwrap();
+        // Whoever deleted it died before it was unlinked.
+        let file = store.open_replica(&x).unwrap().unwrap().path;
+        let aside = root.path().join("aside");
+        fs::hard_link(root.path().join(&file), &aside).unwrap();
+        store.delete(&x, at(2)).unwrap();
+        fs::create_dir_all(root.path().join(&file).parent().unwrap()).unwrap();
+        fs::rename(&aside, root.path().join(&file)).unwrap();
+        assert_eq!(store.held(&x).unwrap(), Held::Tombstone { version: at(2) });
+        assert!(store.forget_tombstone(&x, at(2)).unwrap());
+        assert_eq!(store.held(&x).unwrap(), Held::Nothing);
+        assert!(!root.path().join(&file).exists());
+    }
+}
+
+#[test]
+fn a_root_says_for_how_long_it_has_known_that_every_owner_has_exactly_this_tombstone() {
+    let root = new_root();
+    let store = open(root.path());
+    let x = name("x");
+    let agreed_for =
+        |version, now| store.tombstone_agreed_for(&x, version, now).unwrap().map(|time| time.as_secs());
+    assert_eq!(agreed_for(at(1), at(100)), None);
+    store.delete(&x, at(1)).unwrap();
+    assert_eq!((agreed_for(at(1), at(100)), agreed_for(at(2), at(100))), (Some(0), None));
+    store.set_tombstone_agreed(&x, at(1), at(100)).unwrap();
+    assert_eq!((agreed_for(at(1), at(130)), agreed_for(at(1), at(50))), (Some(30), Some(0)));
+    // The clock was ahead when that was noted, or is behind now.
+    store.set_tombstone_agreed(&x, at(1), at(50)).unwrap();
+    assert_eq!(agreed_for(at(1), at(130)), Some(80));
+    put(&store, &x, at(200), b"bytes").unwrap();
+    assert_eq!((agreed_for(at(1), at(300)), agreed_for(at(200), at(300))), (None, None));
 }
 
 #[test]

@@ -7,9 +7,11 @@
 
 mod adopt;
 mod compare;
+mod leftovers;
 mod settle;
 mod strays;
 mod task;
+mod tombstones;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -61,7 +63,7 @@ pub struct Report {
     pub fetched: u64,
     /// Copies that this node removed because it is no owner, and every owner has them.
     pub removed: u64,
-    /// Tombstones that every owner has forgotten.
+    /// Tombstones that this node has had all owners forget.
     pub forgotten: u64,
     /// Keys that could not be brought up to date.
     pub unsettled: u64,
@@ -205,7 +207,7 @@ impl Pass<'_> {
                     unanswered.insert(self.agent.map.node(node).name().clone(), error.to_string());
                 }
             }
-            self.remove_strays(first..(first + step).min(BUCKETS), &peers).await?;
+            self.clear_up(first..(first + step).min(BUCKETS), &peers).await?;
             progress((first + step).min(BUCKETS), keys);
         }
         Ok(())
@@ -246,6 +248,7 @@ impl std::fmt::Display for Report {
         write!(f, "{} keys here, {} sent, {} fetched", self.keys, self.sent, self.fetched)?;
         for (count, what) in [
             (self.removed, "removed because they belong elsewhere"),
+            (self.forgotten, "deleted so long ago that all owners have forgotten them"),
             (self.strays, "that belong elsewhere stay, since an owner lacks them"),
             (self.unsettled, "could not be brought up to date"),
         ] {

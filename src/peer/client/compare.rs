@@ -1,14 +1,14 @@
 //! Asking other nodes what reconcile needs to know.
 
+use std::time::Duration;
+
 use super::{PeerClient, PeerError};
 use crate::cluster::{ClusterMap, NodeIndex};
-use crate::name::ObjectName;
 use crate::peer::message::Operation;
 use crate::peer::reconcile::{
-    DigestsAnswer, DigestsOrder, ForgetOrder, HaveAnswer, HaveOrder, InventoryAnswer, InventoryOrder,
-    OfferAnswer, OfferOrder,
+    AgreedAnswer, DigestsAnswer, DigestsOrder, ForgetAnswer, HaveAnswer, HaveOrder, InventoryAnswer,
+    InventoryOrder, OfferAnswer, OfferOrder, TombstonesOrder,
 };
-use crate::version::Version;
 
 impl PeerClient {
     /// Walk over your root, unless you have begun to within the last `max_age_ms` milliseconds. Whether that is done.
@@ -53,18 +53,33 @@ impl PeerClient {
         self.control(map, node, &Operation::Have, order).await
     }
 
-    /// Forget the tombstone of exactly this version.
+    /// For how long have you known that every owner has these tombstones? In their order; `None` for one that the node has
+    /// not, or must not count.
     ///
     /// # Errors
-    /// When the node does not answer, or its disk fails.
+    /// When the node does not answer.
+    pub async fn agreed(
+        &self,
+        map: &ClusterMap,
+        node: NodeIndex,
+        order: &TombstonesOrder,
+    ) -> Result<Vec<Option<Duration>>, PeerError> {
+        let answer: AgreedAnswer = self.control(map, node, &Operation::Agreed, order).await?;
+        Ok(answer.seconds.into_iter().map(|seconds| seconds.map(Duration::from_secs)).collect())
+    }
+
+    /// Forget the tombstones of exactly these versions. Whether it has, in their order.
+    ///
+    /// # Errors
+    /// When the node does not answer: some may be forgotten then.
     pub async fn forget(
         &self,
         map: &ClusterMap,
         node: NodeIndex,
-        name: &ObjectName,
-        version: Version,
-    ) -> Result<(), PeerError> {
-        self.control(map, node, &Operation::Forget(name.clone()), &ForgetOrder { version }).await
+        order: &TombstonesOrder,
+    ) -> Result<Vec<bool>, PeerError> {
+        let answer: ForgetAnswer = self.control(map, node, &Operation::Forget, order).await?;
+        Ok(answer.forgotten)
     }
 
     /// Offer this node all that you have for it. Whether that is done.
