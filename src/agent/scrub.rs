@@ -22,7 +22,7 @@ pub(super) struct Scrub(pub Agent);
 impl Task for Scrub {
     fn run(&self, occasion: Occasion, report: Report) -> BoxFuture<'_, Result<(), Unfinished>> {
         Box::pin(async move {
-            self.scrub(occasion, &report).await.map_err(|error| Unfinished(error.to_string()))?;
+            self.scrub(occasion, &report).await.map_err(|error| Unfinished::new(error))?;
             Ok(())
         })
     }
