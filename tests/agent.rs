@@ -9,6 +9,12 @@ mod commands;
 /// Work that fails: what the log is told of it, and when it is done again.
 #[path = "agent/failing.rs"]
 mod failing;
+/// How fast it goes, and how much of it at the same time.
+#[path = "agent/pace.rs"]
+mod pace;
+/// Work that is cut off by SIGKILL goes on.
+#[path = "agent/resumed.rs"]
+mod resumed;
 /// Work over a whole root that ends when the test says so.
 #[path = "agent/staged.rs"]
 mod staged;

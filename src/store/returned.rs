@@ -224,7 +224,7 @@ impl Store {
         match self.returned_in(path, (file, stat))? {
             Some(returned) if returned.name == *name && returned.copy == *copy => {
                 let (crc32, _) =
-                    fingerprint(&bytes, &mut |_| {}).map_err(|source| self.io("read", path, source))?;
+                    fingerprint(&bytes, &mut |_| Ok(())).map_err(|source| self.io("read", path, source))?;
                 Ok(Some(crc32) == copy.crc32)
             }
             _ => Ok(false),

@@ -70,7 +70,7 @@ impl Stage {
             elected: watch::Sender::new(false),
             tasks: Tasks::default(),
             works: Works { reconcile: None, scrub: Some(staged) },
-            throttle: Throttle::default(),
+            throttle: Throttle::new(None, settings.agent.concurrency),
             settings: settings.agent,
             standing: Arc::default(),
             offers: webdfs::agent::offers::Offers::default(),
