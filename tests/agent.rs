@@ -12,6 +12,9 @@ mod failing;
 /// How fast it goes, and how much of it at the same time.
 #[path = "agent/pace.rs"]
 mod pace;
+/// How soon it is done after a death and a return.
+#[path = "agent/prompt.rs"]
+mod prompt;
 /// Work that is cut off by SIGKILL goes on.
 #[path = "agent/resumed.rs"]
 mod resumed;

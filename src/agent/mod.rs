@@ -44,7 +44,7 @@ use throttle::Throttle;
 
 /// How often the agent looks round: a peer's return is noticed, and another agent's death, within this time. Half of the
 /// second within which the one gets what it missed, and the other has a successor.
-const ROUND: Duration = Duration::from_secs(1);
+const ROUND: Duration = Duration::from_millis(500);
 
 /// What the agent needs.
 #[derive(Debug, Clone)]
