@@ -21,6 +21,9 @@ mod resumed;
 /// Work over a whole root that ends when the test says so.
 #[path = "agent/staged.rs"]
 mod staged;
+/// Commands on a terminal.
+#[path = "agent/terminal.rs"]
+mod terminal;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
