@@ -9,6 +9,9 @@ mod commands;
 /// Work that fails: what the log is told of it, and when it is done again.
 #[path = "agent/failing.rs"]
 mod failing;
+/// What it costs in memory.
+#[path = "agent/memory.rs"]
+mod memory;
 /// How fast it goes, and how much of it at the same time.
 #[path = "agent/pace.rs"]
 mod pace;
