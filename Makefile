@@ -6,7 +6,7 @@ SECONDS_PER_RUN ?= 2
 SECONDS ?= 600
 SEED ?= 1
 
-.PHONY: all test lint deps chaos chaos-selftest bench bench-delivery bench-placement demo clean
+.PHONY: all test lint deps chaos chaos-selftest million bench bench-delivery bench-placement demo clean
 
 all:
 	$(CARGO) build --release
@@ -33,6 +33,10 @@ chaos: deps
 chaos-selftest: deps
 	WEBDFS_CHAOS_HUNT=1 $(CARGO) test --test chaos noticed -- --nocapture --test-threads=1
 	$(CARGO) test --test crash_selftest
+
+# The memory of a pass and a scrub over a million files, on two nodes. Wants 4 GB of disk and two million inodes; minutes.
+million: deps
+	$(CARGO) test --test agent a_million -- --ignored --nocapture --test-threads=1
 
 # Ratios against other programs, each pair measured alternately in one run. Takes some minutes; wants a quiet machine.
 bench: deps

@@ -6,9 +6,29 @@ mod common;
 /// Commands of an operator, run against real nodes.
 #[path = "agent/commands.rs"]
 mod commands;
+/// Work that fails: what the log is told of it, and when it is done again.
+#[path = "agent/failing.rs"]
+mod failing;
+/// What it costs in memory.
+#[path = "agent/memory.rs"]
+mod memory;
+/// How fast it goes, and how much of it at the same time.
+#[path = "agent/pace.rs"]
+mod pace;
+/// How soon it is done after a death and a return.
+#[path = "agent/prompt.rs"]
+mod prompt;
+/// Work that is cut off by SIGKILL goes on.
+#[path = "agent/resumed.rs"]
+mod resumed;
 /// Work over a whole root that ends when the test says so.
 #[path = "agent/staged.rs"]
 mod staged;
+/// Commands on a terminal.
+#[path = "agent/terminal.rs"]
+mod terminal;
+
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Cluster, Front, Options, wait_until};
 use rustix::process::Signal;
@@ -17,6 +37,7 @@ use commands::{Ran, another, run, start, status};
 
 #[test]
 fn a_status_tells_what_a_node_holds_and_lacks_and_which_others_answer() {
+    let begun = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
     let cluster = Cluster::start(Front::Embedded, Options::default());
     cluster.put(0, "/status/a.jpg", "a").expect(201);
     cluster.put(0, "/status/b.jpg", "b").expect(201);
@@ -36,10 +57,25 @@ fn a_status_tells_what_a_node_holds_and_lacks_and_which_others_answer() {
     };
     assert_eq!(peers(&now), [("img2".to_owned(), true), ("img3".to_owned(), true)]);
 
+    let finished = |work: &str| {
+        let at = status(&cluster, 0)[work]["finished"].as_u64().expect("it is finished");
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+        (begun..=now).contains(&at)
+    };
+    assert!(finished("reconcile"));
+    assert_eq!(run(&["scrub"], &cluster.config(0)).code, 0);
+    assert!(finished("scrub"));
+    let scrubbed = &status(&cluster, 0)["scrub"]["now"];
+    let expected = serde_json::json!(
+        { "state": "finished", "doing": "reading", "done": 1, "of": 1, "bytes": 1 });
+    assert_eq!(scrubbed, &expected);
+
     cluster.kill(1);
-    cluster.put(0, "/status/c.jpg", "c").expect(201);
-    wait_until("somebody knows what node 1 has missed", || {
-        [0, 2].into_iter().any(|node| status(&cluster, node)["dirty"] != 0)
+    for number in 0..3 {
+        cluster.put(0, &format!("/status/missed/{number}.jpg"), "c").expect(201);
+    }
+    wait_until("it is known what node 1 has missed", || {
+        [0, 2].into_iter().all(|node| status(&cluster, node)["dirty"] == 3)
     });
     assert_eq!(peers(&status(&cluster, 0)), [("img2".to_owned(), false), ("img3".to_owned(), true)]);
     let Ran { code, out, err } = run(&["status"], &cluster.config(0));
@@ -85,7 +121,7 @@ fn where_no_webdfs_runs_every_command_says_so_and_fails() {
 #[test]
 fn the_socket_is_that_of_whoever_does_the_background_work() {
     let cluster = Cluster::start(Front::Nginx, Options::default());
-    let second = another(&cluster, 0);
+    let second = another(&cluster, 0, "second");
     let answering = || status(&cluster, 0)["process"].as_u64().unwrap() as u32;
     let first = cluster.with_webdfs(0, |node| node.id());
     assert_eq!(answering(), first);
@@ -107,7 +143,7 @@ fn the_socket_is_that_of_whoever_does_the_background_work() {
 #[test]
 fn who_waits_for_one_that_dies_is_told_and_can_ask_the_next() {
     let cluster = Cluster::start(Front::Nginx, Options::default());
-    let second = another(&cluster, 0);
+    let second = another(&cluster, 0, "second");
     // It hangs, so that it cannot have answered before it dies.
     cluster.pause(0);
     let waiting = start(&["status"], &cluster.config(0));

@@ -42,8 +42,9 @@ pub use standing::Standing;
 use tasks::{Task, Tasks};
 use throttle::Throttle;
 
-/// How often the agent looks round: a peer's return is noticed, and another agent's death, within this time.
-const ROUND: Duration = Duration::from_secs(1);
+/// How often the agent looks round: a peer's return is noticed, and another agent's death, within this time. Half of the
+/// second within which the one gets what it missed, and the other has a successor.
+const ROUND: Duration = Duration::from_millis(500);
 
 /// What the agent needs.
 #[derive(Debug, Clone)]
@@ -90,7 +91,7 @@ impl Works {
     pub fn of(agent: &Agent) -> Self {
         Self {
             reconcile: Some(Arc::new(pass::Reconcile::of(agent.clone()))),
-            scrub: Some(Arc::new(scrub::Scrub(agent.clone()))),
+            scrub: Some(Arc::new(scrub::Scrub::of(agent.clone()))),
         }
     }
 
@@ -207,8 +208,9 @@ impl Agent {
     async fn keep_doing(&self, work: Work) {
         let Some(task) = self.works.get(work) else { return };
         let store = Arc::clone(&self.store);
-        let last = on_thread(move || status::last_finished(&store.agent_record(), work)).await;
+        let record = on_thread(move || store.agent_record()).await;
         let every = self.every(work);
+        let last = status::last_finished(&record, work).filter(|_| !status::is_cut_off(&record, work));
         let passed = last.map(|last| Duration::from_secs(clock::seconds().abs_diff(last)));
         // A clock that was wrong then, or is now, is no reason to wait for long.
         let first = match (passed, every) {
@@ -228,8 +230,7 @@ impl Agent {
     async fn remember_finished(&self, work: Work) {
         let store = Arc::clone(&self.store);
         let now = clock::seconds();
-        let remembered =
-            on_thread(move || store.remember(|record| *status::last_finished_mut(record, work) = Some(now)));
+        let remembered = on_thread(move || store.remember(|record| status::note_finished(record, work, now)));
         if let Err(error) = remembered.await {
             log::warn!("it is not remembered that {work} is finished: {error}");
         }

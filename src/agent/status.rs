@@ -19,11 +19,16 @@ pub(super) fn last_finished(record: &AgentRecord, work: Work) -> Option<u64> {
     }
 }
 
-/// The place of that.
-pub(super) fn last_finished_mut(record: &mut AgentRecord, work: Work) -> &mut Option<u64> {
+/// Whether some work was cut off that is to go on where it was.
+pub(super) fn is_cut_off(record: &AgentRecord, work: Work) -> bool {
+    work == Work::Scrub && record.scrubbing.is_some()
+}
+
+/// Some work has reached its end at this time.
+pub(super) fn note_finished(record: &mut AgentRecord, work: Work, now: u64) {
     match work {
-        Work::Reconcile => &mut record.reconciled,
-        Work::Scrub => &mut record.scrubbed,
+        Work::Reconcile => record.reconciled = Some(now),
+        Work::Scrub => (record.scrubbed, record.scrubbing) = (Some(now), None),
     }
 }
 

@@ -9,19 +9,35 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
 
 use crate::control::{Progress, State, Work};
 
-/// After a run that was due has failed, the next begins after this time, or when it is due, whichever is earlier.
+/// After a run has failed, the next begins after this time, unless the work knows better.
 const RETRY: Duration = Duration::from_secs(60);
+/// While runs fail for the same cause, the log says so this often at most.
+const SAY_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// What is said to those who wait while a run goes on that began before they asked.
 const AFTER_ANOTHER: &str = "this begins when what began earlier has ended";
 
-/// Why a run did not reach its end, for a person to read: which node or file, what was wrong, and what would help.
+/// Why a run did not reach its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Unfinished(pub String);
+#[error("{problem}")]
+pub struct Unfinished {
+    /// For a person to read: which node or file, what was wrong, and what would help.
+    pub problem: String,
+    /// What of it stays the same as long as nothing else is wrong: neither counts nor times.
+    pub cause: String,
+}
+
+impl Unfinished {
+    /// A problem that reads the same every time.
+    pub fn new(problem: impl ToString) -> Self {
+        let problem = problem.to_string();
+        Self { cause: problem.clone(), problem }
+    }
+}
 
 /// Why a run begins.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +59,12 @@ pub trait Task: std::fmt::Debug + Send + Sync {
     /// Whether a run that was merely due is cut short when somebody asks, since it takes its time.
     fn gives_way(&self) -> bool {
         false
+    }
+
+    /// Returns once another run may end better than the last, which has failed. Nobody waits for it longer than until the
+    /// work is due anyway.
+    fn recovery(&self) -> BoxFuture<'_, ()> {
+        Box::pin(sleep(RETRY))
     }
 }
 
@@ -100,26 +122,38 @@ impl Tasks {
         finished: impl Fn() -> F,
     ) {
         let mut rest = every.map(|every| first.min(every));
+        let mut failure = Failure::default();
         loop {
-            let occasion = self.next_occasion(work, rest).await;
+            let recovery = async {
+                match every {
+                    Some(_) if failure.goes_on() => task.recovery().await,
+                    _ => std::future::pending().await,
+                }
+            };
+            let occasion = self.next_occasion(work, rest, recovery).await;
             let run = Run::begin(self.slot(work));
             let result = tokio::select! {
                 result = task.run(occasion, run.report()) => result,
                 () = self.asked(work), if occasion == Occasion::Due && task.gives_way() => continue,
             };
-            match &result {
-                Ok(()) => finished().await,
-                Err(problem) => log::warn!("{work}: {problem}"),
+            if result.is_ok() {
+                finished().await;
             }
-            rest = if result.is_ok() { every } else { every.map(|every| every.min(RETRY)) };
+            failure.note(work, result.as_ref().err());
+            rest = every;
             run.end(result);
         }
     }
 
-    async fn next_occasion(&self, work: Work, rest: Option<Duration>) -> Occasion {
+    async fn next_occasion(
+        &self,
+        work: Work,
+        rest: Option<Duration>,
+        recovery: impl Future<Output = ()>,
+    ) -> Occasion {
         let due = async {
             match rest {
-                Some(rest) => tokio::time::sleep(rest).await,
+                Some(rest) => sleep(rest).await,
                 None => std::future::pending().await,
             }
         };
@@ -127,6 +161,7 @@ impl Tasks {
             biased;
             () = self.asked(work) => Occasion::Asked,
             () = due => Occasion::Due,
+            () = recovery => Occasion::Due,
         }
     }
 
@@ -142,6 +177,38 @@ impl Tasks {
             Work::Reconcile => &self.0[0],
             Work::Scrub => &self.0[1],
         }
+    }
+}
+
+/// That runs fail, and what the log has been told of it: a node may be down for days.
+#[derive(Debug, Default)]
+struct Failure {
+    /// The cause that was told of last, and when; none: the last run has reached its end.
+    told: Option<(String, Instant)>,
+}
+
+impl Failure {
+    fn goes_on(&self) -> bool {
+        self.told.is_some()
+    }
+
+    /// Tells of how a run has ended, if that is news.
+    fn note(&mut self, work: Work, failure: Option<&Unfinished>) {
+        match failure {
+            Some(failure) if self.is_news(failure) => log::warn!("{work}: {failure}"),
+            Some(failure) => log::debug!("{work}, as before: {failure}"),
+            None if self.told.take().is_some() => log::info!("{work} is finished again"),
+            None => {}
+        }
+    }
+
+    fn is_news(&mut self, failure: &Unfinished) -> bool {
+        let is_known = |(cause, at): &(String, Instant)| *cause == failure.cause && at.elapsed() < SAY_AGAIN;
+        let is_news = !self.told.as_ref().is_some_and(is_known);
+        if is_news {
+            self.told = Some((failure.cause.clone(), Instant::now()));
+        }
+        is_news
     }
 }
 

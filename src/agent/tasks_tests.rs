@@ -118,7 +118,7 @@ async fn a_run_that_fails_is_told_to_who_asked_and_not_repeated_for_him() {
     stage.elect(HOUR);
     let mut asked = stage.tasks.ask(WORK);
     stage.begins().await;
-    let failure = Unfinished("img2 did not answer".to_owned());
+    let failure = Unfinished::new("img2 did not answer");
     stage.end.send(Err(failure.clone())).unwrap();
     assert_eq!(end_of(&mut asked).await, Seen::Failed(failure));
     assert_eq!(stage.tasks.progress(WORK).state, State::Failed);
@@ -172,4 +172,23 @@ async fn work_that_takes_its_time_when_due_begins_anew_for_whoever_asks() {
     stage.begins().await;
     stage.finish();
     assert!(matches!(end_of(&mut other).await, Seen::Finished(_)));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_failure_is_news_when_its_cause_changes_and_once_an_hour() {
+    let about =
+        |cause: &str, keys: u32| Unfinished { problem: format!("{keys} keys"), cause: cause.to_owned() };
+    let mut failure = Failure::default();
+    assert!(!failure.goes_on());
+    assert!(failure.is_news(&about("img2", 1)));
+    let mut told = 0;
+    for keys in 0..600 {
+        tokio::time::sleep(RETRY).await;
+        told += usize::from(failure.is_news(&about("img2", keys)));
+    }
+    assert_eq!(told, 10, "in ten hours");
+    assert!(failure.is_news(&about("img2 and img3", 1)) && !failure.is_news(&about("img2 and img3", 2)));
+    assert!(failure.is_news(&about("img2", 1)) && failure.goes_on());
+    failure.note(WORK, None);
+    assert!(!failure.goes_on() && failure.is_news(&about("img2", 1)), "it was well meanwhile");
 }

@@ -79,6 +79,7 @@ impl Agent {
 
     /// Sends the own copy as it is: prepared and committed at its version.
     async fn send_copy(&self, node: NodeIndex, name: &ObjectName) -> Result<(), TransferError> {
+        let _turn = self.throttle.turn().await;
         let (store, asked) = (Arc::clone(&self.store), name.clone());
         let opened = on_thread(move || store.open_copy(&asked));
         // Deleted meanwhile: the deletion has marks of its own.
@@ -101,6 +102,7 @@ impl Agent {
 
     /// Fetches another owner's copy; its checksum is compared before it becomes a replica.
     async fn fetch_copy(&self, node: NodeIndex, name: &ObjectName) -> Result<(), TransferError> {
+        let _turn = self.throttle.turn().await;
         let answer = match self.peers.object(&self.map, node, name, &HeaderMap::new()).await? {
             ObjectReply::Found(answer) => answer,
             ObjectReply::Lacks { .. } => return Ok(()),

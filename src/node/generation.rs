@@ -61,7 +61,7 @@ impl Generation {
             elected: process.elected.clone(),
             tasks: process.tasks.clone(),
             works: Works::default(),
-            throttle: Throttle::new(settings.agent.bytes_per_second),
+            throttle: Throttle::new(settings.agent.bytes_per_second, settings.agent.concurrency),
             settings: settings.agent.clone(),
             standing: Arc::default(),
             offers: process.offers.clone(),

@@ -63,6 +63,11 @@ impl Walks {
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Relaxed);
     }
+
+    /// Whether this process ends.
+    pub fn has_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
 }
 
 fn walk(store: &Store, exclude: &Exclude, stopped: &AtomicBool) -> Result<Totals, StoreError> {

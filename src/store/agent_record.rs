@@ -19,6 +19,22 @@ pub struct AgentRecord {
     pub scrubbed: Option<u64>,
     /// What the last walk over the root has counted.
     pub counted: Option<Counted>,
+    /// How far a scrub was that has not reached its end.
+    pub scrubbing: Option<Scrubbing>,
+}
+
+/// How far a scrub is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Scrubbing {
+    /// The buckets of an inventory below this one are done. Which keys are in a bucket depends on their names alone, so
+    /// this holds for every later inventory, too.
+    pub bucket: usize,
+    /// Replicas that were read.
+    pub objects: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// When it was so far.
+    pub at: u64,
 }
 
 /// What a walk over the root has counted.
@@ -86,8 +102,11 @@ mod tests {
         assert_eq!(store.agent_record(), AgentRecord::default());
         store.remember(|record| record.reconciled = Some(7)).unwrap();
         store.remember_counted(3, 4000).unwrap();
+        let scrubbing = Scrubbing { bucket: 5, objects: 6, bytes: 7, at: 8 };
+        store.remember(|record| record.scrubbing = Some(scrubbing)).unwrap();
         let record = open(root.path()).agent_record();
         assert_eq!((record.reconciled, record.scrubbed), (Some(7), None));
+        assert_eq!(record.scrubbing, Some(scrubbing));
         assert_eq!(record.counted.map(|counted| (counted.objects, counted.bytes)), Some((3, 4000)));
         let file = root.path().join(layout::AGENT_RECORD);
         std::fs::write(&file, "reconciled = 9\nof_a_later_release = 1\n").unwrap();

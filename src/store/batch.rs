@@ -176,7 +176,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::dirty::tests::open;
+    use crate::store::testing::open;
 
     #[test]
     fn copies_that_have_outlived_every_message_come_to_nothing() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::attribute::{ATTRIBUTE, Attribute};
 use super::layout::NameHash;
-use super::look::{Look, fingerprint};
+use super::look::{Look, Pace, fingerprint};
 use super::read::{Replica, read_attribute, read_name};
 use super::{Store, StoreError};
 use crate::config::Layout;
@@ -33,16 +33,16 @@ pub enum Settled {
 
 impl Store {
     /// Gives a file that was put there or edited by hand a version and a checksum, if it has come to rest. It is the same
-    /// file afterwards, durable, and its bytes are only read; `pace` is told how many before each piece.
+    /// file afterwards, durable, and its bytes are only read; `pace` is told of each piece.
     ///
     /// # Errors
-    /// When the disk fails, or the file belongs to somebody else, so that no attribute can be set. It is as it was then, or
+    /// When the disk fails, or `pace` does, or the file belongs to somebody else, so that no attribute can be set. It is as it was then, or
     /// a repeat settles it.
     pub fn settle_by_hand(
         &self,
         name: &ObjectName,
         now: Version,
-        pace: &mut dyn FnMut(usize),
+        pace: &mut Pace<'_>,
     ) -> Result<Settled, StoreError> {
         let hash = NameHash::of(name);
         for replica in self.places(name, hash)? {
@@ -68,7 +68,7 @@ impl Store {
         hash: NameHash,
         replica: &Replica,
         now: Version,
-        pace: &mut dyn FnMut(usize),
+        pace: &mut Pace<'_>,
     ) -> Result<Settled, StoreError> {
         let (file, path) = (&replica.file, &replica.path);
         let read = |source| self.io("read", path, source);

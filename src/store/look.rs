@@ -11,6 +11,9 @@ use super::read::mtime;
 use super::{Store, StoreError};
 use crate::version::Version;
 
+/// Is told how many bytes were read, and makes the reader wait for as long as he should. With an error the reading ends.
+pub type Pace<'a> = dyn FnMut(usize) -> io::Result<()> + 'a;
+
 /// A file at one moment. If a later look is equal, it is the same file and nobody wrote to it in between.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Look {
@@ -61,17 +64,17 @@ impl Store {
     }
 }
 
-/// Checksum and number of the bytes of a file, from its beginning; `pace` is told how many are read before each piece.
-pub(super) fn fingerprint(file: &File, pace: &mut dyn FnMut(usize)) -> io::Result<(u32, u64)> {
+/// Checksum and number of the bytes of a file, from its beginning; `pace` is told of each piece that was read.
+pub(super) fn fingerprint(file: &File, pace: &mut Pace<'_>) -> io::Result<(u32, u64)> {
     const CHUNK_BYTES: usize = 64 << 10;
     let (mut crc32, mut length, mut chunk) = (crc32fast::Hasher::new(), 0, vec![0; CHUNK_BYTES]);
     loop {
-        pace(CHUNK_BYTES);
         match file.read_at(&mut chunk, length) {
             Ok(0) => return Ok((crc32.finalize(), length)),
             Ok(got) => {
                 crc32.update(&chunk[..got]);
                 length += got as u64;
+                pace(got)?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

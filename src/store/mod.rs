@@ -45,7 +45,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-pub use agent_record::{AgentRecord, Counted};
+pub use agent_record::{AgentRecord, Counted, Scrubbing};
 pub use agent_socket::{AgentSocket, connect_to_agent};
 pub use batch::{BATCH_FILES_MAX, Batch, BatchCopy};
 pub use by_hand::{REST, Settled};
@@ -53,6 +53,7 @@ pub use error::StoreError;
 pub use identity::Identity;
 pub use layout::NameHash;
 pub use lock::AgentLock;
+pub use look::Pace;
 pub use maps::remembered_maps;
 pub use read::Replica;
 pub use returned::Returned;

@@ -251,7 +251,7 @@ impl Store {
             return Err(StoreError::NotPrepared);
         }
         if !self.own_spools.forget(commit.id)
-            && fingerprint(&file, &mut |_| {}).map_err(fail)? != (info.crc32, info.length)
+            && fingerprint(&file, &mut |_| Ok(())).map_err(fail)? != (info.crc32, info.length)
         {
             return Err(StoreError::NotPrepared);
         }
@@ -354,7 +354,7 @@ impl Store {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::dirty::tests::open;
+    use crate::store::testing::open;
 
     #[test]
     fn an_upload_that_has_outlived_every_message_comes_to_nothing() {

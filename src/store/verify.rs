@@ -3,7 +3,7 @@
 use rustix::fs::{Advice, fadvise};
 
 use super::layout::NameHash;
-use super::look::{Look, fingerprint};
+use super::look::{Look, Pace, fingerprint};
 use super::read::Replica;
 use super::{Store, StoreError};
 use crate::name::ObjectName;
@@ -24,12 +24,12 @@ pub enum Verdict {
 }
 
 impl Store {
-    /// Reads the bytes of a key from the disk and compares them with their checksum; `pace` is told how many before each
-    /// piece. A replica that has rotted is moved into the quarantine, durably.
+    /// Reads the bytes of a key from the disk and compares them with their checksum; `pace` is told of each piece. A replica
+    /// that has rotted is moved into the quarantine, durably.
     ///
     /// # Errors
-    /// When the disk fails. A replica that cannot be read stays where it is.
-    pub fn verify(&self, name: &ObjectName, pace: &mut dyn FnMut(usize)) -> Result<Verdict, StoreError> {
+    /// When the disk fails, or `pace` does. A replica that cannot be read stays where it is.
+    pub fn verify(&self, name: &ObjectName, pace: &mut Pace<'_>) -> Result<Verdict, StoreError> {
         let hash = NameHash::of(name);
         let mut worst = Verdict::Nothing;
         for replica in self.places(name, hash)? {
@@ -43,7 +43,7 @@ impl Store {
         name: &ObjectName,
         hash: NameHash,
         replica: &Replica,
-        pace: &mut dyn FnMut(usize),
+        pace: &mut Pace<'_>,
     ) -> Result<Verdict, StoreError> {
         let (file, path) = (&replica.file, &replica.path);
         let read = |source| self.io("read", path, source);

@@ -50,14 +50,14 @@ pub fn status(cluster: &Cluster, node: usize) -> serde_json::Value {
     serde_json::from_str(&out).unwrap()
 }
 
-/// Another process on the root of a node.
-pub fn another(cluster: &Cluster, node: usize) -> Process {
+/// Another process on the root of a node, with a socket and a log of this name.
+pub fn another(cluster: &Cluster, node: usize, name: &str) -> Process {
     let dir = cluster.root(node).parent().unwrap().to_path_buf();
-    let socket = dir.join("second.sock");
+    let socket = dir.join(format!("{name}.sock"));
     let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
     command.arg("serve").arg("--config").arg(cluster.config(node));
     command.arg("--fcgi").arg(format!("unix:{}", socket.display()));
-    let process = Process::start(&mut command, &dir.join("second.log"));
+    let process = Process::start(&mut command, &dir.join(format!("{name}.log")));
     wait_until("it listens", || std::os::unix::net::UnixStream::connect(&socket).is_ok());
     process
 }

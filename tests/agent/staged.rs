@@ -70,7 +70,7 @@ impl Stage {
             elected: watch::Sender::new(false),
             tasks: Tasks::default(),
             works: Works { reconcile: None, scrub: Some(staged) },
-            throttle: Throttle::default(),
+            throttle: Throttle::new(None, settings.agent.concurrency),
             settings: settings.agent,
             standing: Arc::default(),
             offers: webdfs::agent::offers::Offers::default(),
@@ -133,7 +133,7 @@ fn a_command_fails_when_its_work_does_and_says_why() {
     let mut stage = Stage::start();
     let waiting = start(&["scrub"], &stage.config());
     stage.begins();
-    stage.end.send(Err(Unfinished("node img2 did not answer".to_owned()))).unwrap();
+    stage.end.send(Err(Unfinished::new("node img2 did not answer"))).unwrap();
     let Ran { code, out, err } = end_of(waiting);
     assert_eq!((code, out.as_str()), (1, ""));
     assert_eq!(err, "webdfs: scrub is not finished: node img2 did not answer\n");

@@ -17,6 +17,8 @@ pub mod front;
 pub mod http;
 /// What must be as it was after something went wrong.
 pub mod kept;
+/// Replicas that lie in a root before its node starts.
+pub mod laid;
 /// Clients that put a node under load.
 pub mod load;
 /// A FastCGI handler that does odd things.
@@ -43,6 +45,7 @@ pub use http::{Answer, Call, Connection};
 pub use kept::{
     Kept, WRONG_PASSWORD, assert_missing, assert_nothing, assert_only_ann_may_upload, assert_stored,
 };
+pub use laid::{lay_down, not_due};
 pub use load::{Load, under_load};
 pub use setup::Options;
 pub use shared::shared;

@@ -144,8 +144,17 @@ impl Process {
 
     /// Its private memory that no file is behind (RssAnon), in bytes; `None` once it has ended.
     pub fn private_memory(&self) -> Option<u64> {
+        self.memory("RssAnon:")
+    }
+
+    /// The most that was ever resident of it (VmHWM), in bytes; `None` once it has ended.
+    pub fn peak_memory(&self) -> Option<u64> {
+        self.memory("VmHWM:")
+    }
+
+    fn memory(&self, field: &str) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
-        let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"))?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
         Some(line.trim().trim_end_matches(" kB").parse::<u64>().expect("a number of kB") * 1024)
     }
 }

@@ -31,6 +31,8 @@ pub struct Options {
     pub write: &'static str,
     /// More lines for `[deliver]`.
     pub deliver: &'static str,
+    /// The lines of `[agent]`.
+    pub agent: &'static str,
     /// `prefix` of node.toml.
     pub prefix: &'static str,
     /// More lines for the top of node.toml.
@@ -62,6 +64,7 @@ impl Default for Options {
             reserve: "0B",
             write: "",
             deliver: "",
+            agent: "",
             prefix: "/",
             top: "",
             map: String::new(),
@@ -143,7 +146,7 @@ impl Cluster {
 
     /// Writes a node's `node.toml`, with `allow` as given.
     pub fn write_config(&self, node: usize, allow: &str) {
-        let Options { durability, reserve, write, deliver, prefix, top, .. } = &self.options;
+        let Options { durability, reserve, write, deliver, agent, prefix, top, .. } = &self.options;
         let (name, side) = (self.name(node), self.side_address(node));
         let front = self.front.word();
         let fcgi = match self.front {
@@ -156,6 +159,7 @@ impl Cluster {
              durability = \"{durability}\"\nprefix = \"{prefix}\"\n{top}\n\
              [listen]\n{fcgi}http = \"{side}\"\n\
              [deliver]\n{deliver}\n\
+             [agent]\n{agent}\n\
              [write]\nallow = {allow}\nreserve = \"{reserve}\"\n{write}\n"
         );
         fs::write(self.config(node), text).expect("node.toml is written");

@@ -83,7 +83,7 @@ fn by_hand(root: &Path, disk: &mut Disk, (path, bytes, mtime): (&str, &str, Vers
 
 fn settle(store: &Store) -> Settled {
     let now = Version::from_time(clock::now().time() + REST + Duration::from_secs(1));
-    store.settle_by_hand(&name("a/x"), now, &mut |_| {}).expect("the disk is well")
+    store.settle_by_hand(&name("a/x"), now, &mut |_| Ok(())).expect("the disk is well")
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
@@ -162,10 +162,10 @@ pub fn all() -> Vec<Repair> {
             title: "a rotten replica",
             settled: vec![put("a/x", 10, "stored")],
             by_hand: Some(("a/x", "!", at(10))),
-            work: |store| assert_eq!(store.verify(&name("a/x"), &mut |_| {}).unwrap(), Verdict::Rotten),
+            work: |store| assert_eq!(store.verify(&name("a/x"), &mut |_| Ok(())).unwrap(), Verdict::Rotten),
             check: |store, root, done| {
                 is_quarantined(store, root, done, |store| {
-                    store.verify(&name("a/x"), &mut |_| {}).unwrap();
+                    store.verify(&name("a/x"), &mut |_| Ok(())).unwrap();
                 })?;
                 expect(
                     "whether its absence counts",

@@ -19,7 +19,7 @@ fn rot(path: &Path) {
 }
 
 fn verify(store: &Store, text: &str) -> Verdict {
-    store.verify(&name(text), &mut |_| {}).unwrap()
+    store.verify(&name(text), &mut |_| Ok(())).unwrap()
 }
 
 #[test]
@@ -62,6 +62,7 @@ fn what_was_edited_or_replaced_is_no_rot() {
         if !std::mem::replace(&mut replaced, true) {
             put(&store, &name("y"), at(2), b"after").unwrap();
         }
+        Ok(())
     });
     assert_eq!(verdict.unwrap(), Verdict::Changed);
     assert_eq!(read(&store, &name("y")), Some((b"after".to_vec(), at(2))));

@@ -17,7 +17,7 @@ fn rested() -> Version {
 }
 
 fn settle(store: &Store, text: &str) -> Settled {
-    store.settle_by_hand(&name(text), rested(), &mut |_| {}).unwrap()
+    store.settle_by_hand(&name(text), rested(), &mut |_| Ok(())).unwrap()
 }
 
 fn write_by_hand(path: &Path, version: Version, bytes: &[u8]) {
@@ -43,7 +43,7 @@ fn a_file_put_there_by_hand_is_adopted_in_place_under_its_mtime_once_it_has_rest
     write_by_hand(&path, at(5), b"by hand");
     let inode = fs::metadata(&path).unwrap().ino();
 
-    let now = store.settle_by_hand(&name("x"), clock::now(), &mut |_| {}).unwrap();
+    let now = store.settle_by_hand(&name("x"), clock::now(), &mut |_| Ok(())).unwrap();
     assert_eq!(now, Settled::Restless);
     assert_eq!(store.held(&name("x")).unwrap().copy().unwrap().crc32, None);
 
@@ -61,7 +61,7 @@ fn a_file_from_the_future_is_adopted_under_the_present() {
     let store = open(root.path());
     let (now, year) = (rested(), Duration::from_secs(365 * 24 * 3600));
     write_by_hand(&root.path().join("x"), Version::from_time(now.time() + year), b"by hand");
-    let settled = store.settle_by_hand(&name("x"), now, &mut |_| {}).unwrap();
+    let settled = store.settle_by_hand(&name("x"), now, &mut |_| Ok(())).unwrap();
     assert_eq!(settled, Settled::Adopted(copy(now, b"by hand")));
     assert_eq!(store.held(&name("x")).unwrap().version(), Some(now));
 }
@@ -113,6 +113,7 @@ fn a_file_that_changes_while_it_is_read_is_left_for_later() {
             if !std::mem::replace(&mut changed, true) {
                 change(&path);
             }
+            Ok(())
         });
         assert_eq!(settled.unwrap(), Settled::Restless);
         assert!(store.held(&name("x")).unwrap().copy().is_none_or(|copy| copy.crc32.is_none()));

@@ -25,7 +25,7 @@ impl Pass<'_> {
                     let route =
                         entry.held.is_by_hand().then(|| Route::of(&agent.map, agent.own, &entry.name));
                     let Some(route) = route.filter(|route| route.own) else { continue };
-                    let pace = &mut |bytes: usize| agent.throttle.take_blocking(bytes as u64);
+                    let pace = &mut agent.throttle.pace(|| agent.walks.has_stopped());
                     match agent.store.settle_by_hand(&entry.name, clock::now(), pace) {
                         Ok(Settled::Adopted(_) | Settled::Restored(_)) => {
                             log::info!("{} was put here by hand and is spread from now on", entry.name);

@@ -31,8 +31,9 @@ use crate::resolve::Route;
 use crate::store::StoreError;
 use crate::store::inventory::{BUCKETS, Inventory, Totals};
 
-/// Keys that are compared before the next ones are read, about: so few that every question is answered in time.
-const KEYS_AT_ONCE: u64 = 100_000;
+/// Keys that are compared before the next ones are read, about: so few that every question is answered in time, by a slow
+/// disk too, and that naming all of them needs little memory.
+const KEYS_AT_ONCE: u64 = 10_000;
 /// Buckets that are compared at once at most, so that progress shows.
 const BUCKETS_AT_ONCE: u64 = 512;
 /// How often another node is asked whether it has walked over its root.

@@ -19,9 +19,6 @@ use crate::peer::reconcile::Item;
 use crate::response::{ByteStream, FileSlice};
 use crate::store::{BATCH_FILES_MAX, BatchCopy, Replica, Store, StoreError};
 
-/// Keys that travel by themselves at the same time.
-const AT_ONCE: usize = 16;
-
 /// A key, what this node holds of it, and what is to be done.
 struct Planned {
     name: ObjectName,
@@ -51,11 +48,14 @@ impl Pass<'_> {
             self.send_batch(node, names).await?;
         }
         let others = stream::iter(others.into_iter().map(Ok));
-        others.try_for_each_concurrent(AT_ONCE, |planned| self.take(node, planned)).await
+        let at_once = self.agent.settings.concurrency.get();
+        others.try_for_each_concurrent(at_once, |planned| self.take(node, planned)).await
     }
 
     /// Sends copies together.
     async fn send_batch(&self, node: NodeIndex, names: Vec<ObjectName>) -> Result<(), TransferError> {
+        // They go one after the other, as one file would.
+        let _turn = self.agent.throttle.turn().await;
         let store = Arc::clone(&self.agent.store);
         let opened = on_thread(move || open_all(&store, names)).await?;
         let (mut copies, mut bodies) = (Vec::new(), Vec::<ByteStream>::new());

@@ -5,11 +5,12 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all};
+use tokio::time::{sleep, timeout};
 
-use super::{Order, Report};
+use super::{ASK_EVERY, Order, Report};
 use crate::agent::Agent;
 use crate::agent::tasks::{self, Occasion, Task, Unfinished};
-use crate::cluster::NodeIndex;
+use crate::cluster::{NodeIndex, NodeName};
 use crate::control::Answer;
 use crate::peer::message::Hello;
 use crate::store::StoreError;
@@ -18,59 +19,91 @@ use crate::store::inventory::BUCKETS;
 /// How old an inventory may be when a pass was merely due, so that nodes whose passes are due at about the same time share
 /// their walks.
 const DUE_MAX_AGE: Duration = Duration::from_secs(5 * 60);
-/// A pass that was due and could not be finished is held again after this time, or as soon as a node answers that did not:
-/// each costs a walk over the roots of all nodes, and a node may be down for days.
+/// A pass that could not be finished is held again after this time, or when a node answers that did not: each costs a walk
+/// over the roots of all nodes, and a node may be down for days.
 const REST: Duration = Duration::from_secs(60 * 60);
+/// The same where all nodes answer again at once: what was wrong may be over soon.
+const RETRY: Duration = Duration::from_secs(30);
+/// How often it is seen whether one that did not answer does.
+const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// How long a pass waits for the nodes that have not said yet which root of this node they know: all that answer do, soon
+/// after its start.
+const INTRODUCTION: Duration = Duration::from_secs(3);
 /// How long another process waits for a walk before it is told that it goes on: less than another node waits for an
 /// answer.
 const WALK_PATIENCE: Duration = Duration::from_secs(3);
 
 /// The full pass of one root.
+///
+/// A pass that is cut off is held again from its beginning. What it has achieved is on the disks of both sides: ranges that
+/// agree by now have equal digests and are skipped, so that all it costs is another walk, and no file travels twice. A
+/// note of how far it was would spare the digests alone, and would have to be believed: what was compared before the
+/// interruption may have been lost since, and a finished pass says that every owner has answered for every key.
 #[derive(Debug)]
 pub struct Reconcile {
     agent: Agent,
-    /// The last pass that was not finished.
-    unfinished: Mutex<Option<Attempt>>,
+    last: Mutex<Attempt>,
 }
 
-/// A pass that was not finished.
-#[derive(Debug)]
+/// The last pass that was held.
+#[derive(Debug, Clone)]
 struct Attempt {
     ended: Instant,
     /// Who did not answer.
-    silent: BTreeSet<NodeIndex>,
-    /// What was wrong, in words.
-    problem: String,
+    silent: Vec<NodeIndex>,
+}
+
+impl Attempt {
+    fn ends_now(silent: Vec<NodeIndex>) -> Self {
+        Self { ended: Instant::now(), silent }
+    }
 }
 
 impl Task for Reconcile {
     fn run(&self, occasion: Occasion, shown: tasks::Report) -> BoxFuture<'_, Result<(), Unfinished>> {
         Box::pin(async move {
-            let silent = self.silent().await;
-            if occasion == Occasion::Due
-                && let Some(problem) = self.would_be_in_vain(&silent)
-            {
-                return Err(Unfinished(problem));
+            let held = self.hold(occasion, &shown).await;
+            let silent = |node: &NodeIndex| {
+                let name = self.agent.map.node(*node).name();
+                held.as_ref().is_ok_and(|report| report.unanswered.contains_key(name))
+            };
+            let attempt = Attempt::ends_now(self.others().filter(silent).collect());
+            *self.last.lock().expect("no holder panics") = attempt;
+            let report = held.map_err(Unfinished::new)?;
+            if report.is_finished() {
+                log::info!("a pass is over: {report}");
+                return Ok(());
             }
-            let report = self.hold(occasion, &shown).await.map_err(|error| Unfinished(error.to_string()))?;
-            log::info!("a pass is over: {report}");
-            let result = if report.is_finished() { Ok(()) } else { Err(Unfinished(report.to_string())) };
-            let problem = result.as_ref().err().map(ToString::to_string);
-            let unfinished = problem.map(|problem| {
-                let names =
-                    self.agent.map.indexed().filter(|(_, node)| report.unanswered.contains_key(node.name()));
-                Attempt { ended: Instant::now(), silent: names.map(|(node, _)| node).collect(), problem }
-            });
-            *self.unfinished.lock().expect("no holder panics") = unfinished;
-            result
+            Err(Unfinished { problem: report.to_string(), cause: cause(&report) })
         })
     }
+
+    fn recovery(&self) -> BoxFuture<'_, ()> {
+        Box::pin(async move {
+            let Attempt { ended, silent } = self.last.lock().expect("no holder panics").clone();
+            let mut down = self.down(&silent).await;
+            loop {
+                sleep(LOOK_EVERY).await;
+                let down_before = std::mem::replace(&mut down, self.down(&silent).await);
+                let rest = if down.is_empty() && !silent.is_empty() { RETRY } else { REST };
+                if !down_before.is_subset(&down) || ended.elapsed() >= rest {
+                    return;
+                }
+            }
+        })
+    }
+}
+
+/// What of a report stays the same while the same nodes do not answer, and the same kinds of things are left to do.
+fn cause(report: &Report) -> String {
+    let names: Vec<_> = report.unanswered.keys().map(NodeName::as_str).collect();
+    format!("{names:?}, unsettled: {}, strays: {}", report.unsettled > 0, report.strays > 0)
 }
 
 impl Reconcile {
     /// The pass of this agent's root.
     pub fn of(agent: Agent) -> Self {
-        Self { agent, unfinished: Mutex::default() }
+        Self { agent, last: Mutex::new(Attempt::ends_now(Vec::new())) }
     }
 
     fn others(&self) -> impl Iterator<Item = NodeIndex> {
@@ -78,26 +111,34 @@ impl Reconcile {
         nodes.filter(|node| *node != self.agent.own)
     }
 
-    /// The nodes that do not answer now.
-    async fn silent(&self) -> BTreeSet<NodeIndex> {
+    /// Which of some nodes do not answer now.
+    async fn down(&self, nodes: &[NodeIndex]) -> BTreeSet<NodeIndex> {
         let agent = &self.agent;
-        let greeted = join_all(self.others().map(|node| async move {
-            (node, agent.peers.hello(&agent.map, node, Hello { stamp: None }).await.is_err())
-        }));
-        greeted.await.into_iter().filter(|(_, silent)| *silent).map(|(node, _)| node).collect()
+        let greet = |node: &NodeIndex| agent.peers.hello(&agent.map, *node, Hello { stamp: None });
+        let greeted = join_all(nodes.iter().map(greet)).await;
+        nodes
+            .iter()
+            .copied()
+            .zip(greeted)
+            .filter(|(_, answer)| answer.is_err())
+            .map(|(node, _)| node)
+            .collect()
     }
 
-    /// Whether another pass would end as the last one did, since nobody has come back; and how that one ended.
-    fn would_be_in_vain(&self, silent: &BTreeSet<NodeIndex>) -> Option<String> {
-        let unfinished = self.unfinished.lock().expect("no holder panics");
-        let last = unfinished
-            .as_ref()
-            .filter(|last| last.ended.elapsed() < REST.min(self.agent.settings.pass_every))?;
-        last.silent.is_subset(silent).then(|| last.problem.clone())
+    /// Waits until all others have said which root of this node they know, but not for long.
+    async fn introduction(&self) {
+        let agent = &self.agent;
+        let all = async {
+            while !self.others().all(|node| agent.may_replay(node, &agent.standing)) {
+                sleep(ASK_EVERY).await;
+            }
+        };
+        let _ = timeout(INTRODUCTION, all).await;
     }
 
     async fn hold(&self, occasion: Occasion, shown: &tasks::Report) -> Result<Report, StoreError> {
         let max_age = if occasion == Occasion::Due { DUE_MAX_AGE } else { Duration::ZERO };
+        self.introduction().await;
         shown.doing("walking over the roots");
         let progress = |buckets: usize, keys: u64| {
             shown.doing("comparing");
