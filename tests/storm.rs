@@ -109,6 +109,9 @@ fn clients_that_do_not_wait_for_the_answer_have_nobody_asked_anew(front: Front) 
             let mut connection = Connection::open(scene.cluster.address(0)).unwrap();
             connection.begin(&Call::new("GET", &target)).unwrap();
         }
+        // One waits: a look-up may end with its clients before it has asked anybody.
+        let mut patient = Connection::open(scene.cluster.address(0)).unwrap();
+        patient.begin(&Call::new("GET", &target)).unwrap();
         wait_until("somebody was asked", || scene.detours.iter().any(|detour| detour.heard() > 0));
     });
     scene.cluster.owners(&target).into_iter().for_each(|owner| scene.cluster.resume(owner));

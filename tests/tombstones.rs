@@ -20,11 +20,11 @@ use webdfs::store::NameHash;
 const ALL: [usize; 3] = [0, 1, 2];
 const GONE: &str = "/shop/gone.jpg";
 /// Passes and scrubs are held when the test says so.
-const WHEN_ASKED: &str = "[agent]\npass_every = \"30d\"\nscrub_every = \"never\"";
+const WHEN_ASKED: &str = "pass_every = \"30d\"\nscrub_every = \"never\"";
 
 /// Three nodes that own everything.
 fn cluster() -> Cluster {
-    Cluster::start(Front::Embedded, Options { write: WHEN_ASKED, ..Options::default() })
+    Cluster::start(Front::Embedded, Options { agent: WHEN_ASKED, ..Options::default() })
 }
 
 fn webdfs(cluster: &Cluster, node: usize, command: &[&str]) -> Output {
@@ -116,7 +116,7 @@ fn a_deletion_is_forgotten_by_every_owner_a_day_after_all_knew_of_it_and_not_bef
 
 #[test]
 fn a_node_that_owns_everything_alone_forgets_by_itself() {
-    let options = Options { write: WHEN_ASKED, ..Options::one_node(|_| ()) };
+    let options = Options { agent: WHEN_ASKED, ..Options::one_node(|_| ()) };
     let cluster = Cluster::start(Front::Embedded, options);
     cluster.put(0, GONE, "deleted").expect(201);
     cluster.delete(0, GONE).expect(204);
@@ -251,7 +251,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn a_copy_on_a_node_that_does_not_own_it_brings_nothing_back_whose_deletion_is_forgotten() {
-    let options = Options { replicas: 2, write_quorum: 2, write: WHEN_ASKED, ..Options::default() };
+    let options = Options { replicas: 2, write_quorum: 2, agent: WHEN_ASKED, ..Options::default() };
     let cluster = Cluster::start(Front::Embedded, options);
     let owners = cluster.owners(GONE);
     let stranger = ALL.into_iter().find(|node| !owners.contains(node)).unwrap();
