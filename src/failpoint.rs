@@ -44,10 +44,32 @@ points! {
     Rename = "store.rename",
     /// Before the store syncs a folder.
     SyncFolder = "store.sync-folder",
+    /// Before the store syncs its whole disk.
+    SyncAll = "store.sync-all",
     /// Before the store unlinks a file.
     Unlink = "store.unlink",
     /// Before the store removes a folder.
     RemoveFolder = "store.remove-folder",
+    /// Every copy of a batch has its name, and that is not durable.
+    BatchPlaced = "store.batch-placed",
+    /// A copy has rotted, and still lies where it is served.
+    RotFound = "store.rot-found",
+    /// A file lies in quarantine, and that it is gone from its old place is not durable.
+    Quarantined = "store.quarantined",
+    /// A root is known to have returned, and its files are where they were.
+    ReturnBegun = "store.return-begun",
+    /// Before the next of the files with which a root has returned is moved out of the way.
+    ReturnMoving = "store.return-moving",
+    /// All of them are moved, and the root does not know it.
+    ReturnMoved = "store.return-moved",
+    /// A copy with which the root has returned is confirmed, and not back in its place.
+    ReturnConfirmed = "store.return-confirmed",
+    /// It is back, and what it supersedes is still there.
+    TakenBack = "store.taken-back",
+    /// The root's stamp is raised, and nobody has been told.
+    StampRaised = "store.stamp-raised",
+    /// The stamp of another root is remembered, and that node does not know it.
+    StampRemembered = "store.stamp-remembered",
     /// The coordinator has heard who is prepared, and has chosen no version.
     Prepared = "service.prepared",
     /// The coordinator has chosen the version, and has told nobody.
@@ -62,6 +84,10 @@ points! {
     DeletionAsked = "service.deletion-asked",
     /// An owner has written a tombstone, and has not marked who missed it.
     Deleted = "service.deleted",
+    /// An owner has all bytes of a batch, and has committed none of its copies.
+    BatchTaken = "service.batch-taken",
+    /// An owner has committed a batch, and has not said so.
+    BatchCommitted = "service.batch-committed",
     /// The agent has sent a copy, and has not had it committed.
     ReplaySent = "agent.replay-sent",
     /// The agent has fetched a copy, and has not committed it.
@@ -76,6 +102,20 @@ points! {
     ForgottenElsewhere = "agent.forgotten-elsewhere",
     /// An owner is told to forget a tombstone.
     ForgetOrdered = "service.forget-ordered",
+    /// For a pass all nodes have walked over their roots, and nothing is compared.
+    PassWalked = "agent.pass-walked",
+    /// Keys are compared with those of another node, and nothing has travelled.
+    KeysCompared = "agent.keys-compared",
+    /// Another node has taken a batch, and the pass has not noted it.
+    BatchAnswered = "agent.batch-answered",
+    /// A file that was put there by hand is a copy now, and nobody is to be told of it yet.
+    ByHandAdopted = "agent.by-hand-adopted",
+    /// Every owner has confirmed a copy that belongs elsewhere, and it is still there.
+    StrayConfirmed = "agent.stray-confirmed",
+    /// What has rotted is in quarantine, and is not marked as missing.
+    RotPutAway = "agent.rot-put-away",
+    /// All others have offered what the root should have, and it is not complete.
+    OfferedAll = "agent.offered-all",
 }
 
 points! {
@@ -87,6 +127,8 @@ points! {
     NoSync = "wrong.no-sync",
     /// An owner unlinks what is deleted, and remembers nothing of it.
     NoTombstone = "wrong.no-tombstone",
+    /// A copy that belongs elsewhere is unlinked before its owners have confirmed that they have it.
+    EarlyUnlink = "wrong.early-unlink",
     /// A write is dated by the clock alone, whatever it follows.
     WallClock = "wrong.wall-clock",
 }

@@ -17,36 +17,40 @@ mod chaos {
     pub mod machine;
     pub mod mounts;
     pub mod proxy;
+    pub mod repairs;
     pub mod report;
+    pub mod returns;
     pub mod schedule;
+    pub mod steps;
+    #[cfg(test)]
+    mod steps_tests;
+    pub mod strays;
 }
 mod common;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use webdfs::failpoint::{Step, Wrong};
+use webdfs::failpoint::Wrong;
 
 use chaos::checker::Violation;
 use chaos::machine::{Settings, run};
 use chaos::mounts::{in_a_namespace, may_mount};
 use chaos::schedule::{Kind, Plan};
+use chaos::steps;
 
 /// How long a hunt for a promise that is broken on purpose may take.
 const HUNT: Duration = Duration::from_secs(120);
-/// Milliseconds.
-const ROUND: u64 = 6000;
+/// Milliseconds: of a run, and of a hunt.
+const ROUND: u64 = 10_000;
+const HUNT_ROUND: u64 = 6000;
 
 /// One machine at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn number(variable: &str) -> Option<u64> {
     std::env::var(variable).ok().map(|text| text.parse().unwrap_or_else(|_| panic!("{variable}={text}")))
-}
-
-fn steps() -> Vec<&'static str> {
-    Step::ALL.iter().map(|step| step.name()).collect()
 }
 
 /// The faults that are asked for, or all that can heal.
@@ -71,26 +75,35 @@ fn five_nodes_keep_every_promise_whatever_goes_wrong() {
     }
     let seed = number("WEBDFS_CHAOS_SEED").unwrap_or(1);
     let duration = Duration::from_secs(number("WEBDFS_CHAOS_SECONDS").unwrap_or(60));
-    let plan = Plan { seed, kinds: kinds(), steps: steps(), round: ROUND };
+    let plan = Plan { seed, kinds: kinds(), steps: steps::names().collect(), round: ROUND };
     let keys = number("WEBDFS_CHAOS_KEYS").unwrap_or(2400) as usize;
-    let (report, violations) = run(Settings { plan, duration, keys, clients: 8, wrong: None });
+    let (report, violations) =
+        run(Settings { plan, duration, keys, clients: 8, wrong: None, ends_it: |_| true });
     eprintln!("{report}");
     assert!(violations.is_empty(), "seed {seed}: {} promises were not kept", violations.len());
     let (acknowledged, clock_off) = report.acknowledged();
     assert!(acknowledged > 100, "only {acknowledged} writes were acknowledged: that shows nothing");
     assert!(clock_off > 0 || !kinds().contains(&Kind::Clock), "no write came from a node with a wrong clock");
+    assert!(report.misdated > 0 || clock_off == 0, "no wrong clock was the clock of a write");
 }
 
 /// Breaks a promise on purpose, and waits until the machine notices.
 fn finds(wrong: Wrong, kinds: &[Kind], keys: usize, is_it: fn(&Violation) -> bool) {
     let _alone = ALONE.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+    let began = Instant::now();
     let seed = match std::env::var_os("WEBDFS_CHAOS_HUNT") {
         Some(_) => fastrand::u64(..),
         None => 1,
     };
-    let plan = Plan { seed, kinds: kinds.iter().copied().collect(), steps: steps(), round: 3000 };
-    let (report, violations) = run(Settings { plan, duration: HUNT, keys, clients: 8, wrong: Some(wrong) });
-    eprintln!("{wrong:?}: {report}");
+    let plan = Plan {
+        seed,
+        kinds: kinds.iter().copied().collect(),
+        steps: steps::names().collect(),
+        round: HUNT_ROUND,
+    };
+    let (report, violations) =
+        run(Settings { plan, duration: HUNT, keys, clients: 8, wrong: Some(wrong), ends_it: is_it });
+    eprintln!("{wrong:?} after {} s: {report}", began.elapsed().as_secs());
     assert!(violations.iter().any(is_it), "seed {seed}: {wrong:?} was not noticed: {violations:?}");
 }
 
@@ -104,6 +117,12 @@ fn an_acknowledgement_before_anything_is_durable_is_noticed() {
 fn a_deletion_without_a_tombstone_is_noticed() {
     let kinds = [Kind::Kill, Kind::KillResponder];
     finds(Wrong::NoTombstone, &kinds, 48, |it| matches!(it, Violation::UndoneDelete { .. }));
+}
+
+#[test]
+fn a_copy_removed_before_its_owners_have_confirmed_it_is_noticed() {
+    let kinds = [Kind::Misplace, Kind::Cut];
+    finds(Wrong::EarlyUnlink, &kinds, 400, |it| matches!(it, Violation::EarlyRemoval { .. }));
 }
 
 #[test]

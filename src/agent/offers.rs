@@ -12,6 +12,7 @@ use super::Agent;
 use super::pass::Order;
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
+use crate::failpoint::{Step, step};
 use crate::store::{Identity, StoreError};
 
 /// How often an incomplete node asks how far the others are.
@@ -145,8 +146,11 @@ impl Agent {
                     }
                 }
             }
-            if all && let Err(error) = self.become_complete(seen.clone()).await {
-                log::warn!("the root does not become complete: {error}");
+            if all {
+                step(Step::OfferedAll);
+                if let Err(error) = self.become_complete(seen.clone()).await {
+                    log::warn!("the root does not become complete: {error}");
+                }
             }
         }
     }

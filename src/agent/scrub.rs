@@ -18,6 +18,7 @@ use super::tasks::{Occasion, Report, Task, Unfinished};
 use crate::clock;
 use crate::control::Work;
 use crate::disk::on_thread;
+use crate::failpoint::{Step, step};
 use crate::name::ObjectName;
 use crate::store::inventory::{BUCKETS, Entry, Inventory};
 use crate::store::{AgentRecord, Scrubbing, StoreError, Verdict};
@@ -121,6 +122,7 @@ impl Scrub {
             let Some(copy) = held.copy() else { continue };
             match self.verify(&name, report).await {
                 Ok(Verdict::Rotten) => {
+                    step(Step::RotPutAway);
                     log::error!("{name} has rotted: it is in quarantine, and is fetched from another owner");
                     let (store, node) = (Arc::clone(&self.agent.store), self.agent.name().clone());
                     on_thread(move || store.mark_dirty(&node, &name)).await?;

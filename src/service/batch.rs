@@ -9,6 +9,7 @@ use super::Service;
 use super::orders::{OrderError, check_clock};
 use crate::cluster::NodeName;
 use crate::disk::on_thread;
+use crate::failpoint::{Step, step};
 use crate::peer::batch::{self, BatchAnswer, CopyOutcome, HEAD_BYTES, ListDigest, ListError};
 use crate::response::{BodyError, ByteStream};
 use crate::store::{Batch, BatchCopy, StoreError};
@@ -126,7 +127,9 @@ struct Taking {
 
 impl Taking {
     fn finish(self) -> Result<Vec<CopyOutcome>, BatchError> {
+        step(Step::BatchTaken);
         let mut taken = self.batch.commit()?.into_iter();
+        step(Step::BatchCommitted);
         let outcomes = self.refused.into_iter().map(|refused| match refused {
             Some(reason) => CopyOutcome::Refused(reason),
             None => match taken.next() {

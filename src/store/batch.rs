@@ -17,6 +17,7 @@ use super::spool::{SPOOL_LIFETIME, SpoolId};
 use super::write::Outcome;
 use super::{Store, StoreError};
 use crate::config::Layout;
+use crate::failpoint::{Step, step};
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::version::Version;
@@ -130,6 +131,7 @@ impl Batch {
         }
         store.sync_all()?;
         let placed: Vec<_> = self.files.iter().map(|file| store.place(file)).collect();
+        step(Step::BatchPlaced);
         store.sync_all()?;
         let outcomes = self.files.iter().zip(placed).map(|(file, placed)| {
             let (outcome, superseded) = placed?;

@@ -249,6 +249,7 @@ impl Calls for RealCalls {
     }
 
     fn sync_all(&self) -> io::Result<()> {
+        step(Step::SyncAll);
         Ok(syncfs(self.root.handle())?)
     }
 

@@ -9,6 +9,7 @@ use super::attribute::ATTRIBUTE_NAME;
 use super::layout::{self, NameHash};
 use super::read::mtime;
 use super::{PRIVATE_MODE, Store, StoreError};
+use crate::failpoint::{Step, step};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::version::Version;
@@ -34,6 +35,7 @@ impl Store {
         self.calls.rename(path, &target).map_err(|source| self.io("move to quarantine", path, source))?;
         log::warn!("{name} {reason}: moved to {}", target.display());
         self.sync_folder(&hash.quarantine_folder())?;
+        step(Step::Quarantined);
         self.sync_removal(path)?;
         if !path.starts_with(layout::PRIVATE) {
             self.remove_empty_parents(path);

@@ -20,6 +20,7 @@ use super::stamp::Stamp;
 use super::{Store, StoreError};
 use crate::cluster::NodeName;
 use crate::config::Layout;
+use crate::failpoint::{Step, step};
 use crate::held::{CopyInfo, Held};
 use crate::name::{Exclude, ObjectName};
 
@@ -74,6 +75,7 @@ impl Store {
         if !identity.returning {
             return Ok(());
         }
+        step(Step::ReturnBegun);
         {
             let _keys = self.lock_all_keys()?;
             // One for each try: names that have been moved before may have come anew since.
@@ -85,6 +87,7 @@ impl Store {
             self.move_entries(Path::new(""), &folder.join(PATHS), &stays)?;
             self.move_entries(Path::new(layout::ESCAPE), &folder.join(ESCAPED), &|_| false)?;
         }
+        step(Step::ReturnMoved);
         identity.returning = false;
         self.write_identity(&identity)
     }
@@ -122,6 +125,7 @@ impl Store {
     /// Moves a file, or a folder with all that is below it, at once; a folder that cannot be moved, such as a mount or
     /// `lost+found`, is emptied instead. Whether anything has moved.
     fn move_entry(&self, from: &Path, to: &Path) -> Result<bool, StoreError> {
+        step(Step::ReturnMoving);
         const STUCK: [Errno; 4] = [Errno::ACCESS, Errno::PERM, Errno::BUSY, Errno::XDEV];
         let error = match self.calls.rename(from, to) {
             Ok(()) => return Ok(true),
@@ -175,6 +179,7 @@ impl Store {
         let hash = NameHash::of(name);
         let is_copy = |path: &Path| self.is_copy(path, name, copy);
         let Some(path) = self.returned_file(name, hash, &is_copy)? else { return Ok(false) };
+        step(Step::ReturnConfirmed);
         let _lock = self.lock_key(name, hash)?;
         let held = self.held_now(name, hash)?;
         let opened = self.open_file(&path, false).map_err(|source| self.io("open", &path, source))?;
@@ -191,6 +196,7 @@ impl Store {
                 self.sync_temporary(&file, &path)?;
                 let place = self.put_in_place(&path, &file, name, hash, true)?;
                 self.sync_name(&place)?;
+                step(Step::TakenBack);
                 if held != Held::Nothing {
                     self.remove_superseded(hash, &place);
                 }

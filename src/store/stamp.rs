@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::layout;
 use super::{Store, StoreError};
 use crate::cluster::NodeName;
+use crate::failpoint::{Step, step};
 
 /// By how much the stamp of a root that has returned exceeds what others remember: more than the stamp they may have
 /// missed can exceed theirs, in all the hours that a node runs. Else one that was away meanwhile would take what has been
@@ -107,8 +108,9 @@ impl Store {
         self.change_identity(node, |identity| {
             identity.stamp = Some(identity.stamp.map_or_else(Stamp::first, Stamp::next));
             true
-        })
-        .map(drop)
+        })?;
+        step(Step::StampRaised);
+        Ok(())
     }
 
     /// Remembers the stamp of another node's root if it is newer than what is remembered, durably. What was remembered
@@ -125,6 +127,7 @@ impl Store {
         let known = self.remembered_stamp(node)?;
         if known.is_none_or(|known| known.number < stamp.number) {
             self.replace(&layout::stamp(node.as_str()), format!("{stamp}\n").as_bytes(), None)?;
+            step(Step::StampRemembered);
         }
         Ok(known)
     }

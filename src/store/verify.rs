@@ -6,6 +6,7 @@ use super::layout::NameHash;
 use super::look::{Look, Pace, fingerprint};
 use super::read::Replica;
 use super::{Store, StoreError};
+use crate::failpoint::{Step, step};
 use crate::name::ObjectName;
 
 /// What a scrub finds of a key, the worst last.
@@ -62,6 +63,7 @@ impl Store {
         if !self.is_still(path, &before)? {
             return Ok(Verdict::Changed);
         }
+        step(Step::RotFound);
         self.quarantine(name, hash, (path, file), "does not match its checksum")?;
         Ok(Verdict::Rotten)
     }

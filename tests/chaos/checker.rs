@@ -30,6 +30,22 @@ pub struct Disks {
     /// Whether bits have flipped since the last healing. Until that is found, which takes a scrub, whoever asks for such
     /// a replica gets it as it is: no promise says otherwise.
     pub have_rotted: bool,
+    /// The node whose root was an older copy of itself for a while. Until it is in touch with the others, its web server
+    /// serves what lies there.
+    pub returned: Option<usize>,
+}
+
+impl Disks {
+    /// Whether an answer is no fault of the promises, given the operations on its key since the last healing.
+    fn excuse(&self, read: &Op, ops: &[&Op]) -> bool {
+        match read.outcome {
+            Outcome::Found(Content::Foreign(_)) => self.have_rotted,
+            Outcome::Found(Content::Of(id)) => {
+                self.returned == Some(read.node) && ops.iter().all(|op| op.id != id)
+            }
+            _ => false,
+        }
+    }
 }
 
 /// A promise that was not kept.
@@ -51,6 +67,8 @@ pub enum Violation {
     Foreign { place: String, why: String },
     /// A replica on a node that does not own it.
     Stray { place: String },
+    /// A replica on a node that does not own it went while an owner lacked it and held nothing newer.
+    EarlyRemoval { key: Key, node: usize, lacking: usize },
     /// Uploads are left over.
     LeftOver { node: usize, count: usize },
     /// An answer that nothing explains.
@@ -66,6 +84,7 @@ impl Violation {
             | Violation::Unsettled { key, .. }
             | Violation::Divergent { key, .. }
             | Violation::VisibleRefusal { key, .. }
+            | Violation::EarlyRemoval { key, .. }
             | Violation::WrongAnswer { key, .. } => Some(*key),
             _ => None,
         }
@@ -109,9 +128,7 @@ pub fn check(settled: &mut Settled, ops: &[Op], disks: &Disks, owners: &[Vec<usi
         violations.extend(divergence(key, &held));
         let found: BTreeSet<Option<OpId>> = held.iter().filter_map(|(_, replica)| value(*replica)).collect();
         violations.extend(found.iter().filter_map(|found| case.judge(*found)));
-        let is_rot =
-            |op: &&Op| matches!(op.outcome, Outcome::Found(Content::Foreign(_))) && disks.have_rotted;
-        let judged = key_ops.iter().copied().filter(|op| !is_rot(op));
+        let judged = key_ops.iter().copied().filter(|op| !disks.excuse(op, key_ops));
         violations.extend(judged.filter_map(|op| case.judge_answer(op)));
         match found.last().copied().flatten() {
             Some(found) => _ = settled.0.insert(key, found),

@@ -33,7 +33,7 @@ fn disks(held: [Option<Replica>; 4]) -> Disks {
     Disks {
         replicas: held.into_iter().map(|held| held.into_iter().collect()).collect(),
         left_over: vec![0; 4],
-        have_rotted: false,
+        ..Disks::default()
     }
 }
 
@@ -186,6 +186,12 @@ fn an_answer_that_nothing_explains_is_found() {
     let rotted = Disks { have_rotted: true, ..here.clone() };
     assert_eq!(judge_later(&[half], &rotted), []);
     assert!(is_wrong(&judge_later(&[get(2, (3, 4), 7)], &rotted)), "no rot makes another write of it");
+    // Node 0, through which all is read here, had a root from before the last healing.
+    let older = Disks { returned: Some(0), ..here.clone() };
+    assert_eq!(judge_later(&[get(2, (3, 4), 7)], &older), []);
+    let other = Disks { returned: Some(1), ..here.clone() };
+    assert!(is_wrong(&judge_later(&[get(2, (3, 4), 7)], &other)));
+    assert!(!judge_later(&[put(7, (1, 2), 503), get(2, (3, 4), 7)], &older).is_empty(), "it was refused");
     let gone = delete(3, (3, 4), 404);
     assert!(is_wrong(&judge_later(&[gone], &here)), "there was something to delete");
 

@@ -9,7 +9,7 @@ use super::checker::{Disks, Replica};
 use super::history::{Key, content};
 
 /// The attribute of a replica: a format, its version and its checksum.
-const ATTRIBUTE: &str = "user.webdfs";
+pub const ATTRIBUTE: &str = "user.webdfs";
 /// The name of a replica that does not lie under it.
 const ATTRIBUTE_NAME: &str = "user.webdfs.name";
 
@@ -18,7 +18,7 @@ pub fn read(roots: &[PathBuf], paths: &[String]) -> Disks {
     let keys: HashMap<&str, Key> = paths.iter().enumerate().map(|(key, path)| (&path[1..], key)).collect();
     let replicas = roots.iter().map(|root| replicas(root, &keys)).collect();
     let left_over = roots.iter().map(|root| files(&root.join(".webdfs/tmp")).len()).collect();
-    Disks { replicas, left_over, have_rotted: false }
+    Disks { replicas, left_over, ..Disks::default() }
 }
 
 fn replicas(root: &Path, keys: &HashMap<&str, Key>) -> Vec<Replica> {

@@ -3,28 +3,35 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-
-use webdfs::name::ObjectName;
 
 use crate::common::{PATIENCE, clock_off_by};
 
 use super::disk::files;
-use super::history::{Key, Op};
 use super::machine::Machine;
-use super::schedule::{Fault, NODES};
+use super::repairs::{PASS, Repair, SCRUB, repair};
+use super::schedule::{Fault, Kind, NODES};
+use super::steps;
 
 /// What fills a disk.
 const FILL: &str = ".fill";
 /// How often it is looked whether something has drained.
 const LOOK: Duration = Duration::from_millis(50);
+/// How long a person waits for a pass who has restored files.
+const REPAIR_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Machine {
-    /// Begins or ends a fault. Whether a process has died at a step as it should have.
-    pub(super) fn turn(&self, fault: &Fault, begins: bool) -> bool {
+    /// Begins or ends a fault of this round.
+    pub(super) fn turn(&self, round: u64, fault: &Fault, begins: bool) {
         if self.network.set(fault, begins) {
-            return false;
+            return;
+        }
+        if begins && fault.kind() != Kind::KillServer {
+            for node in fault.restarts() {
+                self.note_death(node);
+            }
         }
         let cluster = &self.cluster;
         match (fault, begins) {
@@ -42,15 +49,14 @@ impl Machine {
             (Fault::KillAll, false) => (0..NODES).for_each(|node| self.start_node(node)),
             (Fault::Die { node, step, passes }, true) => {
                 cluster.kill_webdfs(*node);
-                let environment = self.environment(*node, Some(format!("{step}={passes}*off->return")));
-                cluster.set_environment(*node, environment);
-                cluster.restart(*node);
+                self.start_dying(*node, step, *passes);
+                self.favoured.store(*node, Ordering::SeqCst);
             }
             (Fault::Die { node, .. }, false) => {
-                let died = cluster.with_webdfs(*node, |process| process.ended().is_some());
+                self.favoured.store(NODES, Ordering::SeqCst);
+                self.note_death(*node);
                 cluster.kill_webdfs(*node);
                 self.start_node(*node);
-                return died;
             }
             (Fault::Fill { node }, true) => {
                 let mut file = File::create(cluster.root(*node).join(FILL)).expect("a file");
@@ -58,18 +64,22 @@ impl Machine {
                 while file.write_all(&[0; 512]).is_ok() {}
             }
             (Fault::Fill { node }, false) => _ = fs::remove_file(cluster.root(*node).join(FILL)),
-            (Fault::Wipe { node }, true) => {
-                cluster.kill(*node);
-                for entry in fs::read_dir(cluster.root(*node)).expect("a root").flatten() {
-                    let path = entry.path();
-                    let done = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
-                    done.expect("nobody else is there");
-                }
+            (Fault::Wipe { node }, true) => self.wipe(*node),
+            (Fault::Return { node, .. }, true) => {
+                self.wipe(*node);
+                self.put_back(*node, round);
+            }
+            (Fault::Return { node, step: Some(step), .. }, false) => self.start_dying(*node, step, 0),
+            (Fault::Return { node, step: None, .. }, false) => self.start_node(*node),
+            (Fault::Misplace { node, damaged, copies, .. }, true) => {
+                self.strays.put(*node, *damaged, *copies);
+                // All the same whether it reaches its end: some owner may be down.
+                let deadline = Instant::now() + REPAIR_PATIENCE;
+                repair(cluster, *node, PASS, || Instant::now() > deadline);
             }
             (Fault::Flip { node, replicas }, true) => self.flip(*node, *replicas),
             _ => {}
         }
-        false
     }
 
     /// Starts a node's processes that do not run, with its clock.
@@ -78,9 +88,41 @@ impl Machine {
         self.cluster.restart(node);
     }
 
-    fn environment(&self, node: usize, failpoint: Option<String>) -> Vec<(String, String)> {
+    /// Starts a node whose webdfs dies when it comes to a step after having passed it so often.
+    fn start_dying(&self, node: usize, step: &'static str, passes: u32) {
+        self.cluster.set_environment(node, self.environment(node, Some((step, passes))));
+        self.cluster.restart(node);
+        self.dying.lock().expect("no holder panics").insert(node, step);
+    }
+
+    /// Whether a node was to die at a step; if it has, that is counted. It is to be started anew.
+    fn note_death(&self, node: usize) -> bool {
+        let step = self.dying.lock().expect("no holder panics").remove(&node);
+        if let Some(step) = step
+            && self.cluster.with_webdfs(node, |process| process.ended().is_some())
+        {
+            *self.died.lock().expect("no holder panics").entry(step).or_default() += 1;
+        }
+        step.is_some()
+    }
+
+    /// Kills a node, and removes all that lies on its disk.
+    fn wipe(&self, node: usize) {
+        self.cluster.kill(node);
+        for entry in fs::read_dir(self.cluster.root(node)).expect("a root").flatten() {
+            let path = entry.path();
+            let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+            let done = if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+            done.expect("nobody else is there");
+        }
+    }
+
+    /// What a node is started with: it dies when it comes to a step after having passed it so often.
+    fn environment(&self, node: usize, dies: Option<(&str, u32)>) -> Vec<(String, String)> {
         let wrong = self.settings.wrong.map(|wrong| format!("{}=return", wrong.name()));
-        let failpoints: Vec<String> = wrong.into_iter().chain(failpoint).collect();
+        let death = dies.map(|(step, passes)| format!("{step}={passes}*off->return"));
+        let noted = steps::noting(dies.map(|(step, _)| step));
+        let failpoints: Vec<String> = [wrong, death, Some(noted)].into_iter().flatten().collect();
         let mut environment = vec![("FAILPOINTS".to_owned(), failpoints.join(";"))];
         environment.extend(clock_off_by(self.clocks[node]));
         environment
@@ -107,41 +149,49 @@ impl Machine {
     }
 
     /// Mends everything, and waits until nothing is left to do.
-    pub(super) fn heal(&mut self, ops: &[Op]) {
+    pub(super) fn heal(&mut self) {
         self.network.heal();
         // The files' own times come from the system's clock, which is right: with another the nodes cannot tell how
         // long an upload has waited.
         let clocks = std::mem::take(&mut self.clocks);
         for (node, off) in clocks.into_iter().enumerate() {
-            if off != 0 || !self.cluster.is_alive(node) {
+            if self.note_death(node) || off != 0 || !self.cluster.is_alive(node) {
                 self.cluster.kill(node);
             }
             self.start_node(node);
         }
+        let began = Instant::now();
+        let took = |what: &str| eprintln!("  {what} after {:.1} s", began.elapsed().as_secs_f32());
         (0..NODES).for_each(|node| self.cluster.wait_until_ready(node));
+        took("ready");
         self.wait_until_drained();
+        took("drained");
         // First what is rotten goes, then it is fetched again.
-        if has_command("scrub") {
-            self.on_every_node("scrub", &[]);
-        }
-        if has_command("reconcile") {
-            self.on_every_node("reconcile", &["--once"]);
-        } else {
-            self.compare_owners(ops);
-        }
+        self.repair_all(SCRUB);
+        took("scrubbed");
+        self.repair_all(PASS);
+        took("compared");
         self.wait_until_drained();
+        took("healed");
     }
 
-    /// Runs a command of webdfs for every node at once.
-    fn on_every_node(&self, command: &str, arguments: &[&str]) {
-        let started = (0..NODES).map(|node| {
-            let mut webdfs = Command::new(env!("CARGO_BIN_EXE_webdfs"));
-            webdfs.arg(command).args(arguments).arg("--config").arg(self.cluster.config(node));
-            webdfs.spawn().expect("webdfs runs")
-        });
-        for (node, mut child) in started.collect::<Vec<_>>().into_iter().enumerate() {
-            let ended = child.wait().expect("it is ours");
-            assert!(ended.success(), "webdfs {command} of {}: {ended}", self.cluster.name(node));
+    /// Has every node repair something, all at once, until all have reached the end. A copy that belongs elsewhere may
+    /// have to wait for the passes of its owners, and with it the pass of the node where it lies.
+    fn repair_all(&self, repair: Repair) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let started = (0..NODES).map(|node| {
+                let mut webdfs = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+                webdfs.args(repair).arg("--config").arg(self.cluster.config(node));
+                let piped = webdfs.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+                piped.expect("webdfs runs")
+            });
+            let ended: Vec<_> =
+                started.collect::<Vec<_>>().into_iter().map(Child::wait_with_output).collect();
+            let failed = ended.into_iter().flatten().find(|output| !output.status.success());
+            let Some(failed) = failed else { return };
+            let said = String::from_utf8_lossy(&failed.stderr).into_owned();
+            assert!(Instant::now() < deadline, "webdfs {repair:?} does not reach its end: {said}");
         }
     }
 
@@ -160,25 +210,4 @@ impl Machine {
             std::thread::sleep(LOOK);
         }
     }
-
-    /// In place of a full reconcile: every owner compares each key that was written with the others.
-    fn compare_owners(&self, ops: &[Op]) {
-        let keys: std::collections::BTreeSet<Key> =
-            ops.iter().filter(|op| op.is_write()).map(|op| op.key).collect();
-        for node in 0..NODES {
-            let store = self.cluster.store(node);
-            let name = self.cluster.name(node).parse().expect("a node's name");
-            for key in keys.iter().filter(|key| self.owners[**key].contains(&node)) {
-                let key = ObjectName::from_bytes(&self.paths[*key].as_bytes()[1..]).expect("a good name");
-                store.mark_dirty(&name, &key).expect("a mark is made");
-            }
-        }
-    }
-}
-
-/// Whether webdfs has a command.
-pub fn has_command(command: &str) -> bool {
-    let output = Command::new(env!("CARGO_BIN_EXE_webdfs")).arg("--help").output().expect("webdfs runs");
-    let help = String::from_utf8_lossy(&output.stdout).into_owned();
-    help.lines().any(|line| line.split_whitespace().next() == Some(command))
 }

@@ -1,8 +1,10 @@
 //! Rounds of traffic and faults, each followed by healing and a check.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use webdfs::failpoint::Wrong;
@@ -12,13 +14,20 @@ use crate::common::{Cluster, Front, Options};
 use super::checker::{Disks, Settled, Violation, check};
 use super::clients::{Traffic, paths};
 use super::disk;
-use super::history::{Action, History, Op};
+use super::history::{Action, Content, History, Op};
 use super::proxy::Network;
+use super::repairs::Repairs;
 use super::report::Report;
-use super::schedule::{Kind, NODES, Plan, Round};
+use super::schedule::{Fault, Kind, NODES, Plan, Round};
+use super::steps;
+use super::strays::Strays;
 
 /// Operations that are shown for a key whose promise was not kept.
 const OPS_SHOWN: usize = 40;
+/// People who ask for repairs.
+const REPAIRERS: u64 = 2;
+/// Nanoseconds. A version that is so far from the time has not come from a right clock.
+const MISDATED: i128 = 120_000_000_000;
 
 /// What a run is like.
 #[derive(Debug, Clone)]
@@ -30,6 +39,8 @@ pub struct Settings {
     pub clients: u64,
     /// A promise that webdfs breaks on purpose.
     pub wrong: Option<Wrong>,
+    /// Whether a promise that was not kept ends the run.
+    pub ends_it: fn(&Violation) -> bool,
 }
 
 /// The cluster and all around it.
@@ -43,6 +54,14 @@ pub struct Machine {
     pub(super) report: Report,
     /// By how many seconds the clock of each node is off.
     pub(super) clocks: [i64; NODES],
+    /// Copies in wrong places.
+    pub(super) strays: Arc<Strays>,
+    /// The node that is to come to a certain step; [`NODES`]: none.
+    pub(super) favoured: AtomicUsize,
+    /// The nodes that are to die when they come to a step.
+    pub(super) dying: Mutex<BTreeMap<usize, &'static str>>,
+    /// How many have, by step.
+    pub(super) died: Mutex<BTreeMap<&'static str, u64>>,
     history: History,
     settled: Settled,
 }
@@ -50,14 +69,15 @@ pub struct Machine {
 /// Runs until the time is over or a promise was not kept.
 pub fn run(settings: Settings) -> (Report, Vec<Violation>) {
     let began = Instant::now();
-    let duration = settings.duration;
+    let Settings { duration, ends_it, .. } = settings;
     let mut machine = Machine::start(settings);
     let mut violations = Vec::new();
-    while violations.is_empty() && (machine.report.rounds == 0 || began.elapsed() < duration) {
+    while !violations.iter().any(ends_it) && (machine.report.rounds == 0 || began.elapsed() < duration) {
         violations = machine.round();
     }
-    machine.note_connections();
-    let Machine { cluster, report, .. } = machine;
+    machine.note_the_whole_run();
+    let Machine { cluster, report, strays, .. } = machine;
+    strays.stop();
     let roots: Vec<PathBuf> = (0..NODES).map(|node| cluster.root(node)).collect();
     (0..NODES).for_each(|node| cluster.kill(node));
     super::mounts::unmount(&roots);
@@ -81,10 +101,26 @@ impl Machine {
         let owners = cluster.owners_of(&paths);
         let report = Report::of_seed(settings.plan.seed);
         let (history, settled) = (History::new(), Settled::default());
-        let mut machine =
-            Self { cluster, network, settings, paths, owners, report, clocks: [0; NODES], history, settled };
+        let roots = (0..NODES).map(|node| cluster.root(node)).collect();
+        let strays = Strays::watched(roots, &paths, &owners);
+        let (clocks, favoured) = ([0; NODES], AtomicUsize::new(NODES));
+        let mut machine = Self {
+            cluster,
+            network,
+            settings,
+            paths,
+            owners,
+            report,
+            clocks,
+            strays,
+            favoured,
+            dying: Mutex::default(),
+            died: Mutex::default(),
+            history,
+            settled,
+        };
         (0..NODES).for_each(|node| machine.cluster.wait_until_ready(node));
-        machine.restart_with_clocks([0; NODES], machine.settings.wrong.is_some());
+        machine.restart_with_clocks([0; NODES], true);
         machine
     }
 
@@ -101,16 +137,24 @@ impl Machine {
     fn round(&mut self) -> Vec<Violation> {
         let round = self.settings.plan.round(self.report.rounds);
         eprint!("{round}");
+        self.take_copies(round.number);
         self.restart_with_clocks(round.clocks, false);
         self.break_things(&round);
         let ops = self.history.take();
         self.report.count(&ops);
         self.report.rounds += 1;
-        self.heal(&ops);
+        self.heal();
+        let mut violations = self.strays.end_of_round();
         let roots: Vec<PathBuf> = (0..NODES).map(|node| self.cluster.root(node)).collect();
         let have_rotted = round.events.iter().any(|event| event.fault.kind() == Kind::Flip);
-        let disks = Disks { have_rotted, ..disk::read(&roots, &self.paths) };
-        let violations = check(&mut self.settled, &ops, &disks, &self.owners);
+        let returned = round.events.iter().find_map(|event| match event.fault {
+            Fault::Return { node, .. } => Some(node),
+            _ => None,
+        });
+        let disks = Disks { have_rotted, returned, ..disk::read(&roots, &self.paths) };
+        self.clear_returned();
+        self.count_misdated(&ops, &disks);
+        violations.extend(check(&mut self.settled, &ops, &disks, &self.owners));
         for node in 0..NODES {
             let log = self.cluster.log(node);
             let panic = log.lines().find(|line| line.contains("panicked at"));
@@ -133,22 +177,27 @@ impl Machine {
         }
         moments.sort();
         let seed = self.settings.plan.seed ^ (round.number << 32);
-        let mut died = 0;
+        let counts = Mutex::new(std::mem::take(&mut self.report.repairs));
         std::thread::scope(|scope| {
             let (cluster, history, paths) = (&self.cluster, &self.history, &self.paths[..]);
+            for person in 0..REPAIRERS {
+                let (favoured, stop, counts) = (&self.favoured, &stop, &counts);
+                let repairs = Repairs { cluster, favoured, stop, counts };
+                scope.spawn(move || repairs.run(seed ^ (person << 8)));
+            }
             for client in 0..self.settings.clients {
                 let traffic = Traffic { cluster, history, paths, clocks: self.clocks, stop: &stop };
                 scope.spawn(move || traffic.run(seed ^ (client << 16)));
             }
             for (at, begins, place) in moments {
                 std::thread::sleep(Duration::from_millis(at).saturating_sub(began.elapsed()));
-                died += u64::from(self.turn(&round.events[place].fault, begins));
+                self.turn(round.number, &round.events[place].fault, begins);
             }
             std::thread::sleep(Duration::from_millis(round.length).saturating_sub(began.elapsed()));
             self.network.heal();
             stop.store(true, Ordering::SeqCst);
         });
-        self.report.died += died;
+        self.report.repairs = counts.into_inner().expect("no holder panics");
         for event in &round.events {
             *self.report.faults.entry(event.fault.kind()).or_default() += 1;
         }
@@ -156,7 +205,24 @@ impl Machine {
         *self.report.faults.entry(Kind::Clock).or_default() += off;
     }
 
-    fn note_connections(&mut self) {
+    /// Counts what shows that wrong clocks were the clocks of writes.
+    fn count_misdated(&mut self, ops: &[Op], disks: &Disks) {
+        let now = std::time::UNIX_EPOCH.elapsed().expect("after 1970").as_nanos() as i128;
+        let by_wrong_clocks: BTreeSet<_> = ops.iter().filter(|op| op.clock_off).map(|op| op.id).collect();
+        let misdated = disks.replicas.iter().flatten().filter(|replica| {
+            let by_wrong_clock = matches!(replica.content, Content::Of(id) if by_wrong_clocks.contains(&id));
+            by_wrong_clock && (replica.mtime - now).abs() > MISDATED
+        });
+        self.report.misdated += misdated.count() as u64;
+    }
+
+    fn note_the_whole_run(&mut self) {
+        self.report.died = std::mem::take(&mut self.died.lock().expect("no holder panics"));
+        self.report.strays =
+            [&self.strays.count, &self.strays.gone].map(|count| count.load(Ordering::Relaxed));
+        for node in 0..NODES {
+            self.report.steps.extend(steps::noted_in(&self.cluster.log(node)));
+        }
         let harmed = self.network.harmed();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         self.report.connections = (count(&harmed.cut), count(&harmed.truncated), count(&harmed.corrupted));

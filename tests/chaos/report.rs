@@ -1,18 +1,28 @@
 //! What a run has done, in numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use super::history::{Action, Op, Outcome};
+use super::repairs::Counts;
 use super::schedule::Kind;
+use super::steps;
 
 #[derive(Debug, Default)]
 pub struct Report {
     pub seed: u64,
     pub rounds: u64,
     pub faults: BTreeMap<Kind, u64>,
-    /// Processes that came to the step at which they were to die.
-    pub died: u64,
+    /// Processes that came to the step at which they were to die, by step.
+    pub died: BTreeMap<&'static str, u64>,
+    /// Steps that any process came to.
+    pub steps: BTreeSet<&'static str>,
+    /// What was repaired meanwhile.
+    pub repairs: Counts,
+    /// Copies that were put on nodes that do not own them, and how many of them went before the last healing was over.
+    pub strays: [u64; 2],
+    /// Replicas whose versions were far from the real time, since the clock was of the node that wrote them.
+    pub misdated: u64,
     /// Connections cut, broken off and changed on their way.
     pub connections: (u64, u64, u64),
     answers: BTreeMap<(&'static str, String), u64>,
@@ -60,18 +70,27 @@ impl fmt::Display for Report {
             self.seed, self.rounds, self.operations
         )?;
         let kinds = self.faults.iter().map(|(kind, count)| format!("{kind:?} {count}"));
-        writeln!(
-            f,
-            "  faults: {}; {} processes died at a step",
-            kinds.collect::<Vec<_>>().join(", "),
-            self.died
-        )?;
+        writeln!(f, "  faults: {}", kinds.collect::<Vec<_>>().join(", "))?;
+        let died = self.died.iter().map(|(step, count)| format!("{step} {count}"));
+        let died = died.collect::<Vec<_>>().join(", ");
+        writeln!(f, "  {} processes died at a step: {died}", self.died.values().sum::<u64>())?;
+        let missed: Vec<_> = steps::names().filter(|step| !self.steps.contains(step)).collect();
+        writeln!(f, "  {} steps come to, and not: {}", self.steps.len(), missed.join(", "))?;
+        let [placed, gone] = self.strays;
+        let repairs = self.repairs.iter();
+        let repairs = repairs.map(|(what, (begun, ended))| format!("{}: {ended} of {begun}", what.join(" ")));
+        let repairs = repairs.collect::<Vec<_>>().join(", ");
+        writeln!(f, "  repairs meanwhile: {repairs}; {placed} copies in wrong places, {gone} gone")?;
         let (cut, truncated, corrupted) = self.connections;
         writeln!(f, "  connections: {cut} cut, {truncated} broken off, {corrupted} bits changed")?;
         let answers =
             self.answers.iter().map(|((action, answer), count)| format!("{action} {answer}: {count}"));
         writeln!(f, "  answers: {}", answers.collect::<Vec<_>>().join(", "))?;
         let (all, clock_off) = self.acknowledged();
-        write!(f, "  writes acknowledged: {all}, {clock_off} of them by nodes with a wrong clock")
+        write!(
+            f,
+            "  writes acknowledged: {all}, {clock_off} of them by nodes with a wrong clock; {} replicas have a wrong date",
+            self.misdated
+        )
     }
 }

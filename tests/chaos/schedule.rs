@@ -5,14 +5,22 @@ use std::fmt;
 
 use fastrand::Rng;
 
+use super::steps::{is_frequent, is_of_return};
+
 /// Nodes of the cluster.
 pub const NODES: usize = 5;
 /// Clocks are off by at most this many seconds.
 pub const CLOCK_OFF_MAX: i64 = 3600;
 /// Faults that a round tries to have.
-const FAULTS: std::ops::RangeInclusive<usize> = 5..=10;
+const FAULTS: std::ops::RangeInclusive<usize> = 8..=16;
+/// Rounds that a copy of a root is old at most when it is put back.
+pub const COPY_AGE_MAX: u64 = 3;
 /// How long a fault lasts, in milliseconds.
 const LASTS: std::ops::RangeInclusive<u64> = 300..=2500;
+/// An owner is down for so many milliseconds before copies come to a wrong place.
+const DOWN_BEFORE: u64 = 1500;
+/// How long it is waited for a process to come to a step, in milliseconds.
+const COMES: std::ops::RangeInclusive<u64> = 2000..=4000;
 
 /// A kind of fault, as it is switched on and counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -29,11 +37,13 @@ pub enum Kind {
     Clock,
     Fill,
     Wipe,
+    Return,
     Flip,
+    Misplace,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 13] = [
+    pub const ALL: [Kind; 15] = [
         Kind::Kill,
         Kind::KillResponder,
         Kind::KillServer,
@@ -46,7 +56,9 @@ impl Kind {
         Kind::Clock,
         Kind::Fill,
         Kind::Wipe,
+        Kind::Return,
         Kind::Flip,
+        Kind::Misplace,
     ];
 }
 
@@ -75,8 +87,13 @@ pub enum Fault {
     Fill { node: usize },
     /// The root of a node is lost; it starts again with an empty one.
     Wipe { node: usize },
+    /// The root of a node is lost; it starts again with a copy that is so many rounds old, and dies when it comes to a step.
+    Return { node: usize, age: u64, step: Option<&'static str> },
     /// A bit of some replicas on a node flips.
     Flip { node: usize, replicas: u64 },
+    /// Copies come to a node that does not own them. Neither does `damaged`, which may lose what it has confirmed. One of
+    /// the owners is `down`.
+    Misplace { node: usize, damaged: usize, down: usize, copies: usize },
 }
 
 impl Fault {
@@ -93,18 +110,21 @@ impl Fault {
             Fault::Corrupt { .. } => Kind::Corrupt,
             Fault::Fill { .. } => Kind::Fill,
             Fault::Wipe { .. } => Kind::Wipe,
+            Fault::Return { .. } => Kind::Return,
             Fault::Flip { .. } => Kind::Flip,
+            Fault::Misplace { .. } => Kind::Misplace,
         }
     }
 
     /// The nodes whose processes end and start again.
-    fn restarts(&self) -> Vec<usize> {
+    pub fn restarts(&self) -> Vec<usize> {
         match self {
             Fault::Kill { node }
             | Fault::KillResponder { node }
             | Fault::KillServer { node }
             | Fault::Die { node, .. }
-            | Fault::Wipe { node } => vec![*node],
+            | Fault::Wipe { node }
+            | Fault::Return { node, .. } => vec![*node],
             Fault::KillAll => (0..NODES).collect(),
             _ => Vec::new(),
         }
@@ -113,9 +133,20 @@ impl Fault {
     /// Whether the two must not happen at the same time: each undoes what it does.
     fn excludes(&self, other: &Fault) -> bool {
         let restarts = other.restarts();
+        let empties = |kind| matches!(kind, Kind::Wipe | Kind::Return);
+        let kinds = (self.kind(), other.kind());
+        let is_restored = |node| matches!(self, Fault::Misplace { node: restored, .. } if *restored == node);
         self.restarts().iter().any(|node| restarts.contains(node))
-            || (self.kind() == other.kind() && self.restarts().is_empty())
-            || matches!((self.kind(), other.kind()), (Kind::Fill, Kind::Wipe) | (Kind::Wipe, Kind::Fill))
+            // It is to repair itself; and it may come to a step at which it dies then.
+            || (kinds.1 != Kind::Die && restarts.into_iter().any(is_restored))
+            || (kinds.0 == kinds.1 && self.restarts().is_empty())
+            || (kinds.0 == Kind::Fill && empties(kinds.1))
+            || (kinds.1 == Kind::Fill && empties(kinds.0))
+    }
+
+    /// Whether one round has no place for both, at whatever time: a copy is put back once.
+    fn happens_once_with(&self, other: &Fault) -> bool {
+        (self.kind(), other.kind()) == (Kind::Return, Kind::Return)
     }
 }
 
@@ -152,6 +183,18 @@ impl fmt::Display for Round {
     }
 }
 
+/// Adds an event unless there is no place for it beside the others.
+fn add(events: &mut Vec<Event>, event: Event) {
+    let clashes = |other: &Event| {
+        let overlap = other.at <= event.until && event.at <= other.until;
+        let excludes = other.fault.excludes(&event.fault) || event.fault.excludes(&other.fault);
+        (overlap && excludes) || other.fault.happens_once_with(&event.fault)
+    };
+    if !events.iter().any(clashes) {
+        events.push(event);
+    }
+}
+
 /// What a schedule is drawn from.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -173,39 +216,46 @@ impl Plan {
             true => rng.i64(-CLOCK_OFF_MAX..=CLOCK_OFF_MAX),
             false => 0,
         });
-        // Wipes and flips of a round all befall one node: W-1 owners of any key, whatever the placement.
+        // Wipes, copies put back and flips of a round all befall one node: W-1 owners of any key, whatever the placement.
         let damaged = rng.usize(0..NODES);
         let kinds: Vec<_> = self.kinds.iter().copied().filter(|kind| *kind != Kind::Clock).collect();
         let mut events: Vec<Event> = Vec::new();
         let count = if kinds.is_empty() { 0 } else { rng.usize(FAULTS) };
         for _ in 0..count {
             let kind = kinds[rng.usize(0..kinds.len())];
-            // It leaves little time for anything else.
-            let kind = if kind == Kind::KillAll { kinds[rng.usize(0..kinds.len())] } else { kind };
-            let fault = self.fault(kind, damaged, &mut rng);
+            let kind = match kind {
+                // It leaves little time for anything else.
+                Kind::KillAll => kinds[rng.usize(0..kinds.len())],
+                // There are many steps.
+                _ if rng.u8(0..6) == 0 && self.kinds.contains(&Kind::Die) => Kind::Die,
+                kind => kind,
+            };
+            let Some(fault) = self.fault(kind, (number, damaged), &mut rng) else { continue };
             let at = rng.u64(0..self.round * 9 / 10);
-            let until = (at + rng.u64(LASTS)).min(self.round);
-            let clashes =
-                |other: &Event| other.at <= until && at <= other.until && other.fault.excludes(&fault);
-            if !events.iter().any(clashes) {
-                events.push(Event { at, until, fault });
+            let lasts = if kind == Kind::Die { COMES } else { LASTS };
+            let until = (at + rng.u64(lasts)).min(self.round);
+            // What is written while an owner is down is what it has not got when copies of it come to a wrong place.
+            if let Fault::Misplace { down, .. } = fault {
+                let fault = Fault::Kill { node: down };
+                add(&mut events, Event { at: at.saturating_sub(DOWN_BEFORE), until, fault });
             }
+            add(&mut events, Event { at, until, fault });
         }
         events.sort_by_key(|event| event.at);
         Round { number, length: self.round, clocks, events }
     }
 
-    fn fault(&self, kind: Kind, damaged: usize, rng: &mut Rng) -> Fault {
+    fn fault(&self, kind: Kind, (round, damaged): (u64, usize), rng: &mut Rng) -> Option<Fault> {
         let node = rng.usize(0..NODES);
-        match kind {
+        Some(match kind {
             Kind::Kill => Fault::Kill { node },
             Kind::KillResponder => Fault::KillResponder { node },
             Kind::KillServer => Fault::KillServer { node },
             Kind::KillAll => Fault::KillAll,
             Kind::Die => {
-                let step = self.steps[rng.usize(0..self.steps.len())];
-                // Few at first: some steps are rare.
-                Fault::Die { node, step, passes: rng.u32(0..6) * rng.u32(0..6) }
+                let step = self.step(|step| !is_of_return(step), rng)?;
+                let passes = if is_frequent(step) { rng.u32(0..6) * rng.u32(0..6) } else { rng.u32(0..2) };
+                Fault::Die { node, step, passes }
             }
             Kind::Cut => {
                 let mut nodes: Vec<_> = (0..NODES).collect();
@@ -218,9 +268,27 @@ impl Plan {
             Kind::Corrupt => Fault::Corrupt { node, every: rng.u64(500..20_000) },
             Kind::Fill => Fault::Fill { node },
             Kind::Wipe => Fault::Wipe { node: damaged },
+            // There is no older copy in the first round.
+            Kind::Return if round == 0 => return None,
+            Kind::Return => {
+                let dies = rng.bool() && self.kinds.contains(&Kind::Die);
+                let step = if dies { self.step(is_of_return, rng) } else { None };
+                Fault::Return { node: damaged, age: rng.u64(1..=COPY_AGE_MAX.min(round)), step }
+            }
             Kind::Flip => Fault::Flip { node: damaged, replicas: rng.u64(1..20) },
+            Kind::Misplace => {
+                let mut others: Vec<_> = (0..NODES).filter(|node| *node != damaged).collect();
+                rng.shuffle(&mut others);
+                Fault::Misplace { node: others[0], damaged, down: others[1], copies: rng.usize(4..12) }
+            }
             Kind::Clock => unreachable!("clocks are off for whole rounds"),
-        }
+        })
+    }
+
+    /// One of the steps that are such as `wanted` says, if there is any.
+    fn step(&self, wanted: fn(&str) -> bool, rng: &mut Rng) -> Option<&'static str> {
+        let steps: Vec<_> = self.steps.iter().copied().filter(|step| wanted(step)).collect();
+        (!steps.is_empty()).then(|| steps[rng.usize(0..steps.len())])
     }
 }
 
@@ -255,13 +323,29 @@ mod tests {
     }
 
     #[test]
-    fn in_a_round_wipes_and_flips_befall_one_node() {
+    fn in_a_round_wipes_flips_and_older_copies_befall_one_node_and_spare_the_owners_of_misplaced_copies() {
         for round in (0..500).map(|number| plan(3).round(number)) {
             let damaged = round.events.iter().filter_map(|event| match event.fault {
-                Fault::Wipe { node } | Fault::Flip { node, .. } => Some(node),
+                Fault::Wipe { node } | Fault::Flip { node, .. } | Fault::Return { node, .. } => Some(node),
+                Fault::Misplace { node, damaged, .. } => {
+                    assert_ne!(node, damaged, "{round}");
+                    Some(damaged)
+                }
                 _ => None,
             });
             assert!(damaged.collect::<BTreeSet<_>>().len() <= 1, "{round}");
+        }
+    }
+
+    #[test]
+    fn an_older_copy_was_taken_before_an_earlier_round_and_is_put_back_once() {
+        for round in (0..500).map(|number| plan(5).round(number)) {
+            let ages = round.events.iter().filter_map(|event| match event.fault {
+                Fault::Return { age, .. } => Some(age),
+                _ => None,
+            });
+            let ages: Vec<_> = ages.collect();
+            assert!(ages.len() <= 1 && ages.iter().all(|age| (1..=round.number).contains(age)), "{round}");
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::{Pass, add};
 use crate::clock;
 use crate::disk::on_thread;
+use crate::failpoint::{Step, step};
 use crate::resolve::Route;
 use crate::store::{Settled, StoreError};
 
@@ -28,6 +29,7 @@ impl Pass<'_> {
                     let pace = &mut agent.throttle.pace(|| agent.walks.has_stopped());
                     match agent.store.settle_by_hand(&entry.name, clock::now(), pace) {
                         Ok(Settled::Adopted(_) | Settled::Restored(_)) => {
+                            step(Step::ByHandAdopted);
                             log::info!("{} was put here by hand and is spread from now on", entry.name);
                             for node in &route.others {
                                 agent.store.mark_dirty(agent.map.node(*node).name(), &entry.name)?;

@@ -9,6 +9,7 @@ use super::Pass;
 use crate::agent::transfer::TransferError;
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
+use crate::failpoint;
 use crate::peer::reconcile::{
     DIGESTS_MAX, DigestsOrder, HAVE_KEYS_MAX, HAVE_NAME_BYTES_MAX, HaveOrder, Item,
 };
@@ -75,6 +76,7 @@ impl Pass<'_> {
             let different = answer.different.into_iter().filter_map(|(place, theirs)| {
                 order.items.get(place).map(|item| Item { name: item.name.clone(), held: theirs })
             });
+            failpoint::step(failpoint::Step::KeysCompared);
             self.settle(node, different.chain(answer.more).collect()).await?;
             match answer.until {
                 Some(until) if until > order.from => {

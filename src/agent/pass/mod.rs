@@ -25,6 +25,7 @@ pub use task::Reconcile;
 use super::Agent;
 use crate::cluster::{NodeIndex, NodeName};
 use crate::disk::on_thread;
+use crate::failpoint;
 use crate::peer::client::PeerError;
 use crate::reconcile::{Digest, Ranges, Walked};
 use crate::resolve::Route;
@@ -143,6 +144,7 @@ impl Agent {
         let store = Arc::clone(&self.store);
         let inventory = on_thread(move || store.inventory()).await?;
         let Some(inventory) = inventory else { return Ok(Report { unanswered, ..Report::default() }) };
+        failpoint::step(failpoint::Step::PassWalked);
         let pass = Pass {
             agent: self,
             inventory: Arc::new(inventory),

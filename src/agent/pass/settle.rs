@@ -12,6 +12,7 @@ use crate::agent::transfer::TransferError;
 use crate::cluster::NodeIndex;
 use crate::deliver::file;
 use crate::disk::on_thread;
+use crate::failpoint;
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::batch::{BATCH_BYTES_MAX, BATCH_FILE_BYTES_MAX, CopyOutcome};
@@ -74,6 +75,7 @@ impl Pass<'_> {
             }
             Ok(outcomes) => outcomes,
         };
+        failpoint::step(failpoint::Step::BatchAnswered);
         for ((name, size), outcome) in sent.into_iter().zip(outcomes) {
             match outcome {
                 CopyOutcome::Held(_) => {

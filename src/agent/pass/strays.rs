@@ -9,6 +9,7 @@ use super::leftovers::Questions;
 use super::{Pass, add};
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
+use crate::failpoint::{Step, Wrong, does_wrong, step};
 use crate::peer::client::PeerError;
 use crate::peer::reconcile::{HaveOrder, Item};
 use crate::store::{NameHash, StoreError};
@@ -77,11 +78,12 @@ impl Pass<'_> {
     }
 
     async fn remove(&self, Stray { item, owners, confirmed }: Stray) -> Result<(), StoreError> {
-        if confirmed < owners.len() {
+        if confirmed < owners.len() && !does_wrong(Wrong::EarlyUnlink) {
             log::debug!("{} belongs elsewhere, and not every owner has it: it stays here", item.name);
             add(&self.counts.strays, 1);
             return Ok(());
         }
+        step(Step::StrayConfirmed);
         let store = Arc::clone(&self.agent.store);
         let removed = on_thread(move || store.unlink_confirmed(&item.name, &item.held)).await?;
         add(&self.counts.removed, usize::from(removed));
