@@ -310,10 +310,15 @@ impl Store {
     /// Syncs a file under `tmp/`. For want of room only this one is lost: its bytes are dropped and never asked for
     /// again, so that no later sync can claim to have kept them.
     fn sync_temporary(&self, file: &std::fs::File, path: &Path) -> Result<(), StoreError> {
-        self.calls.sync_file(file, path).map_err(|source| match self.io("sync", path, source) {
+        self.calls.sync_file(file, path).map_err(|source| self.temporary_sync_error(path, source))
+    }
+
+    /// As [`Store::sync_error`] where all that was to be synced is given up for want of room.
+    fn temporary_sync_error(&self, path: &Path, source: std::io::Error) -> StoreError {
+        match self.io("sync", path, source) {
             StoreError::Io { source, .. } => self.sync_error(path, source),
             full => full,
-        })
+        }
     }
 
     /// An error about a path below the root, told apart from a full disk.
