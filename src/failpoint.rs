@@ -76,6 +76,8 @@ points! {
     ForgottenElsewhere = "agent.forgotten-elsewhere",
     /// An owner is told to forget a tombstone.
     ForgetOrdered = "service.forget-ordered",
+    /// All owners of files that belong elsewhere have answered, and nothing has become of the files.
+    StraysConfirmed = "agent.strays-confirmed",
 }
 
 points! {

@@ -59,7 +59,7 @@ impl Store {
         }
         self.check_writable()?;
         let _lock = self.lock_key(name, hash)?;
-        if !self.is_still(path, &before)? {
+        if self.reopen(path, &before)?.is_none() {
             return Ok(Verdict::Changed);
         }
         self.quarantine(name, hash, (path, file), "does not match its checksum")?;
