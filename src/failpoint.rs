@@ -110,12 +110,12 @@ points! {
     BatchAnswered = "agent.batch-answered",
     /// A file that was put there by hand is a copy now, and nobody is to be told of it yet.
     ByHandAdopted = "agent.by-hand-adopted",
-    /// Every owner has confirmed a copy that belongs elsewhere, and it is still there.
-    StrayConfirmed = "agent.stray-confirmed",
     /// What has rotted is in quarantine, and is not marked as missing.
     RotPutAway = "agent.rot-put-away",
     /// All others have offered what the root should have, and it is not complete.
     OfferedAll = "agent.offered-all",
+    /// All owners of files that belong elsewhere have answered, and nothing has become of the files.
+    StraysConfirmed = "agent.strays-confirmed",
 }
 
 points! {

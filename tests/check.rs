@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs::Permissions;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
 use common::{Cluster, Front, Options};
@@ -13,6 +13,7 @@ on_both_fronts!(
     a_node_that_does_not_answer_is_named_and_ends_in_exit_code_one,
     a_secret_that_others_may_read_is_refused_with_its_mode,
     a_web_server_that_serves_files_itself_is_found_out_where_every_read_is_to_be_compared,
+    a_file_by_hand_that_webdfs_may_not_mark_is_named_with_its_owner,
 );
 
 /// Exit code, and everything that was printed.
@@ -89,4 +90,20 @@ fn names(cluster: &Cluster) -> Vec<std::ffi::OsString> {
         std::fs::read_dir(cluster.root(0)).unwrap().map(|entry| entry.unwrap().file_name()).collect();
     names.sort();
     names
+}
+
+/// Needs the right to give files away.
+fn a_file_by_hand_that_webdfs_may_not_mark_is_named_with_its_owner(front: Front) {
+    let cluster = Cluster::start(front, Options::one_node(|_| ()));
+    cluster.put(0, "/ours.jpg", "ours").expect(201);
+    let file = cluster.file(0, "/theirs.jpg");
+    std::fs::write(&file, "theirs").unwrap();
+    assert_line(&check(&cluster, 0).1, "ok", "files by hand", "may make replicas");
+    chown(cluster.root(0).join(".webdfs"), Some(65534), Some(65534)).unwrap();
+    let (code, report) = check(&cluster, 0);
+    assert_eq!(code, 0, "{report}");
+    assert_line(&report, "warn", "files by hand", "theirs.jpg belongs to user 0");
+    assert_line(&report, "warn", "files by hand", "chown them to user 65534");
+    std::fs::set_permissions(&file, Permissions::from_mode(0o666)).unwrap();
+    assert_line(&check(&cluster, 0).1, "ok", "files by hand", "may make replicas");
 }

@@ -291,10 +291,11 @@ fn one_call_fails(scenario: &Scenario, number: usize, errno: Errno) {
             }
         }
     }
-    // An upload that found no room is dropped; everything else that could not be synced is a lie from then on.
+    // An upload or batch that found no room is dropped; everything else that could not be synced is a lie from then on.
     let lies = match &*failed.lock().unwrap() {
         Some(Op::SyncFile(path)) if path.starts_with(".webdfs/tmp") => errno == Errno::IO,
-        Some(Op::SyncFile(_) | Op::SyncFolder(_) | Op::SyncAll) => errno != Errno::MFILE,
+        Some(Op::SyncAll) => errno == Errno::IO,
+        Some(Op::SyncFile(_) | Op::SyncFolder(_)) => errno != Errno::MFILE,
         _ => false,
     };
     assert_eq!(store.sync_has_failed(), lies, "{title}: {errno} of call {number}");

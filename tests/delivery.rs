@@ -98,6 +98,29 @@ fn put(cluster: &Cluster, target: &str, seed: u64) -> Vec<u8> {
 }
 
 #[test]
+fn no_server_is_told_to_open_a_file_that_may_be_gone_by_then_since_it_belongs_elsewhere() {
+    let options = Options {
+        nodes: 2,
+        replicas: 1,
+        write_quorum: 1,
+        deliver: "map_max = \"10000B\"",
+        static_first: false,
+        ..Options::default()
+    };
+    let cluster = Cluster::start(Front::Lighttpd, options);
+    let body = noise(1, LARGE);
+    for (owner, is_told) in [(0, true), (1, false)] {
+        let target = cluster.path_owned("/far", |owners| owners == [owner]);
+        let file = cluster.file(0, &target);
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(file, &body).unwrap();
+        let reply = told_sender(&cluster, "GET", &target, &[]);
+        assert_eq!(file_named(&reply).is_some(), is_told, "{}", reply.head());
+        assert!(is_told || reply.body() == body);
+    }
+}
+
+#[test]
 fn lighttpd_is_told_an_encoded_path_and_apache_the_path_as_it_is() {
     for front in [Front::Lighttpd, Front::ApacheProxy] {
         let cluster = shared(front);

@@ -8,7 +8,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Answer, Cluster, Front, Options, assert_missing, wait_until};
+use common::{Answer, Call, Cluster, Front, Options, assert_missing, wait_until};
 
 /// The node whose disk it is.
 const NODE: usize = 0;
@@ -204,6 +204,33 @@ fn what_a_root_has_returned_with_is_taken_back_by_the_first_read_that_confirms_i
         assert_eq!(returned.join(name).exists(), !moves, "{name}");
     }
     assert_eq!(fs::metadata(cluster.file(NODE, "same.jpg")).unwrap().ino(), inode, "it came from elsewhere");
+}
+
+#[test]
+fn an_older_copy_of_a_root_is_served_as_long_as_nobody_can_tell_it_from_the_newest_one() {
+    let cluster = Cluster::start(Front::Embedded, Options::default());
+    expect_everywhere(cluster.put(1, "/x.jpg", "old"));
+    wait_until_known(&cluster, None);
+    cluster.kill(NODE);
+    let backup = cluster.root(NODE).with_extension("backup");
+    copy(&cluster.root(NODE), &backup);
+    cluster.restart(NODE);
+    cluster.wait_until_ready(NODE);
+    wait_until_known(&cluster, stamp_in(&backup).as_deref());
+    cluster.put(1, "/x.jpg", "new").expect(204);
+    for node in [NODE, 1, 2] {
+        cluster.kill(node);
+    }
+    fs::remove_dir_all(cluster.root(NODE)).unwrap();
+    fs::rename(&backup, cluster.root(NODE)).unwrap();
+    cluster.restart(NODE);
+    wait_until("it answers, cut off from all others", || {
+        Call::new("GET", "/x.jpg").try_send(cluster.address(NODE)).is_ok_and(|answer| answer.status == 200)
+    });
+    assert_eq!(cluster.get(NODE, "/x.jpg").body, b"old");
+    cluster.restart(1);
+    wait_until("another node knows better", || has_returned(&cluster));
+    wait_until("it serves what that one has", || cluster.get(NODE, "/x.jpg").body == b"new");
 }
 
 fn stamp_in(root: &Path) -> Option<String> {

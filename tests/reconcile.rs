@@ -46,6 +46,11 @@ fn reconcile(cluster: &Cluster, node: usize) {
     assert!(status.success(), "{said}");
 }
 
+/// The same after a start, as soon as the nodes know each other again.
+fn reconcile_in_time(cluster: &Cluster, node: usize) {
+    wait_until("a pass is finished", || webdfs(cluster, node, &["reconcile", "--once"]).status.success());
+}
+
 /// Nobody remembers who has missed what.
 fn forget_marks(cluster: &Cluster) {
     for node in cluster.present() {
@@ -117,26 +122,116 @@ fn a_node_that_missed_writes_and_deletes_has_them_after_a_pass_of_another() {
     }
 }
 
-#[test]
-fn a_copy_on_a_node_that_does_not_own_it_goes_once_every_owner_has_confirmed_it() {
-    let cluster = filled();
-    let owners = cluster.owners(&path(3));
+/// What a node has in quarantine: the bytes of each file.
+fn quarantined(cluster: &Cluster, node: usize) -> Vec<Vec<u8>> {
+    let (mut ahead, mut found) = (vec![cluster.root(node).join(".webdfs/quarantine")], Vec::new());
+    while let Some(folder) = ahead.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() { ahead.push(path) } else { found.push(fs::read(path).unwrap()) }
+        }
+    }
+    found
+}
+
+/// The owners of an object, and a node that is none.
+fn owners_and_stranger(cluster: &Cluster, path: &str) -> (Vec<usize>, usize) {
+    let owners = cluster.owners(path);
     let stranger = cluster.present().find(|node| !owners.contains(node)).unwrap();
+    (owners, stranger)
+}
+
+#[test]
+fn a_copy_on_a_node_that_does_not_own_it_goes_if_every_owner_has_it_and_is_never_offered() {
+    let cluster = filled();
+    let (owners, stranger) = owners_and_stranger(&cluster, &path(3));
     let stray = cluster.file(stranger, &path(3));
-    fs::create_dir_all(stray.parent().unwrap()).unwrap();
-    copy(&cluster.file(owners[0], &path(3)), &stray);
-    // One owner lacks it: then it stays, and the pass says so.
-    fs::remove_file(cluster.file(owners[1], &path(3))).unwrap();
-    let unfinished = webdfs(&cluster, stranger, &["reconcile", "--once"]);
-    assert!(!unfinished.status.success() && stray.exists());
-    assert!(
-        String::from_utf8_lossy(&unfinished.stderr).contains("1 that belong elsewhere stay"),
-        "{unfinished:?}"
-    );
-    reconcile(&cluster, owners[0]);
+    let put_stray = || {
+        fs::create_dir_all(stray.parent().unwrap()).unwrap();
+        copy(&cluster.file(owners[0], &path(3)), &stray);
+    };
+    put_stray();
     reconcile(&cluster, stranger);
-    assert!(!stray.exists());
+    assert!(!stray.exists() && quarantined(&cluster, stranger).is_empty());
+    // An owner that cannot be asked may have it: then it stays, and the pass says so.
+    put_stray();
+    cluster.kill(owners[1]);
+    let unfinished = webdfs(&cluster, stranger, &["reconcile", "--once"]);
+    let said = String::from_utf8_lossy(&unfinished.stderr);
+    assert!(!unfinished.status.success() && said.contains("1 that belong elsewhere stay"), "{said}");
+    assert_eq!(fs::read(&stray).unwrap(), body(3));
+    // An owner lacks it: it may have been deleted long ago.
+    fs::remove_file(cluster.file(owners[1], &path(3))).unwrap();
+    cluster.restart(owners[1]);
+    cluster.wait_until_ready(owners[1]);
+    reconcile_in_time(&cluster, stranger);
+    assert!(!stray.exists() && !cluster.has_file(owners[1], &path(3)));
+    assert_eq!(quarantined(&cluster, stranger), [body(3)]);
+    reconcile(&cluster, owners[0]);
     assert_agreed(&cluster);
+}
+
+/// Files that a node finds have rested for a minute by its clock.
+fn an_hour_later(cluster: &Cluster) {
+    for node in cluster.present() {
+        cluster.kill(node);
+        cluster.set_environment(node, common::clock::clock_off_by(3600));
+        cluster.restart(node);
+    }
+    cluster.present().for_each(|node| cluster.wait_until_ready(node));
+}
+
+#[test]
+fn what_a_person_puts_on_a_node_that_does_not_own_it_comes_to_its_owners_and_goes_from_here() {
+    let cluster = filled();
+    let new = cluster.path_owned("/new", |_| true);
+    let (owners, stranger) = owners_and_stranger(&cluster, &new);
+    let lost = cluster.path_owned("/lost", |of| of == owners);
+    let edited = (0..OBJECTS).map(path).find(|path| cluster.owners(path) == owners).unwrap();
+    let gone = (0..OBJECTS).map(path).rfind(|path| cluster.owners(path) == owners).unwrap();
+    let here = |path: &str| cluster.file(stranger, path);
+    for path in [&new, &lost, &edited, &gone] {
+        fs::create_dir_all(here(path).parent().unwrap()).unwrap();
+    }
+    fs::write(here(&new), "new").unwrap();
+    fs::write(here(&lost), "older").unwrap();
+    cluster.put(owners[0], &lost, "newer").expect(201);
+    copy(&cluster.file(owners[0], &edited), &here(&edited));
+    fs::write(here(&edited), "edited").unwrap();
+    copy(&cluster.file(owners[0], &gone), &here(&gone));
+    fs::File::open(here(&gone)).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+    an_hour_later(&cluster);
+    let start = |failpoints: &str| {
+        cluster.kill(stranger);
+        let mut environment = common::clock::clock_off_by(3600);
+        environment.push(("FAILPOINTS".to_owned(), failpoints.to_owned()));
+        cluster.set_environment(stranger, environment);
+        cluster.restart(stranger);
+    };
+    // It dies when one owner has a file and another has none, and when all have all.
+    for failpoint in ["agent.replay-sent=1*off->return", "agent.strays-confirmed=return"] {
+        start(failpoint);
+        wait_until("it is dead", || {
+            webdfs(&cluster, stranger, &["reconcile", "--once"]);
+            !cluster.is_alive(stranger)
+        });
+        assert_eq!(fs::read_to_string(here(&new)).unwrap(), "new");
+        assert_eq!(fs::read_to_string(here(&edited)).unwrap(), "edited");
+        assert!(quarantined(&cluster, stranger).is_empty());
+    }
+    start("");
+    cluster.wait_until_ready(stranger);
+    reconcile_in_time(&cluster, stranger);
+    for (path, bytes) in [(&new, "new"), (&edited, "edited"), (&lost, "newer")] {
+        assert!(!here(path).exists(), "{path} would be served when it is old");
+        for owner in &owners {
+            assert_eq!(fs::read_to_string(cluster.file(*owner, path)).unwrap(), bytes, "{path}");
+        }
+    }
+    assert_eq!(quarantined(&cluster, stranger), [b"older"]);
+    reconcile(&cluster, stranger);
+    assert!(!here(&gone).exists(), "it was only touched");
+    assert_eq!(quarantined(&cluster, stranger), [b"older"]);
 }
 
 /// With its mtime and attribute.

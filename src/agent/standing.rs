@@ -1,5 +1,12 @@
 //! What the other nodes think of this root (design section 5): each is told its stamp, and says which one it remembers.
 //! So the root learns whether it is the one they know, and, if it is new, when it is complete.
+//!
+//! From its start until the first of them has answered nobody can tell whether the root is an older copy, and what it holds
+//! is served all the same, from the own disk, without asking an owner first. The web server reads the files without
+//! asking anybody, so that asking would keep no promise; it would cost every request of every start, which is
+//! nearly always that of the newest root; and a node that is cut off from all others must serve. The time is bounded by
+//! the first answer, not by a clock: whoever is in touch with a co-owner hears within a round. What must not happen
+//! meanwhile does not: nothing of the root is sent to a node that does not know it, and no pass takes anything from it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};

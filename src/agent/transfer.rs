@@ -1,5 +1,6 @@
 //! Bringing one key up to date between this node and another.
 
+use std::fs::File;
 use std::sync::Arc;
 
 use futures_util::StreamExt;
@@ -17,7 +18,7 @@ use crate::peer::client::{ObjectReply, PeerError};
 use crate::peer::envelope::copy_in;
 use crate::peer::message::{CommitOrder, DeleteOrder};
 use crate::response::FileSlice;
-use crate::store::{Commit, SpoolId, StoreError};
+use crate::store::{Commit, Outcome, SpoolId, StoreError};
 
 /// Why a key could not be brought up to date.
 #[derive(Debug, thiserror::Error)]
@@ -85,19 +86,32 @@ impl Agent {
         // Deleted meanwhile: the deletion has marks of its own.
         let Some((replica, crc32)) = opened.await? else { return Ok(()) };
         let crc32 = crc32.ok_or(TransferError::NoChecksum)?;
+        let copy = CopyInfo { version: replica.version, size: replica.size, crc32: Some(crc32) };
+        self.send_file(node, name, &replica.file, copy).await?;
+        Ok(())
+    }
+
+    /// Sends a file as this copy, which is durable there when this returns, unless something newer is held.
+    pub(super) async fn send_file(
+        &self,
+        node: NodeIndex,
+        name: &ObjectName,
+        file: &Arc<File>,
+        copy: CopyInfo,
+    ) -> Result<Outcome, TransferError> {
+        let CopyInfo { version, size: length, crc32 } = copy;
+        let crc32 = crc32.ok_or(TransferError::NoChecksum)?;
         let id = SpoolId::random();
-        let length = replica.size;
-        let body = self.throttle.stream(file::stream(FileSlice { file: replica.file, offset: 0, length }));
+        let body =
+            self.throttle.stream(file::stream(FileSlice { file: Arc::clone(file), offset: 0, length }));
         let answer = self.peers.prepare(&self.map, node, (id, name), length, body).await?;
         if answer.crc32 != crc32 {
             self.peers.drop_upload(&self.map, node, id).await;
             return Err(TransferError::Mismatch);
         }
         failpoint::step(failpoint::Step::ReplaySent);
-        let order =
-            CommitOrder { version: replica.version, crc32, length, missed: Vec::new(), for_client: false };
-        self.peers.commit(&self.map, node, (id, name), &order).await?;
-        Ok(())
+        let order = CommitOrder { version, crc32, length, missed: Vec::new(), for_client: false };
+        Ok(self.peers.commit(&self.map, node, (id, name), &order).await?)
     }
 
     /// Fetches another owner's copy; its checksum is compared before it becomes a replica.

@@ -24,7 +24,7 @@ use crate::node::store_settings;
 use crate::peer::client::{PeerClient, PeerError};
 use crate::peer::message::Hello;
 use crate::peer::sign::Signer;
-use crate::store::{Identity, Store, layout};
+use crate::store::{ForeignFile, Identity, Store, layout};
 
 /// How long a web server may take to answer.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
@@ -121,11 +121,31 @@ fn check_root<W: Write>(settings: &Settings, report: &mut Report<W>) -> io::Resu
                 Err(error) => report.wrong("node.toml of the root", &error.to_string())?,
             }
             match store.check_space(0) {
-                Ok(()) => report.ok("space", "above the reserve"),
-                Err(error) => report.wrong("space", &error.to_string()),
+                Ok(()) => report.ok("space", "above the reserve")?,
+                Err(error) => report.wrong("space", &error.to_string())?,
             }
+            check_foreign(settings, &store, report)
         }
         Err(error) => report.wrong("root", &error.to_string()),
+    }
+}
+
+/// What people put into the root must be webdfs's to mark as a replica.
+fn check_foreign<W: Write>(settings: &Settings, store: &Store, report: &mut Report<W>) -> io::Result<()> {
+    const ABOUT: &str = "files by hand";
+    /// So that it does not take for ever.
+    const LOOKED_AT_MAX: usize = 100_000;
+    match store.foreign_file(&settings.exclude, LOOKED_AT_MAX) {
+        Ok(None) => report.ok(ABOUT, "webdfs may make replicas of them"),
+        Ok(Some(ForeignFile { path, uid, own_uid })) => report.warn(
+            ABOUT,
+            &format!(
+                "{} belongs to user {uid}, and webdfs, as user {own_uid}, may not write to it: such files are served, but \
+                 not copied to other nodes; chown them to user {own_uid}",
+                path.display()
+            ),
+        ),
+        Err(error) => report.untested(ABOUT, &error.to_string()),
     }
 }
 

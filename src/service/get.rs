@@ -158,7 +158,10 @@ async fn waited_for(service: &Service, name: &ObjectName) -> Own {
 
 fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: &Replica) -> Response {
     let settings = &service.settings;
-    if let Some(response) = deliver::hand_over(&settings.deliver, request, name, replica) {
+    // The web server opens it only later, and a file of which this node is no owner may be gone by then: its owners have it.
+    let stays = || Route::of(&service.map(), service.own, name).own;
+    if let Some(response) = deliver::hand_over(&settings.deliver, request, name, replica).filter(|_| stays())
+    {
         log::debug!("{name} is left to the web server");
         return response;
     }

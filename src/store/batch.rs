@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use super::attribute::{ATTRIBUTE, Attribute};
@@ -50,6 +51,9 @@ pub struct Batch {
     store: Arc<Store>,
     files: Vec<BatchFile>,
     begun: Instant,
+    /// What its disk is synced through, opened before anything was written. The system tells every handle once of what it
+    /// could not write since that was opened: of two batches that shared one, the other would take its bytes for durable.
+    disk: File,
 }
 
 #[derive(Debug)]
@@ -69,12 +73,16 @@ impl Store {
     pub fn batch(self: &Arc<Self>, bytes: u64) -> Result<Batch, StoreError> {
         self.check_writable()?;
         self.check_space(bytes)?;
-        Ok(Batch { store: Arc::clone(self), files: Vec::new(), begun: Instant::now() })
+        let disk = self.root.open_beneath(Path::new("."), OFlags::RDONLY | OFlags::DIRECTORY, 0);
+        let disk = disk.map_err(|source| self.io("open", Path::new(""), source))?.into();
+        Ok(Batch { store: Arc::clone(self), files: Vec::new(), disk, begun: Instant::now() })
     }
 
-    /// Makes all that was written to the root's file system durable.
-    fn sync_all(&self) -> Result<(), StoreError> {
-        self.calls.sync_all().map_err(|source| self.sync_error(Path::new(""), source))
+    /// Makes all that was written to the root's file system durable. If there was no room for some of it, which may be
+    /// another program's, only this fails: a full disk is no broken one. At the first sync of a batch all of it is given up
+    /// then, and at the second its bytes are durable already.
+    fn sync_all(&self, disk: &File) -> Result<(), StoreError> {
+        self.calls.sync_all(disk).map_err(|source| self.temporary_sync_error(Path::new(""), source))
     }
 }
 
@@ -129,10 +137,10 @@ impl Batch {
                 self.files.iter().map(|file| Err(StoreError::TooSlow { name: file.copy.name.clone() }));
             return Ok(late.collect());
         }
-        store.sync_all()?;
+        store.sync_all(&self.disk)?;
         let placed: Vec<_> = self.files.iter().map(|file| store.place(file)).collect();
         step(Step::BatchPlaced);
-        store.sync_all()?;
+        store.sync_all(&self.disk)?;
         let outcomes = self.files.iter().zip(placed).map(|(file, placed)| {
             let (outcome, superseded) = placed?;
             // What is not durable must not cost what is: so it comes last.

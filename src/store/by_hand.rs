@@ -1,6 +1,7 @@
 //! Files that people put into the root or edit there: they become replicas like any other once they have come to rest
 //! (design section 5).
 
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::attribute::{ATTRIBUTE, Attribute};
@@ -31,6 +32,24 @@ pub enum Settled {
     Quarantined,
 }
 
+/// A file that was put there or edited by hand, as it was when it was read: it had come to rest.
+#[derive(Debug, Clone)]
+pub struct ByHand {
+    /// The copy that it is.
+    pub copy: CopyInfo,
+    /// Where it lies, relative to the root.
+    pub(super) path: PathBuf,
+    pub(super) look: Look,
+    unchanged: bool,
+}
+
+impl ByHand {
+    /// Whether only its mtime was changed: its bytes are those of the replica that it was.
+    pub fn is_unchanged(&self) -> bool {
+        self.unchanged
+    }
+}
+
 impl Store {
     /// Gives a file that was put there or edited by hand a version and a checksum, if it has come to rest. It is the same
     /// file afterwards, durable, and its bytes are only read; `pace` is told of each piece.
@@ -44,13 +63,49 @@ impl Store {
         now: Version,
         pace: &mut Pace<'_>,
     ) -> Result<Settled, StoreError> {
-        let hash = NameHash::of(name);
-        for replica in self.places(name, hash)? {
-            if self.checksum_of(&replica)?.is_none() && self.is_surely_of(&replica)? {
-                return self.settle(name, hash, &replica, now, pace);
-            }
+        match self.look_by_hand(name, now, pace)? {
+            Ok(found) => self.adopt_by_hand(name, &found),
+            Err(settled) => Ok(settled),
         }
-        Ok(Settled::Nothing)
+    }
+
+    /// Reads a file that was put there or edited by hand, if there is one and it has come to rest. Nothing is changed.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn read_by_hand(
+        &self,
+        name: &ObjectName,
+        now: Version,
+        pace: &mut Pace<'_>,
+    ) -> Result<Option<ByHand>, StoreError> {
+        Ok(self.look_by_hand(name, now, pace)?.ok())
+    }
+
+    /// The same, or why there is none.
+    fn look_by_hand(
+        &self,
+        name: &ObjectName,
+        now: Version,
+        pace: &mut Pace<'_>,
+    ) -> Result<Result<ByHand, Settled>, StoreError> {
+        for replica in self.places(name, NameHash::of(name))? {
+            if self.checksum_of(&replica)?.is_some() || !self.is_surely_of(&replica)? {
+                continue;
+            }
+            let Replica { file, path, .. } = replica;
+            let read = |source| self.io("read", &path, source);
+            let look = Look::at(&file).map_err(read)?;
+            if look.changed() > now.before(REST) {
+                return Ok(Err(Settled::Restless));
+            }
+            let (crc32, size) = fingerprint(&file, pace).map_err(read)?;
+            let attribute = read_attribute(&file).map_err(read)?;
+            let (version, unchanged) = version_of(attribute.as_ref(), crc32, look.modified().min(now));
+            let copy = CopyInfo { version, size, crc32: Some(crc32) };
+            return Ok(Ok(ByHand { copy, path, look, unchanged }));
+        }
+        Ok(Err(Settled::Nothing))
     }
 
     /// Whether a file is one name's alone. One that the original webDFS filed, under a path of many names, is that of each.
@@ -62,43 +117,30 @@ impl Store {
         Ok(name.map_err(|source| self.io("read the attribute of", &replica.path, source))?.is_some())
     }
 
-    fn settle(
-        &self,
-        name: &ObjectName,
-        hash: NameHash,
-        replica: &Replica,
-        now: Version,
-        pace: &mut Pace<'_>,
-    ) -> Result<Settled, StoreError> {
-        let (file, path) = (&replica.file, &replica.path);
-        let read = |source| self.io("read", path, source);
-        let before = Look::at(file).map_err(read)?;
-        if before.changed() > now.before(REST) {
-            return Ok(Settled::Restless);
-        }
-        let (crc32, size) = fingerprint(file, pace).map_err(read)?;
-        let attribute = read_attribute(file).map_err(read)?;
-        let (version, unchanged) = version_of(attribute.as_ref(), crc32, before.modified().min(now));
-        let copy = CopyInfo { version, size, crc32: Some(crc32) };
-
+    /// Makes a file that was read a replica like any other, if it still is what was read.
+    ///
+    /// # Errors
+    /// As [`Store::settle_by_hand`].
+    pub fn adopt_by_hand(&self, name: &ObjectName, found: &ByHand) -> Result<Settled, StoreError> {
+        let ByHand { copy, path, look, unchanged } = found;
+        let hash = NameHash::of(name);
         self.check_writable()?;
         let _lock = self.lock_key(name, hash)?;
         // Editors replace files and write into them, and other writers replace them under this lock.
-        if !self.is_still(path, &before)? {
-            return Ok(Settled::Restless);
-        }
-        if self.loses(name, hash, replica, &Held::Copy(copy))? {
+        let Some(file) = &self.reopen(path, look)? else { return Ok(Settled::Restless) };
+        if self.loses(name, hash, path, &Held::Copy(*copy))? {
             let reason = "was put there by hand and is older than what this root holds";
             self.quarantine(name, hash, (path, file), reason)?;
             return Ok(Settled::Quarantined);
         }
-        if !unchanged {
+        let CopyInfo { version, crc32, .. } = *copy;
+        if let Some(crc32) = crc32.filter(|_| !unchanged) {
             let attribute = Attribute::Replica { version, crc32 };
             self.calls
                 .set_attribute(file, path, ATTRIBUTE, &attribute.encode())
                 .map_err(|source| self.io("set the attribute of", path, source))?;
         }
-        if version != before.modified() {
+        if version != look.modified() {
             self.calls
                 .set_mtime(file, path, version)
                 .map_err(|source| self.io("set the mtime of", path, source))?;
@@ -106,21 +148,15 @@ impl Store {
         self.calls.sync_file(file, path).map_err(|source| self.sync_error(path, source))?;
         self.sync_name(path)?;
         self.keep_newest(name, hash)?;
-        Ok(if unchanged { Settled::Restored(copy) } else { Settled::Adopted(copy) })
+        Ok(if *unchanged { Settled::Restored(*copy) } else { Settled::Adopted(*copy) })
     }
 
     /// Whether something else that this root holds of a key supersedes this copy of it.
-    fn loses(
-        &self,
-        name: &ObjectName,
-        hash: NameHash,
-        replica: &Replica,
-        copy: &Held,
-    ) -> Result<bool, StoreError> {
+    fn loses(&self, name: &ObjectName, hash: NameHash, path: &Path, copy: &Held) -> Result<bool, StoreError> {
         if self.tombstone(hash)?.supersedes(copy).is_gt() {
             return Ok(true);
         }
-        for other in self.places(name, hash)?.iter().filter(|other| other.path != replica.path) {
+        for other in self.places(name, hash)?.iter().filter(|other| other.path != path) {
             if Held::Copy(self.describe(other)?).supersedes(copy).is_gt() {
                 return Ok(true);
             }

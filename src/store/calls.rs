@@ -37,8 +37,8 @@ pub trait Calls: Send + Sync + 'static {
     fn sync_file(&self, file: &File, path: &Path) -> io::Result<()>;
     /// Moves a file over whatever file has the new name.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
-    /// Makes everything in the root's file system durable.
-    fn sync_all(&self) -> io::Result<()>;
+    /// Makes everything in the file system of `disk` durable.
+    fn sync_all(&self, disk: &File) -> io::Result<()>;
     /// Makes the names in a folder durable.
     fn sync_folder(&self, path: &Path) -> io::Result<()>;
     /// Removes a file's name.
@@ -248,9 +248,9 @@ impl Calls for RealCalls {
         Ok(fsync(self.root.open_beneath(path, OFlags::RDONLY | OFlags::DIRECTORY, 0)?)?)
     }
 
-    fn sync_all(&self) -> io::Result<()> {
+    fn sync_all(&self, disk: &File) -> io::Result<()> {
         step(Step::SyncAll);
-        Ok(syncfs(self.root.handle())?)
+        Ok(syncfs(disk)?)
     }
 
     fn unlink(&self, path: &Path) -> io::Result<()> {

@@ -57,10 +57,10 @@ pub(super) fn changed(stat: &Stat) -> Version {
 }
 
 impl Store {
-    /// Whether a path still leads to a file that looks as it did.
-    pub(super) fn is_still(&self, path: &Path, before: &Look) -> Result<bool, StoreError> {
+    /// The file at a path, if it still looks as it did.
+    pub(super) fn reopen(&self, path: &Path, before: &Look) -> Result<Option<File>, StoreError> {
         let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
-        Ok(opened.is_some_and(|(_, stat)| Look::of(&stat) == *before))
+        Ok(opened.filter(|(_, stat)| Look::of(stat) == *before).map(|(file, _)| file))
     }
 }
 

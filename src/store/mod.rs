@@ -26,11 +26,13 @@ pub mod layout;
 mod lock;
 mod look;
 mod maps;
+mod owned;
 mod quarantine;
 mod read;
 mod returned;
 mod spool;
 mod stamp;
+mod strays;
 mod tombstone;
 mod verify;
 mod walk;
@@ -48,13 +50,14 @@ use std::time::Duration;
 pub use agent_record::{AgentRecord, Counted, Scrubbing};
 pub use agent_socket::{AgentSocket, connect_to_agent};
 pub use batch::{BATCH_FILES_MAX, Batch, BatchCopy};
-pub use by_hand::{REST, Settled};
+pub use by_hand::{ByHand, REST, Settled};
 pub use error::StoreError;
 pub use identity::Identity;
 pub use layout::NameHash;
 pub use lock::AgentLock;
 pub use look::Pace;
 pub use maps::remembered_maps;
+pub use owned::ForeignFile;
 pub use read::Replica;
 pub use returned::Returned;
 pub use spool::{Prepared, SPOOL_LIFETIME, Spool, SpoolId, Swept};
@@ -310,10 +313,15 @@ impl Store {
     /// Syncs a file under `tmp/`. For want of room only this one is lost: its bytes are dropped and never asked for
     /// again, so that no later sync can claim to have kept them.
     fn sync_temporary(&self, file: &std::fs::File, path: &Path) -> Result<(), StoreError> {
-        self.calls.sync_file(file, path).map_err(|source| match self.io("sync", path, source) {
+        self.calls.sync_file(file, path).map_err(|source| self.temporary_sync_error(path, source))
+    }
+
+    /// As [`Store::sync_error`] where all that was to be synced is given up for want of room.
+    fn temporary_sync_error(&self, path: &Path, source: std::io::Error) -> StoreError {
+        match self.io("sync", path, source) {
             StoreError::Io { source, .. } => self.sync_error(path, source),
             full => full,
-        })
+        }
     }
 
     /// An error about a path below the root, told apart from a full disk.

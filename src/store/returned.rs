@@ -63,8 +63,8 @@ impl Store {
         Ok(identity.returning)
     }
 
-    /// Moves all files of a root that has returned to quarantine, but for those with excluded names at its top: no request
-    /// ever reaches these. Does nothing if that is done. Interrupted at any point, it goes on when it is called again;
+    /// Moves all files of a root that has returned to quarantine, but for those with excluded names: no request ever reaches
+    /// these, and what they do is none of our business. Does nothing if that is done. Interrupted at any point, it goes on when it is called again;
     /// writes wait meanwhile.
     ///
     /// # Errors
@@ -80,9 +80,9 @@ impl Store {
             let _keys = self.lock_all_keys()?;
             // One for each try: names that have been moved before may have come anew since.
             let folder = Path::new(layout::RETURNED).join(format!("{:016x}", fastrand::u64(..)));
-            let stays = |name: &[u8]| {
-                name == layout::PRIVATE.as_bytes()
-                    || ObjectName::from_bytes(name).is_ok_and(|name| exclude.matches(&name))
+            let stays = |path: &Path| {
+                let name = ObjectName::from_bytes(path.as_os_str().as_bytes());
+                path == Path::new(layout::PRIVATE) || name.is_ok_and(|name| exclude.matches(&name))
             };
             self.move_entries(Path::new(""), &folder.join(PATHS), &stays)?;
             self.move_entries(Path::new(layout::ESCAPE), &folder.join(ESCAPED), &|_| false)?;
@@ -92,14 +92,22 @@ impl Store {
         self.write_identity(&identity)
     }
 
-    /// Moves every entry of a folder into another one, which may not exist yet, durably.
-    fn move_entries(&self, from: &Path, to: &Path, stays: &dyn Fn(&[u8]) -> bool) -> Result<(), StoreError> {
+    /// Moves every entry of a folder into another one, which may not exist yet, durably; of a folder in which something
+    /// stays, all else that is in it.
+    fn move_entries(&self, from: &Path, to: &Path, stays: &dyn Fn(&Path) -> bool) -> Result<(), StoreError> {
         let mut has_moved = false;
         // What is removed from a folder while it is listed may hide another entry: until a listing shows none.
         loop {
             let mut count = 0;
-            let left = self.each_entry(from, &mut |name, _| {
-                if stays(name.as_os_str().as_bytes()) {
+            let left = self.each_entry(from, &mut |name, file_type| {
+                let path = from.join(name);
+                if stays(&path) {
+                    return Ok(ControlFlow::Continue(()));
+                }
+                if self.type_at(&path, file_type) == FileType::Directory
+                    && self.keeps_any(&path, stays)?.is_break()
+                {
+                    self.move_entries(&path, &to.join(name), stays)?;
                     return Ok(ControlFlow::Continue(()));
                 }
                 if !has_moved {
@@ -107,7 +115,7 @@ impl Store {
                         .map_err(|source| self.io("make the folders of", to, source))?;
                     has_moved = true;
                 }
-                count += usize::from(self.move_entry(&from.join(name), &to.join(name))?);
+                count += usize::from(self.move_entry(&path, &to.join(name))?);
                 Ok(ControlFlow::Continue(()))
             });
             _ = left?;
@@ -120,6 +128,33 @@ impl Store {
             self.sync_folder(from)?;
         }
         Ok(())
+    }
+
+    /// Breaks if something below a folder stays.
+    fn keeps_any(&self, folder: &Path, stays: &dyn Fn(&Path) -> bool) -> Listing {
+        let listing = self.each_entry(folder, &mut |name, file_type| {
+            let path = folder.join(name);
+            match self.type_at(&path, file_type) {
+                _ if stays(&path) => Ok(ControlFlow::Break(())),
+                FileType::Directory => self.keeps_any(&path, stays),
+                _ => Ok(ControlFlow::Continue(())),
+            }
+        });
+        match listing {
+            // What nobody of this user can see nobody of this user needs.
+            Err(StoreError::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => {
+                Ok(ControlFlow::Continue(()))
+            }
+            listing => listing,
+        }
+    }
+
+    /// Some file systems do not tell the types of entries.
+    fn type_at(&self, path: &Path, listed: FileType) -> FileType {
+        match listed {
+            FileType::Unknown => self.root.stat(path).map_or(listed, |stat| type_of(&stat)),
+            known => known,
+        }
     }
 
     /// Moves a file, or a folder with all that is below it, at once; a folder that cannot be moved, such as a mount or
@@ -272,12 +307,7 @@ impl Store {
     fn returned_below(&self, folder: &Path, visit: &mut dyn FnMut(Returned) -> ControlFlow<()>) -> Listing {
         self.each_entry(folder, &mut |name, file_type| {
             let path = folder.join(name);
-            let file_type = match file_type {
-                // Some file systems do not tell.
-                FileType::Unknown => self.root.stat(&path).map_or(file_type, |stat| type_of(&stat)),
-                known => known,
-            };
-            match file_type {
+            match self.type_at(&path, file_type) {
                 FileType::Directory => self.returned_below(&path, visit),
                 FileType::RegularFile => {
                     let opened =

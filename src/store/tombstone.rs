@@ -84,9 +84,14 @@ impl Store {
             let reason = "was put there by hand and is older than what replaced it";
             return self.quarantine(name, hash, (path, &replica.file), reason);
         }
+        self.unlink_durably(path)
+    }
+
+    /// Removes a replica. The caller holds the key's lock.
+    pub(super) fn unlink_durably(&self, path: &Path) -> Result<(), StoreError> {
         self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
         self.sync_removal(path)?;
-        if !replica.is_escaped() {
+        if !path.starts_with(layout::PRIVATE) {
             self.remove_empty_parents(path);
         }
         Ok(())

@@ -60,7 +60,7 @@ impl Store {
         }
         self.check_writable()?;
         let _lock = self.lock_key(name, hash)?;
-        if !self.is_still(path, &before)? {
+        if self.reopen(path, &before)?.is_none() {
             return Ok(Verdict::Changed);
         }
         step(Step::RotFound);

@@ -82,8 +82,22 @@ fn by_hand(root: &Path, disk: &mut Disk, (path, bytes, mtime): (&str, &str, Vers
 }
 
 fn settle(store: &Store) -> Settled {
-    let now = Version::from_time(clock::now().time() + REST + Duration::from_secs(1));
-    store.settle_by_hand(&name("a/x"), now, &mut |_| Ok(())).expect("the disk is well")
+    store.settle_by_hand(&name("a/x"), rested(), &mut |_| Ok(())).expect("the disk is well")
+}
+
+/// A moment at which whatever was just written has rested.
+fn rested() -> Version {
+    Version::from_time(clock::now().time() + REST + Duration::from_secs(1))
+}
+
+fn quarantine_stray(store: &Store) {
+    let held = store.held(&name("a/x")).expect("the disk is well");
+    store.quarantine_stray(&name("a/x"), &held).expect("the disk is well");
+}
+
+fn lose_by_hand(store: &Store) {
+    let found = store.read_by_hand(&name("x"), rested(), &mut |_| Ok(())).expect("the disk is well");
+    found.map(|found| store.part_with_by_hand(&name("x"), &found, true).expect("the disk is well"));
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
@@ -173,6 +187,20 @@ pub fn all() -> Vec<Repair> {
                     false,
                 )
             },
+        },
+        Repair {
+            title: "a copy on a node that does not own it, and that an owner lacks",
+            settled: vec![put("a/x", 10, "stored")],
+            by_hand: None,
+            work: quarantine_stray,
+            check: |store, root, done| is_quarantined(store, root, done, quarantine_stray),
+        },
+        Repair {
+            title: "a file put there by hand that is older than what its owners hold",
+            settled: vec![delete("y", 1)],
+            by_hand: Some(("x", "by hand", at(5))),
+            work: lose_by_hand,
+            check: |store, root, done| is_quarantined(store, root, done, lose_by_hand),
         },
         Repair {
             title: "a copy that every owner has",

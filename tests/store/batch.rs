@@ -177,6 +177,38 @@ fn after_a_sync_that_failed_nothing_is_claimed_and_nothing_more_is_taken() {
     }
 }
 
+/// Lets one sync of a whole disk fail for want of room.
+struct FullOnce(AtomicUsize);
+
+impl Watch for FullOnce {
+    fn before(&self, op: &Op) -> Verdict {
+        let fails = matches!(op, Op::SyncAll) && self.0.fetch_sub(1, Ordering::SeqCst) == 0;
+        if fails { Verdict::Fail(Errno::NOSPC) } else { Verdict::Do }
+    }
+}
+
+#[test]
+fn want_of_room_that_shows_at_a_sync_fails_that_batch_alone() {
+    for failing in [0, 1] {
+        let root = new_root();
+        let store =
+            open_watched(settings(root.path()), Arc::new(FullOnce(AtomicUsize::new(failing)))).unwrap();
+        put(&store, &name("a"), at(1), b"old").unwrap();
+        let wanted = copies(&[("a", 2, b"new"), ("b", 2, b"new")]);
+        assert!(matches!(put_together(&store, &wanted), Err(StoreError::Full { .. })), "sync {failing}");
+        assert!(private_files(root.path(), "tmp").is_empty(), "the cut off batch takes up room");
+        if failing == 0 {
+            assert_eq!(files(root.path()), [std::path::PathBuf::from("a")]);
+            assert_eq!(read(&store, &name("a")), Some((b"old".to_vec(), at(1))));
+        }
+        assert!(!store.sync_has_failed(), "a full disk is no broken one");
+        put_together(&store, &wanted).unwrap();
+        for text in ["a", "b"] {
+            assert_eq!(read(&store, &name(text)), Some((b"new".to_vec(), at(2))));
+        }
+    }
+}
+
 /// Does something at the first sync of a batch.
 struct AtSync(Mutex<Option<Box<dyn FnOnce() + Send>>>);
 

@@ -35,6 +35,13 @@ fn small_disk(root: &Path) {
     assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
     assert_eq!(read(&store, &name("old")), Some((vec![1; 500_000], at(1))));
     assert!(private_files(root, "tmp").is_empty());
+    let wanted: Vec<_> = ["a", "b", "c"].map(|text| (name(text), at(1), vec![3; 300_000])).into();
+    let refused = put_together(&store, &wanted);
+    assert!(matches!(refused, Err(StoreError::Full { .. })), "{refused:?}");
+    assert!(private_files(root, "tmp").is_empty() && !store.sync_has_failed());
+    assert_eq!(read(&store, &name("a")), None);
+    assert_eq!(put_together(&store, &wanted[..1]).unwrap().len(), 1, "for this one there is room");
+    store.delete(&name("a"), at(2)).unwrap();
     // Fill it to the last byte.
     let mut fill = std::fs::File::create(root.join("fill")).unwrap();
     while std::io::Write::write_all(&mut fill, &[0; 4096]).is_ok() {}

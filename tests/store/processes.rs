@@ -51,6 +51,9 @@ fn a_role() {
     if role.starts_with("mount:") {
         return super::mounts::play(&role, root);
     }
+    if role == "nobody" {
+        return super::settled::play_nobody(root);
+    }
     let store = open(root);
     let say = |text: &str| {
         println!("\n{text}");

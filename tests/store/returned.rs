@@ -278,6 +278,36 @@ fn a_return_that_is_killed_anywhere_is_resumed_and_loses_nothing() {
 }
 
 #[test]
+fn excluded_files_stay_where_they_are_in_whatever_folder_of_a_root_that_has_returned() {
+    let root = new_root();
+    let store = open(root.path());
+    let objects = ["shop/a.jpg", "shop/deep/b.jpg", "shop/deep/pure/c.jpg", "pure/deep/d.jpg"];
+    for text in objects {
+        put(&store, &name(text), at(1), text.as_bytes()).unwrap();
+    }
+    let excluded =
+        [".htaccess", "app/index.PHP", "shop/.git/objects/x", "shop/deep/.htaccess", "shop/deep/run.cgi"];
+    for text in excluded {
+        let path = root.path().join(text);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+    store.identify(&node()).unwrap();
+    make_return(&store);
+    store.finish_return(&node(), &Exclude::default()).unwrap();
+    assert_eq!(files(root.path()), excluded.map(std::path::PathBuf::from));
+    assert!(!root.path().join("pure").exists() && !root.path().join("shop/deep/pure").exists());
+    let found: Vec<_> = returned(&store).into_iter().map(|found| found.name).collect();
+    let mut expected = objects.map(name);
+    expected.sort_by(|a, b| a.as_bytes().cmp(b.as_bytes()));
+    assert_eq!(found, expected);
+    for text in objects {
+        assert!(store.take_back(&name(text), &copy(1, text.as_bytes())).unwrap(), "{text}");
+        assert_eq!(read(&store, &name(text)), Some((text.into(), at(1))));
+    }
+}
+
+#[test]
 fn a_folder_that_cannot_be_moved_is_emptied_and_one_that_cannot_be_read_is_left() {
     struct Stuck;
     impl Watch for Stuck {

@@ -1,14 +1,18 @@
 use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::Path;
 use std::time::Duration;
 
 use webdfs::clock;
 use webdfs::config::Layout;
 use webdfs::held::{CopyInfo, Held};
+use webdfs::name::Exclude;
 use webdfs::php::PhpVersion;
-use webdfs::store::{Commit, Outcome, REST, Settled, Store};
+use webdfs::store::{Commit, Outcome, REST, Settled, Store, StoreError};
 use webdfs::version::Version;
 
+use super::processes;
 use crate::store_support::*;
 
 /// A moment at which whatever was just written has rested.
@@ -167,4 +171,37 @@ fn a_file_that_the_original_filed_under_the_path_of_many_names_is_left_alone() {
         assert!(store.held(&name("a/b/c.jpg")).unwrap().copy().is_some());
         assert_eq!(settle(&store, "a/b/c.jpg"), Settled::Nothing);
     });
+}
+
+/// What a process does that is not allowed to write to any of the files.
+pub fn play_nobody(root: &Path) {
+    let store = open(root);
+    let settle = |text: &str| store.settle_by_hand(&name(text), rested(), &mut |_| Ok(()));
+    let is_refused = |settled: Result<Settled, StoreError>| matches!(settled, Err(StoreError::Io { source, .. }) if source.kind() == ErrorKind::PermissionDenied);
+    // The attribute takes the right to write; a time takes being the owner.
+    assert!(is_refused(settle("read-only")));
+    assert!(matches!(settle("writable"), Ok(Settled::Adopted(_))));
+    for _ in 0..2 {
+        assert!(is_refused(settle("future")));
+    }
+    for text in ["read-only", "writable", "future"] {
+        assert_eq!(read(&store, &name(text)).unwrap().0, text.as_bytes());
+    }
+    let foreign = store.foreign_file(&Exclude::default(), 100).unwrap().unwrap();
+    assert_eq!((foreign.path.as_path(), foreign.uid), (Path::new("read-only"), 0));
+}
+
+#[test]
+fn a_file_of_another_user_is_served_and_stays_as_it_is_unless_webdfs_may_write_to_it() {
+    let root = new_root();
+    let future = Version::from_time(rested().time() + Duration::from_secs(3600));
+    for (text, mode, version) in
+        [("read-only", 0o644, at(5)), ("writable", 0o666, at(5)), ("future", 0o666, future)]
+    {
+        write_by_hand(&root.path().join(text), version, text.as_bytes());
+        fs::set_permissions(root.path().join(text), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    chown(root.path(), Some(65534), Some(65534)).unwrap();
+    let nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    assert!(processes::role("nobody", root.path(), &nobody).status().unwrap().success());
 }

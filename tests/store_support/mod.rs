@@ -279,7 +279,7 @@ impl Calls for Watched {
         self.run(Op::SyncFolder(path.into()), |real| real.sync_folder(path))
     }
 
-    fn sync_all(&self) -> io::Result<()> {
+    fn sync_all(&self, _disk: &File) -> io::Result<()> {
         self.run(Op::SyncAll, |_| Ok(()))
     }
 

@@ -2,82 +2,53 @@
 //! part. For both every owner is asked for what it holds durably; equal digests are no such answer.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
 use super::Pass;
-use super::strays::Stray;
 use super::tombstones::{Ending, is_due};
 use crate::clock;
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
-use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::PeerError;
-use crate::peer::reconcile::{DURABLE_KEYS_MAX, HAVE_NAME_BYTES_MAX, Item, Tombstone};
-use crate::resolve::Route;
+use crate::peer::reconcile::{DURABLE_KEYS_MAX, HAVE_NAME_BYTES_MAX, Tombstone};
 use crate::store::StoreError;
 
-/// Keys of which others are asked together: enough to fill the questions to several owners.
+/// Tombstones of which others are asked together: enough to fill the questions to several owners.
 const KEYS_AT_ONCE: usize = 1024;
 /// What a key that is to be made durable takes of the throttle, since a disk has to write for it.
 pub(super) const DURABLE_KEY_BYTES: u64 = 4096;
 
-/// What is found in buckets.
-#[derive(Default)]
-struct Leftovers {
-    strays: Vec<Stray>,
-    endings: Vec<Ending>,
-}
-
 impl Pass<'_> {
-    /// Clears up some buckets, as far as `peers` own the keys.
+    /// Ends the tombstones that have done their part, as far as all their owners are among `peers`.
     ///
     /// # Errors
     /// When this node's disk fails.
-    pub(super) async fn clear_up(
+    pub(super) async fn end_due(
         &self,
-        buckets: Range<usize>,
+        mut tombstones: Vec<(Tombstone, Vec<NodeIndex>)>,
         peers: &[NodeIndex],
     ) -> Result<(), StoreError> {
-        let mut found = Leftovers::default();
-        for bucket in buckets.clone() {
-            let Leftovers { strays, endings } = self.leftovers(bucket, peers).await?;
-            found.strays.extend(strays);
-            found.endings.extend(endings);
-            if found.strays.len() + found.endings.len() >= KEYS_AT_ONCE || bucket + 1 == buckets.end {
-                let Leftovers { strays, endings } = std::mem::take(&mut found);
-                self.remove_strays(strays, peers).await?;
-                self.end_tombstones(endings).await?;
-            }
-        }
-        Ok(())
-    }
-
-    async fn leftovers(&self, bucket: usize, peers: &[NodeIndex]) -> Result<Leftovers, StoreError> {
-        let (agent, inventory, peers) = (self.agent.clone(), Arc::clone(&self.inventory), peers.to_vec());
-        on_thread(move || {
-            let (mut found, now) = (Leftovers::default(), clock::now());
-            for entry in agent.store.bucket(&inventory, bucket)? {
-                let Route { own, others } = Route::of(&agent.map, agent.own, &entry.name);
-                match entry.held {
-                    Held::Copy(_) if !own && !entry.held.is_by_hand() => {
-                        let item = Item { name: entry.name, held: entry.held };
-                        found.strays.push(Stray::new(item, others));
-                    }
-                    Held::Tombstone { version } if own && others.iter().all(|node| peers.contains(node)) => {
-                        let agreed = agent.store.tombstone_agreed(&entry.name, version)?;
-                        if is_due(agreed, version, now) {
-                            let tombstone = Tombstone { name: entry.name, version };
-                            found.endings.push(Ending::new(tombstone, others));
-                        }
-                    }
-                    _ => {}
+        tombstones.retain(|(_, owners)| owners.iter().all(|owner| peers.contains(owner)));
+        let store = Arc::clone(&self.agent.store);
+        let due = on_thread(move || {
+            let (mut due, now) = (Vec::new(), clock::now());
+            for (tombstone, owners) in tombstones {
+                let agreed = store.tombstone_agreed(&tombstone.name, tombstone.version)?;
+                if is_due(agreed, tombstone.version, now) {
+                    due.push(Ending::new(tombstone, owners));
                 }
             }
-            Ok(found)
-        })
-        .await
+            Ok::<_, StoreError>(due)
+        });
+        let mut due = due.await?.into_iter();
+        loop {
+            let together: Vec<_> = due.by_ref().take(KEYS_AT_ONCE).collect();
+            if together.is_empty() {
+                return Ok(());
+            }
+            self.end_tombstones(together).await?;
+        }
     }
 
     /// The next question, once it is its turn.

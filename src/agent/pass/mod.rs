@@ -10,12 +10,13 @@ mod compare;
 mod leftovers;
 mod settle;
 mod strays;
+mod survey;
 mod task;
 mod tombstones;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
@@ -27,10 +28,11 @@ use crate::cluster::{NodeIndex, NodeName};
 use crate::disk::on_thread;
 use crate::failpoint;
 use crate::peer::client::PeerError;
-use crate::reconcile::{Digest, Ranges, Walked};
-use crate::resolve::Route;
+use crate::reconcile::{Ranges, Walked};
 use crate::store::StoreError;
 use crate::store::inventory::{BUCKETS, Inventory, Totals};
+use adopt::Unadopted;
+use survey::Survey;
 
 /// Keys that are compared before the next ones are read, about: so few that every question is answered in time, by a slow
 /// disk too, and that naming all of them needs little memory.
@@ -65,11 +67,13 @@ pub struct Report {
     pub fetched: u64,
     /// Copies that this node removed because it is no owner, and every owner has them.
     pub removed: u64,
+    /// Files that this node moved into the quarantine because it is no owner, and some owner lacks them.
+    pub quarantined: u64,
     /// Tombstones that this node has had all owners forget.
     pub forgotten: u64,
     /// Keys that could not be brought up to date.
     pub unsettled: u64,
-    /// Copies of which this node is no owner, and that some owner lacks.
+    /// Files of which this node is no owner, and of which not every owner could say what it holds.
     pub strays: u64,
     /// Nodes that did not answer all the time, and why.
     pub unanswered: BTreeMap<NodeName, String>,
@@ -89,6 +93,7 @@ struct Counts {
     sent_bytes: AtomicU64,
     fetched: AtomicU64,
     removed: AtomicU64,
+    quarantined: AtomicU64,
     forgotten: AtomicU64,
     unsettled: AtomicU64,
     strays: AtomicU64,
@@ -104,6 +109,7 @@ struct Pass<'a> {
     inventory: Arc<Inventory>,
     ranges: Ranges,
     counts: Counts,
+    unadopted: Mutex<Unadopted>,
 }
 
 impl Agent {
@@ -150,6 +156,7 @@ impl Agent {
             inventory: Arc::new(inventory),
             ranges: Ranges::among(self.map.nodes().len()),
             counts: Counts::default(),
+            unadopted: Mutex::default(),
         };
         pass.compare_all(peers, &mut unanswered, progress).await?;
         let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -160,6 +167,7 @@ impl Agent {
             sent_bytes: count(&counts.sent_bytes),
             fetched: count(&counts.fetched),
             removed: count(&counts.removed),
+            quarantined: count(&counts.quarantined),
             forgotten: count(&counts.forgotten),
             unsettled: count(&counts.unsettled),
             strays: count(&counts.strays),
@@ -198,8 +206,10 @@ impl Pass<'_> {
         let step = (step as usize).next_multiple_of(buckets_each);
         for first in (0..BUCKETS).step_by(step) {
             let ranges = first / buckets_each..(first + step).min(BUCKETS) / buckets_each;
-            self.adopt(first..(first + step).min(BUCKETS)).await?;
-            let sums = Arc::new(self.digests(ranges.clone(), &peers).await?);
+            let Survey { sums, by_hand, mut strays, tombstones } =
+                self.survey(ranges.clone(), &peers).await?;
+            strays.extend(self.adopt(by_hand, &peers).await);
+            let sums = Arc::new(sums);
             let compared = peers.clone().into_iter().map(|node| {
                 let (ranges, sums) = (ranges.clone(), Arc::clone(&sums));
                 async move { (node, self.compare(node, ranges, &sums[&node]).await) }
@@ -210,38 +220,12 @@ impl Pass<'_> {
                     unanswered.insert(self.agent.map.node(node).name().clone(), error.to_string());
                 }
             }
-            self.clear_up(first..(first + step).min(BUCKETS), &peers).await?;
+            self.remove_strays(strays, &peers).await;
+            self.end_due(tombstones, &peers).await?;
             progress((first + step).min(BUCKETS), keys);
         }
+        self.unadopted.lock().expect("no holder panics").tell();
         Ok(())
-    }
-
-    /// For each peer the digests of the ranges, over the keys that it and this node own.
-    async fn digests(
-        &self,
-        ranges: std::ops::Range<usize>,
-        peers: &[NodeIndex],
-    ) -> Result<BTreeMap<NodeIndex, Vec<Digest>>, StoreError> {
-        let (store, map, own) = (Arc::clone(&self.agent.store), Arc::clone(&self.agent.map), self.agent.own);
-        let (inventory, all) = (Arc::clone(&self.inventory), self.ranges);
-        let mut sums: BTreeMap<_, _> =
-            peers.iter().map(|node| (*node, vec![Digest::default(); ranges.len()])).collect();
-        on_thread(move || {
-            for (place, range) in ranges.enumerate() {
-                for bucket in all.buckets(range) {
-                    for entry in store.bucket(&inventory, bucket)? {
-                        let route = Route::of(&map, own, &entry.name);
-                        for node in route.others.iter().filter(|_| route.own) {
-                            if let Some(sums) = sums.get_mut(node) {
-                                sums[place].add(entry.hash, &entry.held);
-                            }
-                        }
-                    }
-                }
-            }
-            Ok(sums)
-        })
-        .await
     }
 }
 
@@ -252,7 +236,8 @@ impl std::fmt::Display for Report {
         for (count, what) in [
             (self.removed, "removed because they belong elsewhere"),
             (self.forgotten, "deleted so long ago that all owners have forgotten them"),
-            (self.strays, "that belong elsewhere stay, since an owner lacks them"),
+            (self.quarantined, "moved to quarantine because they belong elsewhere and are not known there"),
+            (self.strays, "that belong elsewhere stay until all owners answer"),
             (self.unsettled, "could not be brought up to date"),
         ] {
             if count > 0 {

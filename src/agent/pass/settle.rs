@@ -107,7 +107,7 @@ impl Pass<'_> {
     }
 
     /// Leaves a key to the next pass.
-    fn leave(&self, name: &ObjectName, reason: &dyn std::fmt::Display) {
+    pub(super) fn leave(&self, name: &ObjectName, reason: &dyn std::fmt::Display) {
         log::warn!("{name} is not up to date yet: {reason}");
         add(&self.counts.unsettled, 1);
     }

@@ -1,8 +1,16 @@
-//! Copies of which this node is no owner: removed once every owner has confirmed that it holds them, or something newer,
-//! durably. Digests are no such confirmation.
+//! Files of which this node is no owner (design section 8): removed once every owner has confirmed that it holds them, or
+//! something newer, durably. Digests are no such confirmation.
+//!
+//! A copy that some owner lacks may be one that was deleted long ago: it is never offered, and goes to quarantine. What a
+//! person has put here is offered to its owners first, and nothing marks it until they have it: whenever this process
+//! dies, the file is still there, and is offered again.
+//!
+//! A file may go as soon as its owners have it: a web server is never told to send one that this node does not own
+//! (`service/get.rs`), since it would open it only later.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::sync::Arc;
 
 use super::leftovers::Questions;
@@ -10,34 +18,67 @@ use super::{Pass, add};
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
 use crate::failpoint::{Step, Wrong, does_wrong, step};
+use crate::held::CopyInfo;
 use crate::peer::client::PeerError;
 use crate::peer::reconcile::{HaveOrder, Item};
-use crate::store::{NameHash, StoreError};
+use crate::store::{ByHand, NameHash, Outcome, Store, StoreError};
 
-/// A copy without an owner here, and who owns it.
+/// A file without an owner here, and who owns it.
 pub(super) struct Stray {
     item: Item,
     owners: Vec<NodeIndex>,
-    /// Owners that hold it, or something newer.
-    confirmed: usize,
+    /// What a person has put here; none: a copy that was made by webdfs.
+    by_hand: Option<ByHand>,
+    /// What its owners hold, against this: those that have answered and whose answer counts.
+    answers: Vec<Ordering>,
+}
+
+/// What becomes of a stray.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// Not every owner has answered.
+    Stays,
+    /// Every owner has it.
+    Goes,
+    /// It goes to quarantine.
+    Quarantine,
 }
 
 impl Stray {
+    /// A copy.
     pub(super) fn new(item: Item, owners: Vec<NodeIndex>) -> Self {
-        Self { item, owners, confirmed: 0 }
+        Self { item, owners, by_hand: None, answers: Vec::new() }
+    }
+
+    /// A file by hand.
+    pub(super) fn by_hand(item: Item, owners: Vec<NodeIndex>, found: ByHand) -> Self {
+        Self { by_hand: Some(found), ..Self::new(item, owners) }
+    }
+
+    fn fate(&self) -> Fate {
+        if self.answers.len() < self.owners.len() {
+            return if does_wrong(Wrong::EarlyUnlink) { Fate::Goes } else { Fate::Stays };
+        }
+        // What a person puts somewhere is never lost to something newer; of any other copy it was the order of things.
+        let has_lost = self.by_hand.is_some() && self.answers.contains(&Ordering::Greater);
+        if has_lost || self.answers.contains(&Ordering::Less) { Fate::Quarantine } else { Fate::Goes }
+    }
+
+    /// Lets it meet its fate, if it still is what it was.
+    fn end(&self, store: &Store) -> Result<bool, StoreError> {
+        let Item { name, held } = &self.item;
+        match (self.fate(), &self.by_hand) {
+            (Fate::Stays, _) => Ok(false),
+            (fate, Some(found)) => store.part_with_by_hand(name, found, fate == Fate::Quarantine),
+            (Fate::Goes, None) => store.unlink_confirmed(name, held),
+            (Fate::Quarantine, None) => store.quarantine_stray(name, held),
+        }
     }
 }
 
 impl Pass<'_> {
     /// Removes strays, as far as `peers` are their owners and have them.
-    ///
-    /// # Errors
-    /// When this node's disk fails.
-    pub(super) async fn remove_strays(
-        &self,
-        mut strays: Vec<Stray>,
-        peers: &[NodeIndex],
-    ) -> Result<(), StoreError> {
+    pub(super) async fn remove_strays(&self, mut strays: Vec<Stray>, peers: &[NodeIndex]) {
         let asked: Vec<Vec<_>> = strays
             .iter()
             .map(|stray| stray.owners.iter().copied().filter(|owner| peers.contains(owner)).collect())
@@ -49,10 +90,23 @@ impl Pass<'_> {
                 questions.give_up(owner, &error);
             }
         }
-        for stray in strays {
-            self.remove(stray).await?;
+        if strays.iter().any(|stray| stray.fate() != Fate::Stays) {
+            step(Step::StraysConfirmed);
         }
-        Ok(())
+        let store = Arc::clone(&self.agent.store);
+        let ended = on_thread(move || strays.into_iter().map(|stray| (stray.end(&store), stray)).collect());
+        let ended: Vec<_> = ended.await;
+        for (result, stray) in ended {
+            match (result, stray.fate()) {
+                (Err(error), _) => self.leave(&stray.item.name, &error),
+                (_, Fate::Stays) => {
+                    log::debug!("{} belongs elsewhere and stays until its owners answer", stray.item.name);
+                    add(&self.counts.strays, 1);
+                }
+                (Ok(done), Fate::Goes) => add(&self.counts.removed, usize::from(done)),
+                (Ok(done), Fate::Quarantine) => add(&self.counts.quarantined, usize::from(done)),
+            }
+        }
     }
 
     /// Asks one owner for some of the strays.
@@ -69,24 +123,76 @@ impl Pass<'_> {
         let different: BTreeMap<_, _> = answer.different.into_iter().collect();
         for (place, stray) in places.iter().enumerate() {
             let stray = &mut strays[*stray];
-            let older = different
-                .get(&place)
-                .is_some_and(|theirs| theirs.supersedes(&stray.item.held) == Ordering::Less);
-            stray.confirmed += usize::from(!older);
+            let theirs =
+                different.get(&place).map_or(Ordering::Equal, |theirs| theirs.supersedes(&stray.item.held));
+            let counts = match theirs {
+                Ordering::Less => self.lacked(owner, stray).await,
+                _ => Some(theirs),
+            };
+            stray.answers.extend(counts);
         }
         Ok(())
     }
 
-    async fn remove(&self, Stray { item, owners, confirmed }: Stray) -> Result<(), StoreError> {
-        if confirmed < owners.len() && !does_wrong(Wrong::EarlyUnlink) {
-            log::debug!("{} belongs elsewhere, and not every owner has it: it stays here", item.name);
-            add(&self.counts.strays, 1);
-            return Ok(());
+    /// What an owner holds that lacks a stray: it is offered what a person has put here. Nothing if that cannot be said.
+    async fn lacked(&self, owner: NodeIndex, stray: &Stray) -> Option<Ordering> {
+        let Item { name, held } = &stray.item;
+        let Some(found) = &stray.by_hand else {
+            // One that is incomplete is being offered what it lacks by the others.
+            let answer = self.agent.peers.ask(&self.agent.map, owner, name).await.ok()?;
+            return answer.counts().then(|| answer.held.supersedes(held)).filter(|order| order.is_lt());
+        };
+        let (store, asked) = (Arc::clone(&self.agent.store), found.clone());
+        let file: File = match on_thread(move || store.open_by_hand(&asked)).await {
+            Ok(file) => file?,
+            Err(error) => {
+                self.leave(name, &error);
+                return None;
+            }
+        };
+        let CopyInfo { size, .. } = found.copy;
+        match self.agent.send_file(owner, name, &Arc::new(file), found.copy).await {
+            Ok(Outcome::HoldsNewer) => Some(Ordering::Greater),
+            Ok(_) => {
+                add(&self.counts.sent, 1);
+                self.counts.sent_bytes.fetch_add(size, std::sync::atomic::Ordering::Relaxed);
+                Some(Ordering::Equal)
+            }
+            Err(error) => {
+                self.leave(name, &error);
+                None
+            }
         }
-        step(Step::StrayConfirmed);
-        let store = Arc::clone(&self.agent.store);
-        let removed = on_thread(move || store.unlink_confirmed(&item.name, &item.held)).await?;
-        add(&self.counts.removed, usize::from(removed));
-        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use Ordering::{Equal, Greater, Less};
+
+    use super::*;
+    use crate::held::Held;
+    use crate::name::ObjectName;
+
+    #[test]
+    fn a_copy_goes_only_when_every_owner_has_it_and_nothing_that_somebody_may_miss_goes() {
+        let stray = |answers: &[Ordering]| Stray {
+            answers: answers.to_vec(),
+            ..Stray::new(
+                Item { name: ObjectName::from_bytes(b"x").unwrap(), held: Held::Nothing },
+                [1, 2].map(NodeIndex::new).to_vec(),
+            )
+        };
+        for (answers, fate) in [
+            (&[][..], Fate::Stays),
+            (&[Equal], Fate::Stays),
+            (&[Less], Fate::Stays),
+            (&[Equal, Equal], Fate::Goes),
+            (&[Greater, Equal], Fate::Goes),
+            (&[Equal, Less], Fate::Quarantine),
+            (&[Less, Greater], Fate::Quarantine),
+        ] {
+            assert_eq!(stray(answers).fate(), fate, "{answers:?}");
+        }
     }
 }
