@@ -133,9 +133,7 @@ fn check_root<W: Write>(settings: &Settings, report: &mut Report<W>) -> io::Resu
 /// What people put into the root must be webdfs's to mark as a replica.
 fn check_foreign<W: Write>(settings: &Settings, store: &Store, report: &mut Report<W>) -> io::Result<()> {
     const ABOUT: &str = "files by hand";
-    /// So that it does not take for ever.
-    const LOOKED_AT_MAX: usize = 100_000;
-    match store.foreign_file(&settings.exclude, LOOKED_AT_MAX) {
+    match store.foreign_file(&settings.exclude) {
         Ok(None) => report.ok(ABOUT, "webdfs may make replicas of them"),
         Ok(Some(ForeignFile { path, uid, own_uid })) => report.warn(
             ABOUT,

@@ -20,21 +20,24 @@ pub struct ForeignFile {
     pub own_uid: u32,
 }
 
+/// Keys that are looked at.
+const LOOKED_AT_MAX: usize = 100_000;
 /// Write permission for everybody.
 const OTHERS_WRITE: u32 = 0o002;
 /// Write permission for the group.
 const GROUP_WRITES: u32 = 0o020;
 
 impl Store {
-    /// The first file met, among `limit` keys, without a checksum whose attributes webdfs may not set: for that it needs the
-    /// permission to write (xattr(7)). Who owns `.webdfs` is whom webdfs runs as, whoever asks; root may do everything.
+    /// The first file met without a checksum whose attributes webdfs may not set: for that it needs the permission to write
+    /// (xattr(7)). Only so many keys are looked at that it does not take for ever. Who owns `.webdfs` is whom webdfs runs
+    /// as, whoever asks; root may do everything.
     ///
     /// Times that are not the present may be set by the owner alone (utimensat(2)). That is needed of few files, from the
     /// future or edited: they are not looked for.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn foreign_file(&self, exclude: &Exclude, limit: usize) -> Result<Option<ForeignFile>, StoreError> {
+    pub fn foreign_file(&self, exclude: &Exclude) -> Result<Option<ForeignFile>, StoreError> {
         let look = |path: &Path| self.root.stat(path).map_err(|source| self.io("look at", path, source));
         let own = look(Path::new(layout::PRIVATE))?;
         if own.st_uid == 0 {
@@ -52,7 +55,7 @@ impl Store {
                         Some(ForeignFile { path: path.to_owned(), uid: stat.st_uid, own_uid: own.st_uid });
                 }
             }
-            is_over.store(found.is_some() || seen >= limit, Ordering::Relaxed);
+            is_over.store(found.is_some() || seen >= LOOKED_AT_MAX, Ordering::Relaxed);
             Ok(())
         };
         let stopped = || is_over.load(Ordering::Relaxed);

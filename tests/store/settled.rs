@@ -187,7 +187,7 @@ pub fn play_nobody(root: &Path) {
     for text in ["read-only", "writable", "future"] {
         assert_eq!(read(&store, &name(text)).unwrap().0, text.as_bytes());
     }
-    let foreign = store.foreign_file(&Exclude::default(), 100).unwrap().unwrap();
+    let foreign = store.foreign_file(&Exclude::default()).unwrap().unwrap();
     assert_eq!((foreign.path.as_path(), foreign.uid), (Path::new("read-only"), 0));
 }
 
