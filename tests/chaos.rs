@@ -84,7 +84,9 @@ fn five_nodes_keep_every_promise_whatever_goes_wrong() {
     let (acknowledged, clock_off) = report.acknowledged();
     assert!(acknowledged > 100, "only {acknowledged} writes were acknowledged: that shows nothing");
     assert!(clock_off > 0 || !kinds().contains(&Kind::Clock), "no write came from a node with a wrong clock");
-    assert!(report.misdated > 0 || clock_off == 0, "no wrong clock was the clock of a write");
+    // In a single round all of them may be off by little.
+    let surely = report.rounds > 2 && clock_off > 0;
+    assert!(report.misdated > 0 || !surely, "no wrong clock was the clock of a write");
 }
 
 /// Breaks a promise on purpose, and waits until the machine notices.
