@@ -120,6 +120,8 @@ fn an_upload_that_too_few_nodes_take_leaves_nothing_visible(front: Front) {
     cluster.restart(1);
     cluster.restart(2);
     (0..3).for_each(|node| cluster.wait_until_ready(node));
+    // That nobody could say was true a moment ago, and is believed so long.
+    wait_until("it is known not to exist", || cluster.get(0, "/few/10.jpg").status == 404);
     for node in 0..3 {
         for length in [0, 10, 200_000, 3 << 20] {
             cluster.get(node, &format!("/few/{length}.jpg")).expect(404);

@@ -15,8 +15,10 @@ use crate::disk::on_thread;
 use crate::failpoint::{Step, step};
 use crate::store::{Identity, StoreError};
 
-/// How often an incomplete node asks how far the others are.
-const AGAIN: Duration = Duration::from_secs(1);
+/// How long an incomplete node waits until it asks how far the others are: half as long as it has asked already, within
+/// these bounds.
+const AGAIN_FIRST: Duration = Duration::from_millis(50);
+const AGAIN_MAX: Duration = Duration::from_secs(1);
 /// After a pass that failed for another reason than the other node's silence, none is held for this time: it would fail
 /// again, as for want of room, and each costs a walk.
 const AFTER_FAILURE: Duration = Duration::from_secs(10);
@@ -113,8 +115,10 @@ impl Agent {
     /// As long as this root lacks something: asks all others for it.
     pub(super) async fn ask_for_offers(&self) {
         let mut asked: Option<(Identity, u64, BTreeSet<NodeIndex>)> = None;
+        let mut wait = AGAIN_FIRST;
         loop {
-            sleep(AGAIN).await;
+            sleep(wait).await;
+            wait = (wait * 3 / 2).min(AGAIN_MAX);
             let identity = match self.lacking().await {
                 Ok(Some(identity)) => identity,
                 Ok(None) => {
@@ -129,6 +133,7 @@ impl Agent {
             // Another root than when the others were asked: it may lack more.
             let same = asked.as_ref().is_some_and(|(seen, ..)| seen.returned == identity.returned);
             if !same {
+                wait = AGAIN_FIRST;
                 asked = Some((identity, fastrand::u64(..), BTreeSet::new()));
             }
             let Some((seen, token, finished)) = &mut asked else { continue };

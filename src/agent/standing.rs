@@ -80,6 +80,9 @@ impl Standing {
     }
 }
 
+/// The steps of a root that is not the one that others know: a stamp of its own, what they remember, a stamp above that.
+const STEPS_MAX: usize = 4;
+
 impl Agent {
     /// Whether keys that `node`, this one or another, has missed may be compared with what this root holds.
     pub(super) fn may_replay(&self, node: NodeIndex, standing: &Standing) -> bool {
@@ -99,6 +102,16 @@ impl Agent {
     }
 
     async fn try_standing(&self, standing: &Standing, complaints: &Complaints) -> Result<(), StoreError> {
+        for _ in 0..STEPS_MAX {
+            if self.take_stand(standing, complaints).await? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    /// Does the next thing that is to be done about the stamp. `false`: it has changed, and is to be told at once.
+    async fn take_stand(&self, standing: &Standing, complaints: &Complaints) -> Result<bool, StoreError> {
         let identity = if standing.is_known() {
             self.with_store(|store, agent| store.identify(agent.name())).await?
         } else {
@@ -106,10 +119,12 @@ impl Agent {
             self.with_store(|store, agent| store.identify_durably(agent.name())).await?
         };
         let Some(stamp) = identity.stamp.filter(|_| !identity.returning) else {
-            return self.prepare_to_stand(&identity, standing).await;
+            self.prepare_to_stand(&identity, standing).await?;
+            return Ok(false);
         };
         if let Some(newest) = self.introduce(stamp, standing, complaints).await {
-            return self.return_before(newest, standing).await;
+            self.return_before(newest, standing).await?;
+            return Ok(false);
         }
         let knowing = standing.knowing(stamp);
         // A root that somebody remembers otherwise is complete only when all have offered it what it should have.
@@ -121,7 +136,7 @@ impl Agent {
             self.with_store(|store, agent| store.raise_stamp(agent.name())).await?;
             standing.is_raised();
         }
-        Ok(())
+        Ok(true)
     }
 
     /// What is to be done before a stamp can be told: there is none yet, or files have to be moved out of the way first, as

@@ -15,6 +15,7 @@ mod task;
 mod tombstones;
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -204,8 +205,10 @@ impl Pass<'_> {
         let keys = objects + tombstones;
         let step = (KEYS_AT_ONCE * BUCKETS as u64 / keys.max(1)).clamp(1, BUCKETS_AT_ONCE);
         let step = (step as usize).next_multiple_of(buckets_each);
-        for first in (0..BUCKETS).step_by(step) {
-            let ranges = first / buckets_each..(first + step).min(BUCKETS) / buckets_each;
+        let steps = (0..BUCKETS).step_by(step).map(|first| first..(first + step).min(BUCKETS));
+        let mut done = 0;
+        for buckets in self.beginning_elsewhere(steps.collect()) {
+            let ranges = buckets.start / buckets_each..buckets.end / buckets_each;
             let Survey { sums, by_hand, mut strays, tombstones } =
                 self.survey(ranges.clone(), &peers).await?;
             strays.extend(self.adopt(by_hand, &peers).await);
@@ -222,10 +225,21 @@ impl Pass<'_> {
             }
             self.remove_strays(strays, &peers).await;
             self.end_due(tombstones, &peers).await?;
-            progress((first + step).min(BUCKETS), keys);
+            done += buckets.len();
+            progress(done, keys);
         }
         self.unadopted.lock().expect("no holder panics").tell();
         Ok(())
+    }
+
+    /// The steps of a pass in the order in which this node takes them. Each node begins elsewhere: several that bring the
+    /// same keys to one that has lost its disk meet what the others have brought, rather than bring it at the same time.
+    fn beginning_elsewhere(&self, mut steps: Vec<Range<usize>>) -> Vec<Range<usize>> {
+        let map = &self.agent.map;
+        let place = map.indexed().position(|(node, _)| node == self.agent.own).unwrap_or(0);
+        let first = place * steps.len() / map.nodes().len();
+        steps.rotate_left(first);
+        steps
     }
 }
 

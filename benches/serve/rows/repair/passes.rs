@@ -6,12 +6,15 @@ use std::path::Path;
 use std::time::Instant;
 
 use super::super::EVERYWHERE;
-use super::batches::{COUNT, LIMIT, SIZE};
+use super::batches::{LIMIT, SIZE};
 use super::source::{Sender, Source};
 use crate::Result;
 use crate::build::Tools;
 use crate::cluster::Cluster;
 use crate::contest::{Plan, Side, contest};
+
+/// How many files there are: 1 GiB.
+const COUNT: usize = 16_384;
 
 pub fn row(plan: &Plan, scratch: &Path, _tools: &Tools) -> Result<()> {
     let folder = scratch.join("rp");
