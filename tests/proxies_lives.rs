@@ -2,7 +2,7 @@
 
 mod common;
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use common::{Answer, Call, Cluster, Connection, Front, Options, noise, wait_until};
 use rustix::process::Signal;
@@ -61,11 +61,11 @@ fn a_reload_under_load_leaves_no_client_without_an_answer(front: Front) {
     );
     let body = noise(11, 30_000);
     cluster.put(0, "/reload/a.jpg", body.clone()).expect(201);
-    let done = AtomicBool::new(false);
+    let (done, answered) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
         let clients: Vec<_> = (0..4)
             .map(|client| {
-                let (cluster, body, done) = (&cluster, &body, &done);
+                let (cluster, body, done, answered) = (&cluster, &body, &done, &answered);
                 scope.spawn(move || {
                     let mut count = 0;
                     while !done.load(Ordering::Relaxed) {
@@ -75,12 +75,19 @@ fn a_reload_under_load_leaves_no_client_without_an_answer(front: Front) {
                         let put = through_a_reload(cluster, &Call::new("PUT", &target).body(body.clone()));
                         assert!(matches!(put.status, 201 | 204), "{put}");
                         count += 1;
+                        answered.fetch_add(1, Ordering::Relaxed);
                     }
                     count
                 })
             })
             .collect();
         for _ in 0..3 {
+            // Caddy may stop listening for good if it is told to reload while it is still at the reload before.
+            let before = answered.load(Ordering::Relaxed);
+            wait_until("the clients go on", || {
+                answered.load(Ordering::Relaxed) > before + BETWEEN_RELOADS
+                    || clients.iter().any(|client| client.is_finished())
+            });
             reload(&cluster);
         }
         done.store(true, Ordering::Relaxed);
@@ -89,6 +96,9 @@ fn a_reload_under_load_leaves_no_client_without_an_answer(front: Front) {
         }
     });
 }
+
+/// Uploads and downloads that are answered between two reloads.
+const BETWEEN_RELOADS: usize = 40;
 
 /// Sends a request while the web server may be reloading. HAProxy loses none. Caddy opens a new socket beside the old one
 /// (SO_REUSEPORT), and the connections that were waiting in the queue of the old one are reset: those clients try again.
