@@ -330,3 +330,36 @@ fn a_root_with_files_under_a_map_of_one_node_is_complete_at_once() {
     assert!(is_complete(&cluster));
     assert_eq!(cluster.get(NODE, "/found.jpg").expect(200).body, b"found");
 }
+
+#[test]
+fn an_older_copy_of_a_root_counts_nowhere_before_another_node_has_said_which_root_it_knows() {
+    let cluster = Cluster::start(Front::Embedded, Options::default());
+    wait_until_known(&cluster, None);
+    cluster.kill(NODE);
+    let backup = cluster.root(NODE).with_extension("backup");
+    copy(&cluster.root(NODE), &backup);
+    cluster.restart(NODE);
+    cluster.wait_until_ready(NODE);
+    wait_until_known(&cluster, stamp_in(&backup).as_deref());
+    // One owner misses it, one loses it with its disk, and one hangs.
+    cluster.kill(2);
+    cluster.put(NODE, "/acknowledged.jpg", "x").expect(201);
+    cluster.kill(NODE);
+    fs::remove_dir_all(cluster.root(NODE)).unwrap();
+    fs::rename(&backup, cluster.root(NODE)).unwrap();
+    cluster.pause(1);
+    cluster.restart(2);
+    cluster.restart(NODE);
+    wait_until("the copy is known as one", || {
+        for node in [NODE, 2] {
+            if let Ok(answer) = common::Call::new("GET", "/acknowledged.jpg").try_send(cluster.address(node))
+            {
+                assert_ne!(answer.status, 404, "through node {node}: {answer}");
+            }
+        }
+        has_returned(&cluster)
+    });
+    cluster.resume(1);
+    cluster.wait_until_ready(NODE);
+    assert_eq!(cluster.get(NODE, "/acknowledged.jpg").expect(200).body, b"x");
+}

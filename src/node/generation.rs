@@ -49,6 +49,7 @@ impl Generation {
             .ok_or_else(|| NodeError::NotInMap { name: settings.name.clone(), map: settings.map.clone() })?;
         let store = Arc::new(Store::open(store_settings(&settings))?);
         store.identify(&settings.name)?;
+        let known = store.known_root()?;
         let signer = Signer::new(&settings.secrets);
         let peers = PeerClient::new(settings.name.clone(), signer.clone());
         let mut agent = Agent {
@@ -75,9 +76,11 @@ impl Generation {
             peers,
             signer,
             background: process.background.clone(),
+            known,
             settings: service_settings(&settings),
         };
         let service = Arc::new(Service::new(parts));
+        tokio::spawn(Service::become_known(Arc::downgrade(&service)));
         Ok(Self { settings, fingerprint, service, agent })
     }
 }

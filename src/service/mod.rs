@@ -9,6 +9,7 @@ mod get;
 mod intake;
 mod internal;
 mod keep;
+mod known;
 mod look_up;
 mod lookups;
 mod newest;
@@ -20,7 +21,7 @@ mod refusal;
 mod relay;
 mod upload;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
@@ -36,7 +37,7 @@ use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
-use crate::store::Store;
+use crate::store::{KnownRoot, Store};
 use keep::Keeping;
 use lookups::Lookups;
 use refusal::text;
@@ -78,6 +79,8 @@ pub struct Service {
     signer: Signer,
     lookups: Lookups,
     keeping: Keeping,
+    /// Once another node has said that it knows this root.
+    known: OnceLock<KnownRoot>,
     background: TaskTracker,
     settings: ServiceSettings,
 }
@@ -96,6 +99,8 @@ pub struct ServiceParts {
     pub signer: Signer,
     /// Where work goes on that no client waits for.
     pub background: TaskTracker,
+    /// What another process of the root knows, or an earlier service of this one.
+    pub known: Option<KnownRoot>,
     /// The settings.
     pub settings: ServiceSettings,
 }
@@ -103,7 +108,7 @@ pub struct ServiceParts {
 impl Service {
     /// A service of these parts.
     pub fn new(parts: ServiceParts) -> Self {
-        let ServiceParts { own, map, store, peers, signer, background, settings } = parts;
+        let ServiceParts { own, map, store, peers, signer, background, known, settings } = parts;
         let name = map.node(own).name().clone();
         Self {
             own,
@@ -114,6 +119,7 @@ impl Service {
             signer,
             lookups: Lookups::default(),
             keeping: Keeping::default(),
+            known: known.into_iter().fold(OnceLock::new(), |_, known| OnceLock::from(known)),
             background,
             settings,
         }
@@ -207,8 +213,11 @@ impl Service {
     }
 
     /// Whether the root is complete. The root itself is asked, for another process of it may find out that it is, or that
-    /// it is not any more.
+    /// it is not any more. It says nothing before another node has said that it knows this root.
     async fn is_complete(&self) -> bool {
+        if !self.is_known() {
+            return false;
+        }
         if let Some(complete) = self.store.is_complete_cached() {
             return complete;
         }

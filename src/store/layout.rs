@@ -37,6 +37,8 @@ pub const LOCKS: &str = ".webdfs/locks";
 pub const IDENTITY_LOCK: &str = ".webdfs/locks/identity";
 /// Held while another node's stamp is written.
 pub const STAMPS_LOCK: &str = ".webdfs/locks/stamps";
+/// Held by every process of the root to which another node has said that it knows this root.
+pub const KNOWN_LOCK: &str = ".webdfs/locks/known";
 /// The newest stamp seen of each other node.
 pub const STAMPS: &str = ".webdfs/stamps";
 /// Replicas that must not be served.

@@ -87,7 +87,7 @@ impl Store {
         }
     }
 
-    fn open_lock(&self, path: &Path) -> Result<File, StoreError> {
+    pub(super) fn open_lock(&self, path: &Path) -> Result<File, StoreError> {
         let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW;
         let opened =
             self.root.open_beneath(path, flags, 0o600).map_err(|source| self.io("open", path, source))?;

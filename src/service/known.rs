@@ -1,0 +1,66 @@
+//! Whether this root is the one that other nodes know (design section 5). Until one of them has said so, it may be an older
+//! copy that was just put back, and what it lacks says nothing.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+
+use super::Service;
+use crate::disk::on_thread;
+use crate::peer::message::Hello;
+use crate::store::StoreError;
+
+/// How often the others are asked while none answers.
+const AGAIN: Duration = Duration::from_millis(250);
+
+impl Service {
+    /// Asks the other nodes until one knows this root.
+    pub async fn become_known(service: Weak<Self>) {
+        while let Some(service) = service.upgrade() {
+            if service.is_known() {
+                return;
+            }
+            if let Err(error) = service.ask_whether_known().await {
+                log::debug!("whether other nodes know this root is not known: {error}");
+            }
+            drop(service);
+            tokio::time::sleep(AGAIN).await;
+        }
+    }
+
+    pub(super) fn is_known(&self) -> bool {
+        self.known.get().is_some() || self.map.nodes().len() == 1
+    }
+
+    /// Takes the first answer of another node, or what another process knows.
+    async fn ask_whether_known(&self) -> Result<(), StoreError> {
+        let (store, name) = (Arc::clone(&self.store), self.name.clone());
+        let looked = on_thread(move || match store.known_root()? {
+            Some(known) => Ok((Some(known), None)),
+            // Others remember it, so it must not be lost here.
+            None => store.identify_durably(&name).map(|identity| (None, Some(identity))),
+        });
+        let (mut known, identity) = looked.await?;
+        let stamp = identity.filter(|identity| !identity.returning).and_then(|identity| identity.stamp);
+        if let Some(stamp) = stamp {
+            let others = self.map.indexed().map(|(node, _)| node).filter(|node| *node != self.own);
+            let hello = Hello { stamp: Some(stamp) };
+            let mut asked: FuturesUnordered<_> =
+                others.map(|node| self.peers.hello(&self.map, node, hello)).collect();
+            while let Some(answer) = asked.next().await {
+                let Ok(answer) = answer else { continue };
+                if answer.remembered.is_none_or(|remembered| !remembered.contradicts(stamp)) {
+                    let store = Arc::clone(&self.store);
+                    known = Some(on_thread(move || store.make_known()).await?);
+                }
+                break;
+            }
+        }
+        if let Some(known) = known {
+            let _ = self.known.set(known);
+        }
+        Ok(())
+    }
+}
