@@ -2,6 +2,7 @@
 //! and is complete when all have finished one.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -31,6 +32,8 @@ pub struct Offers(Arc<Inner>);
 struct Inner {
     asked: Mutex<BTreeMap<NodeIndex, Offer>>,
     changed: Notify,
+    /// Whether every node that this one has asked, when it last did, was neither at work on it nor about to be.
+    nobody_comes: AtomicBool,
 }
 
 /// One node's last request.
@@ -52,6 +55,15 @@ impl Offers {
         drop(asked);
         self.0.changed.notify_one();
         finished
+    }
+
+    /// Whether others bring what this root lacks, or are about to be asked for it.
+    fn are_coming(&self) -> bool {
+        !self.0.nobody_comes.load(Ordering::Relaxed)
+    }
+
+    fn set_coming(&self, coming: bool) {
+        self.0.nobody_comes.store(!coming, Ordering::Relaxed);
     }
 
     /// A node whose pass is not finished.
@@ -123,6 +135,7 @@ impl Agent {
                 Ok(Some(identity)) => identity,
                 Ok(None) => {
                     asked = None;
+                    self.offers.set_coming(true);
                     continue;
                 }
                 Err(error) => {
@@ -138,12 +151,12 @@ impl Agent {
             }
             let Some((seen, token, finished)) = &mut asked else { continue };
             let others = self.map.indexed().map(|(node, _)| node).filter(|node| *node != self.own);
-            let mut all = true;
+            let (mut all, mut coming) = (true, false);
             for node in others {
                 if !finished.contains(&node) {
                     match self.peers.offer(&self.map, node, *token).await {
                         Ok(true) => _ = finished.insert(node),
-                        Ok(false) => all = false,
+                        Ok(false) => (all, coming) = (false, true),
                         Err(error) => {
                             log::debug!("not everything is offered yet: {error}");
                             all = false;
@@ -151,6 +164,7 @@ impl Agent {
                     }
                 }
             }
+            self.offers.set_coming(coming);
             if all {
                 step(Step::OfferedAll);
                 if let Err(error) = self.become_complete(seen.clone()).await {
@@ -158,6 +172,11 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// Whether others bring, in batches, what this root lacks, or are about to.
+    pub(super) async fn is_being_filled(&self) -> Result<bool, StoreError> {
+        Ok(self.offers.are_coming() && self.lacking().await?.is_some())
     }
 
     /// The identity of a root that is incomplete and not a new one among new ones, once others know which root it is.

@@ -43,6 +43,8 @@ const WALK_PATIENCE: Duration = Duration::from_secs(3);
 pub struct Reconcile {
     agent: Agent,
     last: Mutex<Attempt>,
+    /// Since when passes that were due have been put off.
+    put_off: Mutex<Option<Instant>>,
 }
 
 /// The last pass that was held.
@@ -62,6 +64,11 @@ impl Attempt {
 impl Task for Reconcile {
     fn run(&self, occasion: Occasion, shown: tasks::Report) -> BoxFuture<'_, Result<(), Unfinished>> {
         Box::pin(async move {
+            self.introduction().await;
+            if occasion == Occasion::Due && self.is_to_be_put_off().await.map_err(Unfinished::new)? {
+                return Err(Unfinished::new("it is put off while other nodes bring what this root lacks"));
+            }
+            *self.put_off.lock().expect("no holder panics") = None;
             let held = self.hold(occasion, &shown).await;
             let silent = |node: &NodeIndex| {
                 let name = self.agent.map.node(*node).name();
@@ -80,6 +87,13 @@ impl Task for Reconcile {
 
     fn recovery(&self) -> BoxFuture<'_, ()> {
         Box::pin(async move {
+            let was_put_off = self.put_off.lock().expect("no holder panics").is_some();
+            if was_put_off {
+                while self.is_to_be_put_off().await.unwrap_or(false) {
+                    sleep(ASK_EVERY).await;
+                }
+                return;
+            }
             let Attempt { ended, silent } = self.last.lock().expect("no holder panics").clone();
             let mut down = self.down(&silent).await;
             loop {
@@ -103,7 +117,7 @@ fn cause(report: &Report) -> String {
 impl Reconcile {
     /// The pass of this agent's root.
     pub fn of(agent: Agent) -> Self {
-        Self { agent, last: Mutex::new(Attempt::ends_now(Vec::new())) }
+        Self { agent, last: Mutex::new(Attempt::ends_now(Vec::new())), put_off: Mutex::default() }
     }
 
     fn others(&self) -> impl Iterator<Item = NodeIndex> {
@@ -136,9 +150,16 @@ impl Reconcile {
         let _ = timeout(INTRODUCTION, all).await;
     }
 
+    /// Whether a pass that is due waits until the others have brought what this root lacks: it would fetch the same files,
+    /// one by one. One that cannot bring them may say for long that it will.
+    async fn is_to_be_put_off(&self) -> Result<bool, StoreError> {
+        let is_being_filled = self.agent.is_being_filled().await?;
+        let since = *self.put_off.lock().expect("no holder panics").get_or_insert_with(Instant::now);
+        Ok(is_being_filled && since.elapsed() < REST)
+    }
+
     async fn hold(&self, occasion: Occasion, shown: &tasks::Report) -> Result<Report, StoreError> {
         let max_age = if occasion == Occasion::Due { DUE_MAX_AGE } else { Duration::ZERO };
-        self.introduction().await;
         shown.doing("walking over the roots");
         let progress = |buckets: usize, keys: u64| {
             shown.doing("comparing");
