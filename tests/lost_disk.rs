@@ -363,3 +363,23 @@ fn an_older_copy_of_a_root_counts_nowhere_before_another_node_has_said_which_roo
     cluster.wait_until_ready(NODE);
     assert_eq!(cluster.get(NODE, "/acknowledged.jpg").expect(200).body, b"x");
 }
+
+#[test]
+fn a_root_that_is_being_filled_leaves_that_to_those_who_bring_the_files_in_batches() {
+    let cluster = Cluster::start(Front::Embedded, Options::default());
+    wait_until_known(&cluster, None);
+    for number in 0..300 {
+        expect_everywhere(cluster.put(1, &format!("/many/{number}.jpg"), "many"));
+    }
+    cluster.kill(NODE);
+    wipe(&cluster);
+    cluster.restart(NODE);
+    cluster.wait_until_ready(NODE);
+    let after_that = || cluster.log(NODE).split_once("it is put off while").map(|(_, log)| log.to_owned());
+    wait_until("its own pass, due since its start, is over", || {
+        after_that().is_some_and(|log| log.contains("a pass is over: "))
+    });
+    assert!(is_complete(&cluster));
+    assert!(after_that().is_some_and(|log| log.contains(" 0 sent, 0 fetched")), "{}", cluster.log(NODE));
+    assert!((0..300).all(|number| cluster.has_file(NODE, &format!("/many/{number}.jpg"))));
+}
