@@ -193,6 +193,10 @@ fn divergence(key: Key, held: &[(usize, Option<&Replica>)]) -> Option<Violation>
     Some(Violation::Divergent { key, holdings })
 }
 
+/// For how long a GET may go on saying that there is nothing after something was stored, in nanoseconds: webdfs remembers
+/// that for 100 ms, and looking takes its time where connections are delayed.
+pub const REMEMBERED: u64 = 300_000_000;
+
 /// What happened to one key since it was settled.
 struct Case<'a> {
     key: Key,
@@ -257,7 +261,10 @@ impl<'a> Case<'a> {
             }
             (Outcome::Status(404), Action::Get | Action::Delete) => {
                 let was_there = self.settled.is_some();
-                let puts = || self.acknowledged().filter(|op| op.action == Action::Put && op.precedes(read));
+                // A node believes for a moment what it found when it last looked a name up.
+                let since = if read.action == Action::Get { REMEMBERED } else { 0 };
+                let known = |put: &Op| put.precedes(read) && put.answered + since < read.invoked;
+                let puts = || self.acknowledged().filter(|op| op.action == Action::Put && known(op));
                 let deleted_after = |put: Option<&Op>| {
                     self.ops.iter().any(|op| {
                         let may_have = op.action == Action::Delete && !op.is_refused() && op.id != read.id;
@@ -266,8 +273,8 @@ impl<'a> Case<'a> {
                 };
                 if let Some(put) = puts().find(|put| !deleted_after(Some(put))) {
                     return wrong(format!(
-                        "404, but write {} was acknowledged before and nothing deleted it",
-                        put.id
+                        "404 through node {} at {} ns, but write {} was acknowledged before and nothing deleted it",
+                        read.node, read.invoked, put.id
                     ));
                 }
                 if was_there && !deleted_after(None) {

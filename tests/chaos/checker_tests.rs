@@ -1,6 +1,6 @@
 //! Histories and disks that the checker must accept, and those that it must not.
 
-use super::checker::{Disks, Replica, Settled, Violation, check};
+use super::checker::{Disks, REMEMBERED, Replica, Settled, Violation, check};
 use super::history::{Action, Content, Op, OpId, Outcome};
 
 /// Node 3 owns nothing of key 0.
@@ -177,7 +177,11 @@ fn an_answer_that_nothing_explains_is_found() {
     let here = everywhere(Some(replica(1)));
     let missing = |id, times| op(id, Action::Get, times, Outcome::Status(404));
     let is_wrong = |found: &[Violation]| matches!(found, [Violation::WrongAnswer { .. }]);
-    assert!(is_wrong(&judge(&[put(1, (1, 2), 201), missing(2, (3, 4))], &here)));
+    let later = 3 + REMEMBERED;
+    assert!(is_wrong(&judge(&[put(1, (1, 2), 201), missing(2, (later, later + 1))], &here)));
+    assert_eq!(judge(&[put(1, (1, 2), 201), missing(2, (3, 4))], &here), [], "a look-up is remembered");
+    let deleted = delete(2, (3, 4), 404);
+    assert!(is_wrong(&judge(&[put(1, (1, 2), 201), deleted], &here)), "a deletion remembers nothing");
     assert!(is_wrong(&judge_later(&[missing(2, (3, 4))], &here)));
     assert!(is_wrong(&judge(&[get(2, (1, 2), 1), put(1, (3, 4), 201)], &here)), "before it was written");
     assert!(is_wrong(&judge_later(&[get(2, (3, 4), 7)], &here)), "of another key");
