@@ -257,6 +257,8 @@ fn sender(map: &ClusterMap, envelope: &Envelope) -> Result<NodeIndex, EnvelopeEr
 
 /// The own copy, with what a client asked of it. Never through the web server: it would drop the signature.
 async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Result<Reply, InternalError> {
+    // It may be an older copy of the root that was put back, and whoever asks can ask another owner.
+    service.wait_until_known().await;
     let (store, asked) = (Arc::clone(&service.store), name.clone());
     let opened = on_thread(move || {
         if let Some(opened) = store.open_copy(&asked)? {

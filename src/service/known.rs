@@ -14,6 +14,10 @@ use crate::store::StoreError;
 
 /// How often the others are asked while none answers.
 const AGAIN: Duration = Duration::from_millis(250);
+/// How long another node that asks for a copy waits for that at most.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often it is looked whether one does.
+const LOOK: Duration = Duration::from_millis(10);
 
 impl Service {
     /// Asks the other nodes until one knows this root.
@@ -28,6 +32,16 @@ impl Service {
             drop(service);
             tokio::time::sleep(AGAIN).await;
         }
+    }
+
+    /// Waits until another node knows this root, but not for long: as soon as one is in touch with another, it is told.
+    pub(super) async fn wait_until_known(&self) {
+        let known = async {
+            while !self.is_known() {
+                tokio::time::sleep(LOOK).await;
+            }
+        };
+        let _ = tokio::time::timeout(PATIENCE, known).await;
     }
 
     pub(super) fn is_known(&self) -> bool {
