@@ -50,6 +50,7 @@ pub mod front;
 pub mod fuzzing;
 pub mod held;
 pub mod incoming;
+pub mod maps;
 pub mod name;
 pub mod node;
 pub mod peer;

@@ -1,11 +1,9 @@
-//! Where an object should be: name and map -> [`Route`].  Pure: it never looks at the disk.
-//!
-//! The route is a list of candidates in the order in which to try them. Owners under older maps that are not settled
-//! will follow the current ones here when maps can change.
+//! Where an object should be: name and maps -> [`Route`].  Pure: it never looks at the disk.
 
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::name::ObjectName;
 use crate::placement::{ObjectKey, locate};
+use crate::quorum::read_quorum;
 
 /// Where an object should be, as seen from one node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,18 +12,74 @@ pub struct Route {
     pub own: bool,
     /// The other owners, in rank order.
     pub others: Vec<NodeIndex>,
+    /// The owners under older maps that are not settled, oldest map first, as far as they are not those of a newer map.
+    pub former: Vec<FormerOwners>,
+}
+
+/// Who owned an object under an older map, and may hold it still.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FormerOwners {
+    /// All of them in rank order, this node among them if it was one.
+    pub owners: Vec<NodeIndex>,
+    /// How many of them, complete, must lack an object, or say what they hold, so that no acknowledged write is missed.
+    pub read_quorum: usize,
 }
 
 impl Route {
-    /// The route of a name from the node `own`.
-    pub fn of(map: &ClusterMap, own: NodeIndex, name: &ObjectName) -> Self {
-        let replicas = locate(map, ObjectKey::of(name.as_bytes()));
+    /// The route of a name from the node that has this view.
+    pub fn of(view: &View, name: &ObjectName) -> Self {
+        let (own, key) = (view.own(), ObjectKey::of(name.as_bytes()));
+        let replicas = locate(view.current(), key);
         let others = replicas.iter().copied().filter(|node| *node != own).collect();
-        Self { own: replicas.contains(&own), others }
+        let mut route = Self { own: replicas.contains(&own), others, former: Vec::new() };
+        for older in view.older().iter().rev() {
+            let map = older.map();
+            let owners: Vec<_> = locate(map, key).iter().map(|node| older.place(*node)).collect();
+            let read_quorum = read_quorum(map.replicas(), map.write_quorum());
+            let former = FormerOwners { owners, read_quorum };
+            if !route.covers(&former, read_quorum_of(view), own) {
+                route.former.push(former);
+            }
+        }
+        route.former.reverse();
+        route
+    }
+
+    /// Whether whoever has asked a read quorum of the owners so far has asked one of these, too.
+    fn covers(&self, former: &FormerOwners, read_quorum: usize, own: NodeIndex) -> bool {
+        let same = |owners: &[NodeIndex], quorum: usize| {
+            quorum >= former.read_quorum
+                && owners.len() == former.owners.len()
+                && owners.iter().all(|node| former.owners.contains(node))
+        };
+        same(&self.owners(own), read_quorum)
+            || self.former.iter().any(|newer| same(&newer.owners, newer.read_quorum))
     }
 
     /// All owners, this node first if it is one.
     pub fn owners(&self, own: NodeIndex) -> Vec<NodeIndex> {
         self.own.then_some(own).into_iter().chain(self.others.iter().copied()).collect()
     }
+
+    /// Whether a node owned the object under an older map that is not settled.
+    pub fn was_owner(&self, node: NodeIndex) -> bool {
+        self.former.iter().any(|former| former.owners.contains(&node))
+    }
+
+    /// Those that owned the object under older maps and do not now, this node among them if it did; newest map first, each
+    /// once.
+    pub fn former_only(&self, own: NodeIndex) -> Vec<NodeIndex> {
+        let mut nodes = Vec::new();
+        for node in self.former.iter().rev().flat_map(|former| &former.owners) {
+            let is_owner = self.others.contains(node) || self.own && *node == own;
+            if !is_owner && !nodes.contains(node) {
+                nodes.push(*node);
+            }
+        }
+        nodes
+    }
+}
+
+fn read_quorum_of(view: &View) -> usize {
+    read_quorum(view.replicas(), view.write_quorum())
 }

@@ -11,6 +11,7 @@ mod pass;
 pub mod plan;
 mod replay;
 mod scrub;
+mod settle;
 mod socket;
 mod standing;
 mod status;
@@ -28,10 +29,11 @@ use tokio::sync::watch;
 use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use crate::clock;
-use crate::cluster::{ClusterMap, NodeIndex, NodeName};
+use crate::cluster::{NodeIndex, NodeName, View};
 use crate::config::Agent as AgentSettings;
 use crate::control::Work;
 use crate::disk::on_thread;
+use crate::maps::Maps;
 use crate::name::Exclude;
 use crate::peer::client::PeerClient;
 use crate::reconcile::Walks;
@@ -49,10 +51,10 @@ const ROUND: Duration = Duration::from_millis(500);
 /// What the agent needs.
 #[derive(Debug, Clone)]
 pub struct Agent {
-    /// This node.
-    pub own: NodeIndex,
-    /// The map.
-    pub map: Arc<ClusterMap>,
+    /// The maps in force while it works: when they change, another takes its place.
+    pub map: Arc<View>,
+    /// Those that are in force now.
+    pub maps: Arc<Maps>,
     /// The storage root.
     pub store: Arc<Store>,
     /// The way to the other nodes.
@@ -117,6 +119,13 @@ pub struct Mandate {
 }
 
 impl Agent {
+    /// The same under other maps. Nothing is known of how it stands with other nodes.
+    pub fn with(&self, map: Arc<View>) -> Self {
+        let mut agent = Self { map, standing: Arc::default(), works: Works::default(), ..self.clone() };
+        agent.works = Works::of(&agent);
+        agent
+    }
+
     /// Stands for election unless it has the mandate already, and does the work once elected, until `stop` says so.
     /// Hands the mandate back.
     pub async fn run(self, mandate: Option<Mandate>, mut stop: watch::Receiver<bool>) -> Option<Mandate> {
@@ -132,7 +141,13 @@ impl Agent {
         let stopped = stop.clone();
         let Mandate { socket, lock, recovered } = &mut mandate;
         let work = async {
+            if self.map.is_proposal() {
+                tokio::join!(self.keep_joining(), self.can_be_talked_to(socket, lock, &complaints));
+                return;
+            }
             tokio::join!(
+                self.keep_settling(&complaints),
+                self.every_round(async || _ = self.maps.view()),
                 self.every_round(async || self.expire_spools(&complaints).await),
                 self.every_round(async || self.keep_standing(&standing, &complaints).await),
                 join_all(self.map.indexed().map(|(node, _)| self.replays(node, &standing, &complaints))),
@@ -140,7 +155,7 @@ impl Agent {
                 join_all(Work::ALL.map(|work| self.keep_doing(work))),
                 self.serve_offers(),
                 self.ask_for_offers(),
-            )
+            );
         };
         let recovery = self.recover(recovered, stopped);
         tokio::select! {
@@ -213,7 +228,11 @@ impl Agent {
         let last = status::last_finished(&record, work).filter(|_| !status::is_cut_off(&record, work));
         let passed = last.map(|last| Duration::from_secs(clock::seconds().abs_diff(last)));
         // A clock that was wrong then, or is now, is no reason to wait for long.
+        let store = Arc::clone(&self.store);
+        let is_new = work == Work::Reconcile
+            && on_thread(move || store.passed()).await.ok() != Some(self.map.epoch_in_force());
         let first = match (passed, every) {
+            _ if is_new => Duration::ZERO,
             (Some(passed), Some(every)) => every.saturating_sub(passed),
             _ => Duration::ZERO,
         };
@@ -281,7 +300,7 @@ impl Agent {
     }
 
     fn name(&self) -> &NodeName {
-        self.map.node(self.own).name()
+        self.map.node(self.map.own()).name()
     }
 }
 
@@ -301,6 +320,7 @@ enum About {
     Socket,
     Standing,
     Marks(NodeIndex),
+    Map(NodeIndex),
 }
 
 /// What has been complained about, so that a node that is down, or a disk, fills no log.

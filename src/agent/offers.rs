@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::Agent;
 use super::pass::Order;
-use crate::cluster::NodeIndex;
+use crate::cluster::{NodeIndex, NodeName};
 use crate::disk::on_thread;
 use crate::failpoint::{Step, step};
 use crate::store::{Identity, StoreError};
@@ -30,7 +30,7 @@ pub struct Offers(Arc<Inner>);
 
 #[derive(Debug, Default)]
 struct Inner {
-    asked: Mutex<BTreeMap<NodeIndex, Offer>>,
+    asked: Mutex<BTreeMap<NodeName, Offer>>,
     changed: Notify,
     /// Whether every node that this one has asked, when it last did, was neither at work on it nor about to be.
     nobody_comes: AtomicBool,
@@ -45,9 +45,9 @@ struct Offer {
 
 impl Offers {
     /// Asks for a pass for a node, unless this is a repeat of its last request. Whether that pass is finished.
-    pub fn ask(&self, node: NodeIndex, token: u64) -> bool {
+    pub fn ask(&self, node: &NodeName, token: u64) -> bool {
         let mut asked = self.0.asked.lock().expect("no holder panics");
-        let offer = asked.entry(node).or_insert(Offer { token, finished: false });
+        let offer = asked.entry(node.clone()).or_insert(Offer { token, finished: false });
         if offer.token != token {
             *offer = Offer { token, finished: false };
         }
@@ -67,24 +67,24 @@ impl Offers {
     }
 
     /// A node whose pass is not finished.
-    fn next(&self) -> Option<(NodeIndex, u64)> {
+    fn next(&self) -> Option<(NodeName, u64)> {
         let asked = self.0.asked.lock().expect("no holder panics");
-        asked.iter().find(|(_, offer)| !offer.finished).map(|(node, offer)| (*node, offer.token))
+        asked.iter().find(|(_, offer)| !offer.finished).map(|(node, offer)| (node.clone(), offer.token))
     }
 
     /// A pass for a node is finished, unless that has asked anew since.
-    fn finish(&self, node: NodeIndex, token: u64) {
+    fn finish(&self, node: &NodeName, token: u64) {
         let mut asked = self.0.asked.lock().expect("no holder panics");
-        if let Some(offer) = asked.get_mut(&node).filter(|offer| offer.token == token) {
+        if let Some(offer) = asked.get_mut(node).filter(|offer| offer.token == token) {
             offer.finished = true;
         }
     }
 
     /// Forgets a node's request: it asks again as long as it needs something.
-    fn forget(&self, node: NodeIndex, token: u64) {
+    fn forget(&self, node: &NodeName, token: u64) {
         let mut asked = self.0.asked.lock().expect("no holder panics");
-        if asked.get(&node).is_some_and(|offer| offer.token == token) {
-            asked.remove(&node);
+        if asked.get(node).is_some_and(|offer| offer.token == token) {
+            asked.remove(node);
         }
     }
 }
@@ -93,12 +93,16 @@ impl Agent {
     /// Holds the passes that other nodes ask for.
     pub(super) async fn serve_offers(&self) {
         loop {
-            let Some((node, token)) = self.offers.next() else {
+            let Some((name, token)) = self.offers.next() else {
                 self.offers.0.changed.notified().await;
                 continue;
             };
-            let name = self.map.node(node).name();
-            let order = Order { peers: vec![node], max_age: Duration::ZERO };
+            let name = &name;
+            let Some(node) = self.map.index_of(name) else {
+                self.offers.forget(name, token);
+                continue;
+            };
+            let order = Order { peers: vec![node], max_age: Duration::ZERO, own_max_age: Duration::ZERO };
             match self.pass(&order, &|_, _| {}).await {
                 // Copies that belong to others than this node are none of its business.
                 Ok(report) if report.unanswered.is_empty() && report.unsettled == 0 => {
@@ -106,18 +110,18 @@ impl Agent {
                         "node {name} was offered all that this node has for it: it took {} keys",
                         report.sent
                     );
-                    self.offers.finish(node, token);
+                    self.offers.finish(name, token);
                 }
                 Ok(report) => {
                     log::debug!("node {name} is not offered everything yet: {report:?}");
-                    self.offers.forget(node, token);
+                    self.offers.forget(name, token);
                     if report.unsettled > 0 {
                         sleep(AFTER_FAILURE).await;
                     }
                 }
                 Err(error) => {
                     log::warn!("node {name} cannot be offered what this node has: {error}");
-                    self.offers.forget(node, token);
+                    self.offers.forget(name, token);
                     sleep(AFTER_FAILURE).await;
                 }
             }
@@ -150,7 +154,7 @@ impl Agent {
                 asked = Some((identity, fastrand::u64(..), BTreeSet::new()));
             }
             let Some((seen, token, finished)) = &mut asked else { continue };
-            let others = self.map.indexed().map(|(node, _)| node).filter(|node| *node != self.own);
+            let others = self.map.settlers().filter(|node| *node != self.map.own());
             let (mut all, mut coming) = (true, false);
             for node in others {
                 if !finished.contains(&node) {
@@ -181,7 +185,7 @@ impl Agent {
 
     /// The identity of a root that is incomplete and not a new one among new ones, once others know which root it is.
     async fn lacking(&self) -> Result<Option<Identity>, StoreError> {
-        if !self.may_replay(self.own, &self.standing) {
+        if !self.may_replay(self.map.own(), &self.standing) {
             return Ok(None);
         }
         let (store, name) = (Arc::clone(&self.store), self.name().clone());

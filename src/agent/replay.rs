@@ -49,7 +49,7 @@ impl Agent {
             Err(error) => return complaints.raise(About::Marks(node), &error),
         }
         // Before the marks are read: there may be many, and a node may be down for long.
-        if node != self.own {
+        if node != self.map.own() {
             if let Err(error) = self.peers.hello(&self.map, node, Hello { stamp: None }).await {
                 return complaints.raise(About::Node(node), &error);
             }
@@ -78,7 +78,7 @@ impl Agent {
 
     /// Whether the key is settled and its mark forgotten.
     async fn replay_key(&self, node: NodeIndex, name: &ObjectName, silent: &Silent) -> bool {
-        let settled = if node == self.own {
+        let settled = if node == self.map.own() {
             self.pull(name, silent).await
         } else {
             self.push(node, name, silent).await
@@ -94,14 +94,14 @@ impl Agent {
 
     /// Brings one other owner up to date. Settled too if it is no owner any more.
     async fn push(&self, node: NodeIndex, name: &ObjectName, silent: &Silent) -> bool {
-        let route = Route::of(&self.map, self.own, name);
+        let route = Route::of(&self.map, name);
         !route.others.contains(&node) || self.agree(node, name, silent).await
     }
 
     /// Brings this node up to date with every other owner that answers. Settled once all have, or if this node is no
     /// owner any more.
     async fn pull(&self, name: &ObjectName, silent: &Silent) -> bool {
-        let route = Route::of(&self.map, self.own, name);
+        let route = Route::of(&self.map, name);
         let mut all = true;
         for node in route.others.into_iter().filter(|_| route.own) {
             all &= self.agree(node, name, silent).await;

@@ -101,7 +101,7 @@ async fn answer(stream: UnixStream, newest: watch::Receiver<Agent>) {
         }
         Ok(Some(Request::Offer { to: node, token })) => {
             let answer = match agent.map.index_of(&node) {
-                Some(node) => Answer::Ready(agent.offers.ask(node, token)),
+                Some(_) => Answer::Ready(agent.offers.ask(&node, token)),
                 None => Answer::Refused(format!("there is no node {node} in the map")),
             };
             lines::send(&mut to, &answer).await

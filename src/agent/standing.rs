@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{About, Agent, Complaints};
-use crate::cluster::{Epoch, NodeIndex};
+use crate::cluster::{Epoch, NodeIndex, OlderMap};
 use crate::disk::on_thread;
 use crate::peer::client::PeerError;
 use crate::peer::message::Hello;
@@ -86,7 +86,7 @@ const STEPS_MAX: usize = 4;
 impl Agent {
     /// Whether keys that `node`, this one or another, has missed may be compared with what this root holds.
     pub(super) fn may_replay(&self, node: NodeIndex, standing: &Standing) -> bool {
-        if node == self.own {
+        if node == self.map.own() {
             standing.is_known() || self.peer_count() == 0
         } else {
             standing.is_known_to(node)
@@ -128,7 +128,7 @@ impl Agent {
         }
         let knowing = standing.knowing(stamp);
         // A root that somebody remembers otherwise is complete only when all have offered it what it should have.
-        if identity.is_newborn() && self.map.epoch() == Epoch::FIRST && knowing + 1 >= self.map.replicas() {
+        if identity.is_newborn() && self.may_be_born_complete() && knowing + 1 >= self.map.replicas() {
             self.become_complete(identity).await?;
         }
         // Whoever restores a copy when few nodes answer must not outgrow what the others remember.
@@ -137,6 +137,15 @@ impl Agent {
             standing.is_raised();
         }
         Ok(true)
+    }
+
+    /// Whether a root that is new lacks nothing it should have: the cluster is as new, or those that had everything before
+    /// this node came answer for it, since the older maps are not settled.
+    fn may_be_born_complete(&self) -> bool {
+        let name = self.name();
+        let is_member = |older: &OlderMap| older.map().index_of(name).is_some();
+        let older = self.map.older();
+        self.map.epoch() == Epoch::FIRST || !older.is_empty() && !older.iter().any(is_member)
     }
 
     /// What is to be done before a stamp can be told: there is none yet, or files have to be moved out of the way first, as
@@ -157,7 +166,7 @@ impl Agent {
     /// Tells the stamp to the nodes that do not know it; the newest that any of them remembers, if that contradicts it.
     async fn introduce(&self, stamp: Stamp, standing: &Standing, complaints: &Complaints) -> Option<Stamp> {
         let nodes = self.map.indexed().map(|(node, _)| node);
-        let others = nodes.filter(|node| *node != self.own && !standing.has_told(*node, stamp));
+        let others = nodes.filter(|node| *node != self.map.own() && !standing.has_told(*node, stamp));
         let greet = |node| async move {
             let answer = self.peers.hello(&self.map, node, Hello { stamp: Some(stamp) }).await?;
             Ok::<_, PeerError>(answer.remembered)

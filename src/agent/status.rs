@@ -63,7 +63,7 @@ impl Agent {
     }
 
     async fn peer_statuses(&self) -> Vec<PeerStatus> {
-        let others = self.map.indexed().filter(|(node, _)| *node != self.own);
+        let others = self.map.indexed().filter(|(node, _)| *node != self.map.own());
         join_all(others.map(|(node, entry)| async move {
             let greeted = self.peers.hello(&self.map, node, Hello { stamp: None }).await;
             let problem = greeted.err().map(|error| chain(&error));

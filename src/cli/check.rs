@@ -5,7 +5,6 @@ mod static_first;
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -18,8 +17,9 @@ use tokio::time::timeout;
 
 use super::serve::block_on;
 use super::{CheckArgs, CliError, chain};
-use crate::cluster::{Algorithm, ClusterMap, NodeIndex};
+use crate::cluster::{Algorithm, ClusterMap, NodeIndex, View};
 use crate::config::{self, FcgiListen, Layout, Read, Remote, Settings};
+use crate::maps;
 use crate::node::store_settings;
 use crate::peer::client::{PeerClient, PeerError};
 use crate::peer::message::Hello;
@@ -37,8 +37,8 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
     }
     check_root(&settings, &mut report)?;
     check_sockets(&settings, &mut report)?;
-    match config::load_map(&settings.map) {
-        Ok(map) => check_cluster(&settings, map, &mut report)?,
+    match maps::view_at_rest(&settings.name, &settings.root, &settings.map) {
+        Ok(view) => check_cluster(&settings, &view, &mut report)?,
         Err(error) => report.wrong("map", &chain(&error))?,
     }
     report.end()
@@ -166,7 +166,8 @@ fn check_sockets<W: Write>(settings: &Settings, report: &mut Report<W>) -> io::R
     }
 }
 
-fn check_cluster<W: Write>(settings: &Settings, map: ClusterMap, report: &mut Report<W>) -> io::Result<()> {
+fn check_cluster<W: Write>(settings: &Settings, view: &View, report: &mut Report<W>) -> io::Result<()> {
+    let map = view.current();
     let found = format!(
         "epoch {}, {} nodes, {} replicas, {} of them for a write, fingerprint {}",
         map.epoch(),
@@ -191,9 +192,6 @@ fn check_cluster<W: Write>(settings: &Settings, map: ClusterMap, report: &mut Re
         );
         report.warn("php", &found)?;
     }
-    let Some(own) = map.index_of(&settings.name) else {
-        return report.wrong("name", &format!("\"{}\" is not in the map", settings.name));
-    };
     report.ok("name", "is in the map")?;
     if settings.deliver.remote == Remote::Redirect {
         for node in map.nodes().iter().filter(|node| node.public_url().is_none()) {
@@ -211,24 +209,20 @@ fn check_cluster<W: Write>(settings: &Settings, map: ClusterMap, report: &mut Re
             report.warn("deliver.remote", &found)?;
         }
     }
-    block_on(check_network(settings, Arc::new(map), own, report))?
+    block_on(check_network(settings, view, report))?
 }
 
-async fn check_network<W: Write>(
-    settings: &Settings,
-    map: Arc<ClusterMap>,
-    own: NodeIndex,
-    report: &mut Report<W>,
-) -> io::Result<()> {
-    let peers = PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets));
-    for (node, other) in map.indexed() {
+async fn check_network<W: Write>(settings: &Settings, view: &View, report: &mut Report<W>) -> io::Result<()> {
+    let (own, map) = (view.own(), view.current());
+    let peers = PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets), None);
+    for (node, other) in view.indexed() {
         let about = format!("node {}", other.name());
-        match peers.hello(&map, node, Hello { stamp: None }).await {
+        match peers.hello(view, node, Hello { stamp: None }).await {
             Ok(answer) => {
                 let complete = if answer.complete { "" } else { ", not complete yet" };
                 report.ok(&about, &format!("answers at {}{complete}", other.url()))?;
                 if node == own {
-                    check_allow(settings, &map, own, answer.seen, report)?;
+                    check_allow(settings, map, own, answer.seen, report)?;
                 }
             }
             Err(error @ PeerError::Unreachable { .. }) if node == own => {

@@ -16,6 +16,7 @@ mod slots;
 mod spec;
 mod tree;
 mod url;
+mod view;
 mod webdfs_php;
 
 #[cfg(test)]
@@ -41,6 +42,7 @@ pub use spec::{
 };
 pub use tree::{Branch, Extent, FANOUT, LEVELS, SubClusterTree, TreeNode};
 pub use url::{NodeUrl, Scheme, UrlError};
+pub use view::{NotAMember, OlderMap, View};
 pub use webdfs_php::{WEBDFS_SUBCLUSTERS_MAX, WebdfsFault, WebdfsTable};
 
 /// An accepted cluster map: unique names, at least as many usable nodes as replicas, weights within bounds.

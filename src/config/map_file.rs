@@ -1,11 +1,13 @@
 //! cluster.toml to a checked [`ClusterMap`]: defaults and words are decided here, whether the parts fit together in
 //! [`ClusterMap::new`], whose complaint is given the line it is about.
 
+use std::cell::RefCell;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::crush_file::{self, CrushText, Reader};
@@ -34,6 +36,47 @@ pub fn load_map(cluster_toml: &Path) -> Result<ClusterMap, ConfigError> {
     let bytes = fs::read(cluster_toml)
         .map_err(|source| ConfigError::Read { file: cluster_toml.to_owned(), source })?;
     parse(Source::new(cluster_toml, &bytes)?, &|path| fs::read(path))
+}
+
+/// A map as text, complete: what travels between nodes, and what a root keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapText {
+    /// cluster.toml.
+    pub toml: String,
+    /// The text of the CRUSH map that it names, whatever its name there, if it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crush: Option<String>,
+}
+
+impl MapText {
+    /// Reads a map and what it names from files.
+    ///
+    /// # Errors
+    /// As [`load_map`].
+    pub fn load(cluster_toml: &Path) -> Result<(Self, ClusterMap), ConfigError> {
+        let bytes = fs::read(cluster_toml)
+            .map_err(|source| ConfigError::Read { file: cluster_toml.to_owned(), source })?;
+        let source = Source::new(cluster_toml, &bytes)?;
+        let crush = RefCell::new(None);
+        let read = |path: &Path| {
+            let text = fs::read(path)?;
+            *crush.borrow_mut() = Some(String::from_utf8_lossy(&text).into_owned());
+            Ok(text)
+        };
+        let map = parse(source, &read)?;
+        Ok((Self { toml: String::from_utf8_lossy(&bytes).into_owned(), crush: crush.into_inner() }, map))
+    }
+
+    /// The map; `file` is what errors call the text.
+    ///
+    /// # Errors
+    /// As [`parse_map`].
+    pub fn parse(&self, file: &Path) -> Result<ClusterMap, ConfigError> {
+        parse_map_with(&self.toml, file, &|_| match &self.crush {
+            Some(text) => Ok(text.clone().into_bytes()),
+            None => Err(io::ErrorKind::NotFound.into()),
+        })
+    }
 }
 
 /// Reads the map from the text of a file; `file` is what errors call it. A `crush_map` is refused: no other file is

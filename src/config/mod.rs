@@ -33,7 +33,7 @@ pub use agent::Agent;
 pub use duration::DurationError;
 pub use error::{ConfigError, Reason, Refusal};
 pub use listen::{FcgiListen, Listen, ListenError, OverrideError, Overrides, SOCKET_MODE};
-pub use map_file::{load_map, parse_map, parse_map_with};
+pub use map_file::{MapText, load_map, parse_map, parse_map_with};
 pub use mode::ModeError;
 pub use secret::{SecretContentError, SecretError, Secrets};
 pub use size::SizeError;

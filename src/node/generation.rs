@@ -12,10 +12,11 @@ use crate::agent::offers::Offers;
 use crate::agent::tasks::Tasks;
 use crate::agent::throttle::Throttle;
 use crate::agent::{Agent, Mandate, Works};
-use crate::config::{self, Settings};
+use crate::config::Settings;
 use crate::deliver::DeliverSettings;
 use crate::front::fastcgi::{self, Params};
 use crate::front::http as embedded;
+use crate::maps::Maps;
 use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
 use crate::reconcile::Walks;
@@ -27,7 +28,6 @@ use crate::store::{Store, StoreSettings};
 /// Everything that is made anew when the configuration is read again.
 pub(super) struct Generation {
     pub settings: Settings,
-    pub fingerprint: crate::cluster::Fingerprint,
     pub service: Arc<Service>,
     pub agent: Agent,
 }
@@ -39,22 +39,20 @@ pub(super) struct Process {
     pub walks: Walks,
     pub tasks: Tasks,
     pub offers: Offers,
+    pub maps: Arc<Maps>,
 }
 
 impl Generation {
     pub fn build(settings: Settings, process: &Process) -> Result<Self, NodeError> {
-        let map = Arc::new(config::load_map(&settings.map)?);
-        let own = map
-            .index_of(&settings.name)
-            .ok_or_else(|| NodeError::NotInMap { name: settings.name.clone(), map: settings.map.clone() })?;
         let store = Arc::new(Store::open(store_settings(&settings))?);
         store.identify(&settings.name)?;
+        let maps = Arc::clone(&process.maps);
         let known = store.known_root()?;
         let signer = Signer::new(&settings.secrets);
-        let peers = PeerClient::new(settings.name.clone(), signer.clone());
+        let peers = PeerClient::new(settings.name.clone(), signer.clone(), Some(Arc::clone(&maps)));
         let mut agent = Agent {
-            own,
-            map: Arc::clone(&map),
+            map: maps.view(),
+            maps: Arc::clone(&maps),
             store: Arc::clone(&store),
             peers: peers.clone(),
             exclude: settings.exclude.clone(),
@@ -68,10 +66,9 @@ impl Generation {
             offers: process.offers.clone(),
         };
         agent.works = Works::of(&agent);
-        let fingerprint = map.fingerprint();
         let parts = ServiceParts {
-            own,
-            map,
+            name: settings.name.clone(),
+            maps,
             store,
             peers,
             signer,
@@ -81,7 +78,7 @@ impl Generation {
         };
         let service = Arc::new(Service::new(parts));
         tokio::spawn(Service::become_known(Arc::downgrade(&service)));
-        Ok(Self { settings, fingerprint, service, agent })
+        Ok(Self { settings, service, agent })
     }
 }
 
@@ -176,10 +173,20 @@ impl RunningAgent {
         Self { stop, task: tokio::spawn(agent.run(mandate, stopped)) }
     }
 
-    /// What it hands over to the next generation's.
-    pub async fn stop(self) -> Option<Mandate> {
+    /// Has another take its place.
+    pub async fn make_way_for(&mut self, agent: Agent) {
+        let mandate = self.end().await;
+        *self = Self::start(agent, mandate);
+    }
+
+    /// What it hands over to another process's.
+    pub async fn stop(mut self) -> Option<Mandate> {
+        self.end().await
+    }
+
+    async fn end(&mut self) -> Option<Mandate> {
         self.stop.send_replace(true);
-        self.task.await.unwrap_or_else(|error| {
+        (&mut self.task).await.unwrap_or_else(|error| {
             log::error!("the background work failed: {error}");
             None
         })

@@ -21,12 +21,13 @@ pub use takeover::TakeoverError;
 use crate::agent::offers::Offers;
 use crate::agent::tasks::Tasks;
 use crate::chain::chain;
-use crate::cluster::NodeName;
+use crate::cluster::View;
 use crate::config::{self, ConfigError, OverrideError, Overrides, Settings};
 use crate::front::listen::{ListenError, Listener};
+use crate::maps::{Maps, MapsError};
 use crate::peer::client::ANSWER_TIMEOUT;
 use crate::reconcile::Walks;
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use channel::Message;
 use fronts::{Fronts, Opening, Origin};
 use generation::{Current, Generation, Process, RunningAgent};
@@ -51,14 +52,9 @@ pub enum NodeError {
     /// A socket cannot be opened.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The node is not in the map.
-    #[error("node \"{name}\" is not in {map}: add it there, or correct name in node.toml")]
-    NotInMap {
-        /// The node's name.
-        name: NodeName,
-        /// The map's file.
-        map: PathBuf,
-    },
+    /// The maps are refused.
+    #[error(transparent)]
+    Maps(#[from] MapsError),
     /// Nothing would listen.
     #[error(
         "nothing to listen on: set [listen] fcgi or http, or start webdfs with a socket on file descriptor 0"
@@ -170,6 +166,8 @@ struct Node {
     current: Current,
     fronts: Fronts,
     agent: RunningAgent,
+    /// Maps that have come into force.
+    changes: watch::Receiver<Arc<View>>,
     /// A process that will take this one's place as soon as it serves.
     successor: Option<Successor>,
 }
@@ -178,14 +176,21 @@ impl Node {
     async fn start(source: Source, role: Role, is_bound: bool) -> Result<Self, NodeError> {
         let program = Program::of_this_process().map_err(NodeError::Program)?;
         let signals = Signals::new().map_err(NodeError::Signals)?;
+        let settings = source.settings()?;
+        let store = Arc::new(Store::open(store_settings(&settings))?);
+        store.identify(&settings.name)?;
+        let maps = Arc::new(Maps::open(&settings.name, store, &settings.map)?);
+        maps.compare_with(&settings.map);
+        let changes = maps.changes();
         let process = Process {
             background: TaskTracker::new(),
             elected: watch::Sender::new(false),
             walks: Walks::default(),
             tasks: Tasks::default(),
             offers: Offers::default(),
+            maps,
         };
-        let generation = Generation::build(source.settings()?, &process)?;
+        let generation = Generation::build(settings, &process)?;
         let current = Current::new(Arc::clone(&generation.service));
         let predecessor = Predecessor::find()?;
         let (handed, origin) = match &predecessor {
@@ -229,6 +234,7 @@ impl Node {
             current,
             fronts,
             agent,
+            changes,
             successor,
         })
     }
@@ -247,6 +253,8 @@ impl Node {
                     Order::Reload => self = self.reloaded().await,
                     Order::Upgrade => self.begin_upgrade(),
                 },
+                // The sender is one of this node's own parts.
+                _ = self.changes.changed() => self.work_by_new_maps().await,
                 ready = ready => {
                     let successor = self.successor.take();
                     match (ready, successor) {
@@ -276,8 +284,7 @@ impl Node {
         match reload(&self.source, &self.generation, &self.process) {
             Ok(next) => {
                 self.current.replace(Arc::clone(&next.service));
-                let mandate = self.agent.stop().await;
-                self.agent = RunningAgent::start(next.agent.clone(), mandate);
+                self.agent.make_way_for(next.agent.clone()).await;
                 self.generation = next;
                 log::info!("the configuration was read again");
             }
@@ -285,6 +292,12 @@ impl Node {
         }
         supervisor::ready();
         self
+    }
+
+    /// Has the background work done under the maps that are in force now.
+    async fn work_by_new_maps(&mut self) {
+        self.generation.agent = self.generation.agent.with(self.process.maps.view());
+        self.agent.make_way_for(self.generation.agent.clone()).await;
     }
 
     /// Starts the program anew, unless that is not for this process to do.
@@ -341,7 +354,6 @@ fn reload(source: &Source, now: &Generation, process: &Process) -> Result<Genera
     same("name", settings.name == now.settings.name)?;
     same("root", settings.root == now.settings.root)?;
     same("[listen]", settings.listen == now.settings.listen)?;
-    let next = Generation::build(settings, process)?;
-    same("the cluster map", next.fingerprint == now.fingerprint)?;
-    Ok(next)
+    process.maps.compare_with(&settings.map);
+    Generation::build(settings, process)
 }

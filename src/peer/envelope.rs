@@ -3,7 +3,7 @@
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 
 use super::sign::{Signed, Signer, digest, is_alive};
-use crate::cluster::{Epoch, Fingerprint, NodeName};
+use crate::cluster::{Fingerprint, NodeName};
 use crate::held::CopyInfo;
 use crate::version::Version;
 
@@ -35,8 +35,8 @@ pub struct Envelope {
     pub from: NodeName,
     /// The receiver.
     pub to: NodeName,
-    /// The sender's epoch.
-    pub epoch: Epoch,
+    /// The sender's epoch; 0: it waits for a map.
+    pub epoch: u64,
     /// The fingerprint of the sender's map.
     pub map: Fingerprint,
     /// When it was sent, in seconds since 1970 by the sender's clock.
@@ -66,16 +66,14 @@ pub enum EnvelopeError {
         now: u64,
     },
     /// The two nodes work by different maps.
-    #[error(
-        "epoch {their_epoch} of map {their_map} meets epoch {own_epoch} of map {own_map}: deploy the same cluster.toml"
-    )]
+    #[error("epoch {their_epoch} of map {their_map} meets epoch {own_epoch} of map {own_map}")]
     OtherMap {
         /// The sender's epoch.
-        their_epoch: Epoch,
+        their_epoch: u64,
         /// The sender's fingerprint.
         their_map: Fingerprint,
         /// The receiver's epoch.
-        own_epoch: Epoch,
+        own_epoch: u64,
         /// The receiver's fingerprint.
         own_map: Fingerprint,
     },
@@ -124,23 +122,25 @@ impl Envelope {
         if holds { Ok(envelope) } else { Err(EnvelopeError::Unsigned) }
     }
 
-    /// Whether a genuine message is for this node, alive, and of the same map.
+    /// Whether a genuine message is for this node and alive.
     ///
     /// # Errors
     /// Says which of these it is not.
-    pub fn check(
-        &self,
-        own: &NodeName,
-        epoch: Epoch,
-        map: Fingerprint,
-        now: u64,
-    ) -> Result<(), EnvelopeError> {
+    pub fn check(&self, own: &NodeName, now: u64) -> Result<(), EnvelopeError> {
         if self.to != *own {
             return Err(EnvelopeError::Misdirected { own: own.clone(), meant: self.to.clone() });
         }
         if !is_alive(self.time, now) {
             return Err(EnvelopeError::Expired { time: self.time, now });
         }
+        Ok(())
+    }
+
+    /// Whether the sender works by the map of this epoch and fingerprint.
+    ///
+    /// # Errors
+    /// Says by which it works.
+    pub fn check_map(&self, epoch: u64, map: Fingerprint) -> Result<(), EnvelopeError> {
         if (self.epoch, self.map) != (epoch, map) {
             return Err(EnvelopeError::OtherMap {
                 their_epoch: self.epoch,
@@ -276,7 +276,7 @@ mod tests {
         Envelope {
             from: "img1".parse().unwrap(),
             to: "img2".parse().unwrap(),
-            epoch: "3".parse().unwrap(),
+            epoch: 3,
             map: "00112233445566778899aabbccddeeff".parse().unwrap(),
             time: 1_000_000,
         }
@@ -316,12 +316,13 @@ mod tests {
         let message = envelope();
         let (epoch, map) = (message.epoch, message.map);
         let own: NodeName = "img2".parse().unwrap();
-        assert_eq!(message.check(&own, epoch, map, 1_000_000), Ok(()));
-        let other = message.check(&"img9".parse().unwrap(), epoch, map, 1_000_000).unwrap_err();
+        assert_eq!(message.check(&own, 1_000_000), Ok(()));
+        let other = message.check(&"img9".parse().unwrap(), 1_000_000).unwrap_err();
         assert_eq!(other.status(), StatusCode::MISDIRECTED_REQUEST);
-        let late = message.check(&own, epoch, map, 2_000_000).unwrap_err();
+        let late = message.check(&own, 2_000_000).unwrap_err();
         assert_eq!(late.status(), StatusCode::FORBIDDEN);
-        let newer = message.check(&own, "4".parse().unwrap(), map, 1_000_000).unwrap_err();
+        assert_eq!(message.check_map(epoch, map), Ok(()));
+        let newer = message.check_map(4, map).unwrap_err();
         assert_eq!(newer.status(), StatusCode::CONFLICT);
         assert!(newer.to_string().contains(&map.to_string()), "{newer}");
     }

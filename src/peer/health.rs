@@ -2,6 +2,7 @@
 //! node, while the others still ask it last: should it hang, it holds up only one.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,11 @@ const TRIAL: Duration = Duration::from_secs(6);
 
 /// The nodes that failed and have not answered since.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Health(Arc<Mutex<HashMap<NodeIndex, Failures>>>);
+pub(super) struct Health {
+    failed: Arc<Mutex<HashMap<NodeIndex, Failures>>>,
+    /// The epoch in which the nodes have these indexes.
+    epoch: Arc<AtomicU64>,
+}
 
 /// How often a node failed in a row, and until when it is put aside for it.
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +33,13 @@ struct Failures {
 }
 
 impl Health {
+    /// Nodes are asked under this epoch from now on. Under another one they may have other indexes, and nothing is known.
+    pub fn begin(&self, epoch: u64) {
+        if self.epoch.swap(epoch, Ordering::Relaxed) != epoch {
+            self.failed.lock().expect("no holder panics").clear();
+        }
+    }
+
     /// Nodes in the order in which to ask them: as given, those that failed last. One whose time aside is over comes
     /// before those whose time is not, and should it come first, then for this caller alone.
     pub fn in_order(&self, nodes: &[NodeIndex]) -> Vec<NodeIndex> {
@@ -36,7 +48,7 @@ impl Health {
 
     /// Whether a node failed and has not answered since.
     pub fn has_failed(&self, node: NodeIndex) -> bool {
-        self.0.lock().expect("no holder panics").contains_key(&node)
+        self.failed.lock().expect("no holder panics").contains_key(&node)
     }
 
     /// A node did not answer, or not as that node.
@@ -57,18 +69,18 @@ impl Health {
 
     /// A node sent all of a body, or took one.
     pub fn delivered(&self, node: NodeIndex) {
-        self.0.lock().expect("no holder panics").remove(&node);
+        self.failed.lock().expect("no holder panics").remove(&node);
     }
 
     fn answered_at(&self, node: NodeIndex, now: Instant) {
-        let mut failures = self.0.lock().expect("no holder panics");
+        let mut failures = self.failed.lock().expect("no holder panics");
         if failures.get(&node).is_some_and(|failures| !failures.in_body || now > failures.until + ASIDE_MAX) {
             failures.remove(&node);
         }
     }
 
     fn in_order_at(&self, nodes: &[NodeIndex], now: Instant) -> Vec<NodeIndex> {
-        let mut failures = self.0.lock().expect("no holder panics");
+        let mut failures = self.failed.lock().expect("no holder panics");
         if failures.is_empty() {
             return nodes.to_vec();
         }
@@ -83,7 +95,7 @@ impl Health {
     }
 
     fn failed_at(&self, node: NodeIndex, in_body: bool, now: Instant) {
-        let mut failures = self.0.lock().expect("no holder panics");
+        let mut failures = self.failed.lock().expect("no holder panics");
         let before = failures.get(&node).copied();
         let count = before.map_or(0, |before| before.count);
         let in_body = in_body || before.is_some_and(|before| before.in_body);

@@ -9,7 +9,8 @@ use http::{HeaderMap, HeaderName, Method, header};
 use serde::{Deserialize, Serialize};
 
 use super::batch::ListDigest;
-use crate::cluster::NodeName;
+use crate::cluster::{Fingerprint, NodeName};
+use crate::config::MapText;
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::store::{Outcome, SpoolId, Stamp};
@@ -17,8 +18,15 @@ use crate::version::Version;
 
 /// Where peers' requests begin, on every node.
 pub const BASE: &str = "/_webdfs/v1/";
-/// No control body is larger, in bytes.
+/// What brings maps: the one operation whose control body may be large.
+pub const ADOPT: &str = "adopt";
+/// No control body is larger, in bytes, but for those that carry maps.
 pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
+/// No body that carries maps is larger, in bytes: 65,536 nodes, whose names and addresses are as long as they usually are,
+/// take half of it.
+pub const MAPS_BYTES_MAX: usize = 16 << 20;
+/// No answer is larger.
+pub const ANSWER_BYTES_MAX: usize = MAPS_BYTES_MAX;
 
 /// What of a client's request another node needs to know, and how it is called between nodes. Not by its own name: the
 /// web servers on the way would act on it. lighttpd takes a part out of any whole answer to a request with Range, and
@@ -71,6 +79,9 @@ pub enum Operation {
     Delete(ObjectName),
     /// These nodes missed a write of this. Body: [`Missed`].
     Missed(ObjectName),
+    /// What you hold of this below a version is superseded: its owners have something newer, and you are none any more. Body:
+    /// [`DeleteOrder`], without anybody who missed it.
+    Superseded(ObjectName),
     /// Take in these copies. The body is their list and then their bytes; the answer a [`BatchAnswer`].
     ///
     /// [`BatchAnswer`]: super::batch::BatchAnswer
@@ -106,6 +117,10 @@ pub enum Operation {
     /// [`OfferOrder`]: super::reconcile::OfferOrder
     /// [`OfferAnswer`]: super::reconcile::OfferAnswer
     Offer,
+    /// Your maps. Answer: [`MapsBody`].
+    Maps,
+    /// Here are maps. Body: [`MapsBody`]; answer: [`AdoptAnswer`].
+    Adopt,
 }
 
 impl Operation {
@@ -129,6 +144,7 @@ impl Operation {
             Operation::Drop(id) => format!("drop/{id}"),
             Operation::Delete(name) => format!("delete/{}", name.url_path()),
             Operation::Missed(name) => format!("missed/{}", name.url_path()),
+            Operation::Superseded(name) => format!("superseded/{}", name.url_path()),
             Operation::Batch(digest) => format!("batch/{digest}"),
             Operation::Inventory => "inventory".into(),
             Operation::Digests => "digests".into(),
@@ -136,6 +152,8 @@ impl Operation {
             Operation::Agreed => "agreed".into(),
             Operation::Forget => "forget".into(),
             Operation::Offer => "offer".into(),
+            Operation::Maps => "maps".into(),
+            Operation::Adopt => ADOPT.into(),
         }
     }
 
@@ -156,6 +174,7 @@ impl Operation {
             "drop" => Operation::Drop(rest.parse().ok()?),
             "delete" => Operation::Delete(name(rest)?),
             "missed" => Operation::Missed(name(rest)?),
+            "superseded" => Operation::Superseded(name(rest)?),
             "batch" => Operation::Batch(rest.parse().ok()?),
             "inventory" if rest.is_empty() => Operation::Inventory,
             "digests" if rest.is_empty() => Operation::Digests,
@@ -163,9 +182,20 @@ impl Operation {
             "agreed" if rest.is_empty() => Operation::Agreed,
             "forget" if rest.is_empty() => Operation::Forget,
             "offer" if rest.is_empty() => Operation::Offer,
+            "maps" if rest.is_empty() => Operation::Maps,
+            ADOPT if rest.is_empty() => Operation::Adopt,
             _ => return None,
         };
         (operation.method() == *method).then_some(operation)
+    }
+
+    /// Whether it is answered whatever map the asker works by: it reads or writes no object, or only gives up or remembers
+    /// something.
+    pub fn is_for_any_map(&self) -> bool {
+        matches!(
+            self,
+            Operation::Hello | Operation::Maps | Operation::Adopt | Operation::Drop(_) | Operation::Missed(_)
+        )
     }
 
     /// Whether its body is a file rather than a control body.
@@ -190,6 +220,31 @@ pub struct HelloAnswer {
     pub seen: Option<IpAddr>,
     /// The newest stamp of the sender's root that was known before this one, if one was sent.
     pub remembered: Option<Stamp>,
+    /// The epoch of the map in force; 0: none is.
+    #[serde(default)]
+    pub epoch: u64,
+    /// The fingerprint of that map.
+    #[serde(default)]
+    pub map: Fingerprint,
+    /// The epoch under which the node has last finished a full pass; 0: under none that it knows of.
+    #[serde(default)]
+    pub passed: u64,
+}
+
+/// The maps of a node: the one in force and those that are not settled, in no order.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct MapsBody {
+    /// Their texts.
+    pub maps: Vec<MapText>,
+}
+
+/// What a node works by after it was sent maps.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub struct AdoptAnswer {
+    /// The epoch of the map in force; 0: none is.
+    pub epoch: u64,
+    /// The fingerprint of that map.
+    pub map: Fingerprint,
 }
 
 /// What a node holds of one object.
@@ -260,10 +315,14 @@ pub struct DoneAnswer {
 }
 
 /// Why a node refuses; the body of every answer of status 400 and above.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Refusal {
     /// In words.
+    #[serde(default)]
     pub error: String,
+    /// The epoch and the fingerprint of the map that it works by, if it refuses because the asker works by another.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_map: Option<(u64, Fingerprint)>,
 }
 
 #[cfg(test)]
@@ -286,7 +345,8 @@ mod tests {
             Operation::Commit(id, name.clone()),
             Operation::Drop(id),
             Operation::Delete(name.clone()),
-            Operation::Missed(name),
+            Operation::Missed(name.clone()),
+            Operation::Superseded(name),
             Operation::Batch(crate::peer::batch::head(&[]).1),
             Operation::Inventory,
             Operation::Digests,
@@ -294,6 +354,8 @@ mod tests {
             Operation::Agreed,
             Operation::Forget,
             Operation::Offer,
+            Operation::Maps,
+            Operation::Adopt,
         ] {
             assert_eq!(Operation::parse(&operation.method(), &operation.path()), Some(operation));
         }

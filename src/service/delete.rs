@@ -9,6 +9,7 @@ use super::Service;
 use super::gather::{Order, gather};
 use super::refusal::{refuse, text};
 use super::upload::{choose, newest};
+use crate::cluster::View;
 use crate::failpoint::{Step, step};
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
@@ -37,6 +38,9 @@ pub(super) enum DeleteError {
         /// How many must.
         needed: usize,
     },
+    /// Too few of those that owned it before the map was changed said what they hold.
+    #[error("the map has changed, and too few former owners could say what they hold: repeat the request")]
+    Moving,
     /// Too few tombstones were written in time.
     #[error(
         "{deleted} of the {needed} owners needed have deleted it: it may disappear later; repeat the request"
@@ -54,7 +58,7 @@ impl DeleteError {
         match self {
             DeleteError::Missing => StatusCode::NOT_FOUND,
             DeleteError::Condition => StatusCode::PRECONDITION_FAILED,
-            DeleteError::NotHeard { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            DeleteError::NotHeard { .. } | DeleteError::Moving => StatusCode::SERVICE_UNAVAILABLE,
             DeleteError::Unknown { .. } => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -76,32 +80,63 @@ pub(super) enum OnlyIf<'a> {
     Version(Version),
 }
 
+/// How often a deletion is tried again because the map has changed meanwhile.
+const MAPS_MAX: usize = 3;
+
 /// Deletes an object if the conditions hold.
 pub(super) async fn delete(
     service: &Arc<Service>,
     name: &ObjectName,
     only_if: OnlyIf<'_>,
 ) -> Result<(), DeleteError> {
-    let map = service.map();
-    let owners = Route::of(&map, service.own, name).owners(service.own);
-    let asked = join_all(owners.iter().map(|node| service.ask(&map, *node, name))).await;
+    let mut left = MAPS_MAX;
+    loop {
+        let map = service.map();
+        let result = delete_under(service, &map, name, &only_if).await;
+        left -= 1;
+        let may_be_the_map = matches!(
+            result,
+            Err(DeleteError::NotHeard { .. } | DeleteError::Moving | DeleteError::Unknown { .. })
+        );
+        if left == 0 || !may_be_the_map || service.map().epoch_in_force() == map.epoch_in_force() {
+            return result;
+        }
+    }
+}
+
+async fn delete_under(
+    service: &Arc<Service>,
+    map: &Arc<View>,
+    name: &ObjectName,
+    only_if: &OnlyIf<'_>,
+) -> Result<(), DeleteError> {
+    let route = Route::of(map, name);
+    let owners = route.owners(map.own());
+    let (asked, former) = tokio::join!(
+        join_all(owners.iter().map(|node| service.ask(map, *node, name))),
+        service.ask_former(map, name, &route)
+    );
     let (mut answers, mut missed) = (Vec::new(), Vec::new());
     for (node, answer) in owners.iter().zip(asked) {
         match answer {
-            Ok(answer) => answers.push(answer),
+            Ok(answer) => answers.push((*node, answer)),
             Err(error) => {
                 log::warn!("a deletion goes on without an owner: {error}");
                 missed.push(map.node(*node).name().clone());
             }
         }
     }
-    let heard = answers.iter().filter(|answer| answer.counts()).count();
+    let heard = answers.iter().filter(|(_, answer)| answer.counts()).count();
     let needed = read_quorum(owners.len(), map.write_quorum());
     if heard < needed {
         return Err(DeleteError::NotHeard { heard, needed });
     }
+    let former = former.filter(|former| former.are_enough(&answers)).ok_or(DeleteError::Moving)?;
+    let asked = owners.len() + route.former_only(map.own()).len();
+    answers.extend(former.answers);
+    let answers: Vec<_> = answers.into_iter().map(|(_, answer)| answer).collect();
     // Before the conditions, which say nothing about what is missing anyway (RFC 9110 section 13.2.1).
-    if nothing_to_delete(&answers, owners.len()) {
+    if nothing_to_delete(&answers, asked) {
         return Err(DeleteError::Missing);
     }
     let newest = newest(answers.iter().map(|answer| answer.held));
@@ -116,17 +151,17 @@ pub(super) async fn delete(
             evaluate(&Method::DELETE, headers, current.as_ref()) == Precondition::Proceed
         }
         OnlyIf::Version(_) if newest.copy().is_none() => return Err(DeleteError::Missing),
-        OnlyIf::Version(version) => newest.version() == Some(version),
+        OnlyIf::Version(version) => newest.version() == Some(*version),
     };
     if !holds {
         return Err(DeleteError::Condition);
     }
 
     step(Step::DeletionAsked);
-    let order = DeleteOrder { version: choose(&newest, None), missed };
+    let version = choose(&newest, None);
+    let order = DeleteOrder { version, missed };
     let orders = owners.iter().map(|&node| -> Order {
-        let (service, map, name, order) =
-            (Arc::clone(service), Arc::clone(&map), name.clone(), order.clone());
+        let (service, map, name, order) = (Arc::clone(service), Arc::clone(map), name.clone(), order.clone());
         Box::pin(async move {
             let result = service.order_delete(&map, node, &name, &order).await;
             if let Err(error) = &result {
@@ -136,10 +171,11 @@ pub(super) async fn delete(
         })
     });
     let (needed, orders) = (map.write_quorum(), orders.collect());
-    let obeyed = gather(service, map, name, orders, needed).await;
+    let obeyed = gather(service, Arc::clone(map), name, orders, needed).await;
     if !obeyed.enough {
         return Err(DeleteError::Unknown { deleted: obeyed.count, needed });
     }
+    service.supersede(map, name, &route, version);
     Ok(())
 }
 

@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep_until};
 
 use super::Service;
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::name::ObjectName;
 use crate::quorum::{Decision, Tally};
 
@@ -35,7 +35,7 @@ pub(super) type Order = BoxFuture<'static, (NodeIndex, bool)>;
 /// marked dirty on those that did.
 pub(super) async fn gather(
     service: &Arc<Service>,
-    map: Arc<ClusterMap>,
+    map: Arc<View>,
     name: &ObjectName,
     orders: Vec<Order>,
     needed: usize,

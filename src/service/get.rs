@@ -13,7 +13,7 @@ use super::orders::mark_dirty;
 use super::refusal::text;
 use super::relay::Relay;
 use crate::clock;
-use crate::cluster::ClusterMap;
+use crate::cluster::View;
 use crate::config::{Read, Remote};
 use crate::deliver;
 use crate::disk::on_thread;
@@ -42,26 +42,53 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &Obj
 /// The answer that no owner has a newer one for. The request is never handed on: who answered it then might not compare.
 async fn newest_answer(service: &Arc<Service>, request: &Request, name: &ObjectName) -> Response {
     let map = service.map();
-    let route = Route::of(&map, service.own, name);
+    let route = Route::of(&map, name);
     match newest::find(service, &map, name, &route, wanted(request)).await {
         Place::Here(replica) => own_answer(service, request, name, &replica),
         Place::Elsewhere(found) => found_answer(service, request, name, (&map, &route), found).await,
     }
 }
 
+/// How often a look-up begins anew because the maps have changed meanwhile.
+const MAPS_MAX: usize = 3;
+
 /// The answer where the own disk has none.
 async fn elsewhere(service: &Arc<Service>, request: &Request, name: &ObjectName, own: Own) -> Response {
     let map = service.map();
-    let route = Route::of(&map, service.own, name);
+    let route = Route::of(&map, name);
     note_failed_peers(service, &map, request);
     if !route.own
         && let Some(response) = hand_on(service, &map, request, &route)
     {
         return response;
     }
-    let lacking = own.as_lacking(service, &route).await;
-    let found = look_up(service, &map, name, &route, lacking, wanted(request)).await;
+    let (map, route, found) = looked_up(service, name, own, wanted(request)).await;
     found_answer(service, request, name, (&map, &route), found).await
+}
+
+/// What the owners have, under the maps that are in force by then: whoever answers may have shown that there is a newer one.
+async fn looked_up(
+    service: &Arc<Service>,
+    name: &ObjectName,
+    mut own_disk: Own,
+    wanted: Wanted<'_>,
+) -> (Arc<View>, Route, Found) {
+    let mut left = MAPS_MAX;
+    loop {
+        let map = service.map();
+        let route = Route::of(&map, name);
+        let lacking = own_disk.as_lacking(service, &map).await;
+        let found = look_up(service, &map, name, &route, lacking, wanted).await;
+        left -= 1;
+        let is_open = matches!(found, Found::Missing | Found::Unknown);
+        if left == 0 || !is_open || service.map().epoch_in_force() == map.epoch_in_force() {
+            return (map, route, found);
+        }
+        own_disk = match own(service, name).await {
+            Own::Replica(replica) => return (map, route, Found::Here(replica)),
+            own => own,
+        };
+    }
 }
 
 fn wanted(request: &Request) -> Wanted<'_> {
@@ -73,7 +100,7 @@ async fn found_answer(
     service: &Arc<Service>,
     request: &Request,
     name: &ObjectName,
-    (map, route): (&Arc<ClusterMap>, &Route),
+    (map, route): (&Arc<View>, &Route),
     found: Found,
 ) -> Response {
     match found {
@@ -90,6 +117,7 @@ async fn found_answer(
             let validators = Validators { version, size, front: service.settings.deliver.front };
             deliver::represent(&request.method, &request.headers, name, &validators).head()
         }
+        Found::Here(replica) => own_answer(service, request, name, &replica),
         Found::Missing => text(StatusCode::NOT_FOUND, "not found"),
         Found::Unknown => {
             text(StatusCode::SERVICE_UNAVAILABLE, "too few owners answer to know whether this exists")
@@ -111,12 +139,13 @@ enum Own {
 
 impl Own {
     /// What it contributes to a look-up.
-    async fn as_lacking(&self, service: &Service, route: &Route) -> Lacking {
+    async fn as_lacking(&self, service: &Service, map: &View) -> Lacking {
         match self {
-            Own::Lacks { tombstone, counts } => Lacking {
-                owners: usize::from(route.own && *counts && service.is_complete().await),
-                tombstone: *tombstone,
-            },
+            Own::Lacks { tombstone, counts } => {
+                let says_something = *counts && service.is_complete().await;
+                let nodes = says_something.then_some(map.own()).into_iter().collect();
+                Lacking { nodes, tombstone: *tombstone }
+            }
             Own::Replica(_) | Own::Unreadable => Lacking::default(),
         }
     }
@@ -159,7 +188,7 @@ async fn waited_for(service: &Service, name: &ObjectName) -> Own {
 fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: &Replica) -> Response {
     let settings = &service.settings;
     // The web server opens it only later, and a file of which this node is no owner may be gone by then: its owners have it.
-    let stays = || Route::of(&service.map(), service.own, name).own;
+    let stays = || Route::of(&service.map(), name).own;
     if let Some(response) = deliver::hand_over(&settings.deliver, request, name, replica).filter(|_| stays())
     {
         log::debug!("{name} is left to the web server");
@@ -171,7 +200,7 @@ fn own_answer(service: &Service, request: &Request, name: &ObjectName, replica: 
 }
 
 /// An owner to which the web server went in vain is asked last for a while.
-fn note_failed_peers(service: &Service, map: &ClusterMap, request: &Request) {
+fn note_failed_peers(service: &Service, map: &View, request: &Request) {
     for failed in &request.failed_peers {
         for (index, node) in map.indexed().filter(|(_, node)| deliver::peer_address(node) == *failed) {
             log::warn!("{}: node {} could not answer", failed, node.name());
@@ -181,7 +210,7 @@ fn note_failed_peers(service: &Service, map: &ClusterMap, request: &Request) {
 }
 
 /// Hands a request for another node's object on, as configured. Never one that was handed on to us.
-fn hand_on(service: &Service, map: &ClusterMap, request: &Request, route: &Route) -> Option<Response> {
+fn hand_on(service: &Service, map: &View, request: &Request, route: &Route) -> Option<Response> {
     let remote = service.settings.remote;
     let can_hand_on = match remote {
         Remote::Proxy => false,
@@ -244,8 +273,8 @@ pub(super) struct Source {
 
 /// Opens an object for reading, here or on an owner.
 pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<Source, StatusCode> {
-    let map = service.map();
-    let route = Route::of(&map, service.own, name);
+    let mut map = service.map();
+    let mut route = Route::of(&map, name);
     let headers = HeaderMap::new();
     let wanted = Wanted::Copy(&headers);
     let place = match service.settings.read {
@@ -253,8 +282,12 @@ pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<So
         Read::Any => match own(service, name).await {
             Own::Replica(replica) => Place::Here(replica),
             own => {
-                let lacking = own.as_lacking(service, &route).await;
-                Place::Elsewhere(look_up(service, &map, name, &route, lacking, wanted).await)
+                let found;
+                (map, route, found) = looked_up(service, name, own, wanted).await;
+                match found {
+                    Found::Here(replica) => Place::Here(replica),
+                    found => Place::Elsewhere(found),
+                }
             }
         },
     };
@@ -279,6 +312,6 @@ pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<So
             Ok(Source { version, length, crc32, body })
         }
         Found::Missing => Err(StatusCode::NOT_FOUND),
-        Found::Head { .. } | Found::Unknown => Err(StatusCode::SERVICE_UNAVAILABLE),
+        Found::Head { .. } | Found::Here(_) | Found::Unknown => Err(StatusCode::SERVICE_UNAVAILABLE),
     }
 }

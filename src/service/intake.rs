@@ -34,6 +34,9 @@ pub enum IntakeError {
         /// The limit.
         max: u64,
     },
+    /// The map changed while it came.
+    #[error("the map has changed meanwhile: repeat the request")]
+    MapChanged,
     /// The disk failed or is full.
     #[error(transparent)]
     Store(#[from] StoreError),

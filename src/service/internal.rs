@@ -15,17 +15,19 @@ use super::reconcile::CompareError;
 use super::refusal::text;
 use super::{IntakeError, Service};
 use crate::clock;
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{Fingerprint, NodeIndex, View};
 use crate::control::Request as AgentRequest;
 use crate::deliver;
 use crate::disk::on_thread;
+use crate::maps::MapsError;
 use crate::name::ObjectName;
 use crate::peer::batch::ListError;
 use crate::peer::envelope::{
     COMPLETE, CRC32, Envelope, EnvelopeError, SIGNATURE, SIZE, VERSION, seal_answer,
 };
 use crate::peer::message::{
-    BASE, CONTROL_BYTES_MAX, DoneAnswer, Hello, HelloAnswer, Missed, Operation, Refusal, passed_on,
+    ADOPT, AdoptAnswer, BASE, CONTROL_BYTES_MAX, DeleteOrder, DoneAnswer, Hello, HelloAnswer, MAPS_BYTES_MAX,
+    MapsBody, Missed, Operation, Refusal, passed_on,
 };
 use crate::peer::reconcile::{InventoryAnswer, InventoryOrder, OfferAnswer, OfferOrder};
 use crate::request::Request;
@@ -55,9 +57,22 @@ enum InternalError {
     Compare(#[from] CompareError),
     #[error(transparent)]
     Batch(#[from] BatchError),
+    #[error(transparent)]
+    Maps(#[from] MapsError),
 }
 
 impl InternalError {
+    /// The map that this node works by, where that is what is wrong.
+    fn other_map(&self) -> Option<(u64, Fingerprint)> {
+        match self {
+            InternalError::Envelope(EnvelopeError::OtherMap { own_epoch, own_map, .. }) => {
+                Some((*own_epoch, *own_map))
+            }
+            InternalError::Maps(MapsError::SameEpoch { epoch, own, .. }) => Some((epoch.get(), *own)),
+            _ => None,
+        }
+    }
+
     fn status(&self) -> StatusCode {
         let of_store = |error: &StoreError| match error {
             StoreError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
@@ -77,10 +92,16 @@ impl InternalError {
             InternalError::Batch(_) => StatusCode::BAD_REQUEST,
             InternalError::Compare(CompareError::NoInventory) => StatusCode::CONFLICT,
             InternalError::Compare(CompareError::Agent(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            InternalError::Intake(IntakeError::MapChanged) | InternalError::Order(OrderError::MapChanged) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             InternalError::Intake(_) | InternalError::Compare(CompareError::Range { .. }) => {
                 StatusCode::BAD_REQUEST
             }
-            InternalError::Order(OrderError::Store(error)) => of_store(error),
+            InternalError::Maps(MapsError::Store(error)) | InternalError::Order(OrderError::Store(error)) => {
+                of_store(error)
+            }
+            InternalError::Maps(_) => StatusCode::CONFLICT,
             InternalError::Order(OrderError::Clock { .. }) => StatusCode::CONFLICT,
             InternalError::Order(OrderError::Peer(_)) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -114,12 +135,12 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, body: Byte
         Ok(Reply::Copy(response)) => return sealed_copy(service, question, response).await,
         Ok(Reply::Control(body)) => (StatusCode::OK, body),
         Ok(Reply::Lacking(no_copy)) => {
-            let body = control(&Refusal { error: "no copy here".into() });
+            let body = control(&Refusal { error: "no copy here".into(), other_map: None });
             return sealed_control(service, question, (StatusCode::NOT_FOUND, body), Some(no_copy)).await;
         }
         Err(error) => {
             log::warn!("a request of another node is refused: {error}");
-            (error.status(), control(&Refusal { error: error.to_string() }))
+            (error.status(), control(&Refusal { error: error.to_string(), other_map: error.other_map() }))
         }
     };
     sealed_control(service, question, reply, None).await
@@ -163,15 +184,19 @@ async fn perform(
     let (control_body, file_body) = if request.method == Method::PUT {
         (None, Some(body))
     } else {
-        (Some(collect(body).await.map_err(|_| EnvelopeError::Unsigned)?), None)
+        let max = if path == ADOPT { MAPS_BYTES_MAX } else { CONTROL_BYTES_MAX };
+        (Some(collect(body, max).await.map_err(|_| EnvelopeError::Unsigned)?), None)
     };
     let envelope =
         Envelope::open(&service.signer, &request.headers, &request.method, path, control_body.as_deref())?;
     let map = service.map();
-    envelope.check(&service.name, map.epoch(), map.fingerprint(), clock::seconds())?;
-
+    envelope.check(&service.name, clock::seconds())?;
     let control_body = control_body.unwrap_or_default();
-    match Operation::parse(&request.method, path).ok_or(InternalError::Operation)? {
+    let operation = Operation::parse(&request.method, path).ok_or(InternalError::Operation)?;
+    if !operation.is_for_any_map() {
+        check_map(service, &envelope, &map, &operation).await?;
+    }
+    match operation {
         Operation::Hello => {
             let Hello { stamp } = parsed(&control_body)?;
             let remembered = match stamp {
@@ -182,7 +207,23 @@ async fn perform(
                 None => None,
             };
             let complete = service.is_complete().await;
-            let answer = HelloAnswer { complete, seen: request.address, remembered };
+            let (epoch, map) = (map.epoch_in_force(), map.fingerprint());
+            let store = Arc::clone(&service.store);
+            let passed = on_thread(move || store.passed()).await?;
+            let answer = HelloAnswer { complete, seen: request.address, remembered, epoch, map, passed };
+            Ok(Reply::Control(control(&answer)))
+        }
+        Operation::Maps => {
+            let maps = Arc::clone(&service.maps);
+            let texts = on_thread(move || maps.texts()).await?;
+            Ok(Reply::Control(control(&MapsBody { maps: texts })))
+        }
+        Operation::Adopt => {
+            let MapsBody { maps: offered } = parsed(&control_body)?;
+            let (maps, from) = (Arc::clone(&service.maps), format!("node {}", envelope.from));
+            on_thread(move || maps.adopt(offered, &from)).await?;
+            let now = service.map();
+            let answer = AdoptAnswer { epoch: now.epoch_in_force(), map: now.fingerprint() };
             Ok(Reply::Control(control(&answer)))
         }
         Operation::Ask(name) => Ok(Reply::Control(control(&service.own_answer(&name).await?))),
@@ -205,8 +246,13 @@ async fn perform(
         }
         Operation::Delete(name) => {
             let order = parsed(&control_body)?;
-            let outcome = service.obey_delete(&envelope.from, &name, &order).await?;
+            let outcome = service.obey_delete(&map, &envelope.from, &name, &order).await?;
             Ok(Reply::Control(control(&DoneAnswer { outcome })))
+        }
+        Operation::Superseded(name) => {
+            let DeleteOrder { version, .. } = parsed(&control_body)?;
+            service.drop_superseded(&map, &name, version).await?;
+            Ok(Reply::Control(control(&())))
         }
         Operation::Missed(name) => {
             let Missed { nodes } = parsed(&control_body)?;
@@ -250,8 +296,28 @@ async fn perform(
     }
 }
 
+/// Whether the sender works by the maps in force here. An upload that was taken in under older ones may be committed under
+/// them (design section 9).
+async fn check_map(
+    service: &Service,
+    envelope: &Envelope,
+    map: &View,
+    operation: &Operation,
+) -> Result<(), InternalError> {
+    let Err(error) = envelope.check_map(map.epoch_in_force(), map.fingerprint()) else { return Ok(()) };
+    if let Operation::Commit(id, _) = operation
+        && envelope.epoch < map.epoch_in_force()
+    {
+        let (store, id) = (Arc::clone(&service.store), *id);
+        if on_thread(move || store.spooled_under(id)).await? == Some(envelope.epoch) {
+            return Ok(());
+        }
+    }
+    Err(error.into())
+}
+
 /// The node that speaks. Of the same map, it is in that map.
-fn sender(map: &ClusterMap, envelope: &Envelope) -> Result<NodeIndex, EnvelopeError> {
+fn sender(map: &View, envelope: &Envelope) -> Result<NodeIndex, EnvelopeError> {
     map.index_of(&envelope.from).ok_or(EnvelopeError::Unsigned)
 }
 
@@ -285,12 +351,12 @@ async fn object(service: &Service, name: &ObjectName, headers: &HeaderMap) -> Re
     Ok(Reply::Copy(response))
 }
 
-async fn collect(mut body: ByteStream) -> Result<Bytes, InternalError> {
+async fn collect(mut body: ByteStream, max: usize) -> Result<Bytes, InternalError> {
     let mut whole = BytesMut::new();
     while let Some(piece) = body.next().await {
         let piece = piece.map_err(IntakeError::from)?;
-        if whole.len() + piece.len() > CONTROL_BYTES_MAX {
-            return Err(InternalError::Control(format!("more than {CONTROL_BYTES_MAX} bytes")));
+        if whole.len() + piece.len() > max {
+            return Err(InternalError::Control(format!("more than {max} bytes")));
         }
         whole.extend_from_slice(&piece);
     }

@@ -9,7 +9,7 @@ use tokio::sync::mpsc;
 
 use super::Service;
 use super::orders::mark_dirty;
-use crate::cluster::ClusterMap;
+use crate::cluster::View;
 use crate::disk::on_thread;
 use crate::held::CopyInfo;
 use crate::incoming::received;
@@ -48,7 +48,7 @@ impl Drop for Keeper {
 /// a replica again, now that an owner has confirmed it.
 pub(super) async fn kept_while_served(
     service: &Arc<Service>,
-    map: &Arc<ClusterMap>,
+    map: &Arc<View>,
     name: &ObjectName,
     copy: CopyInfo,
     mut body: ByteStream,
@@ -124,7 +124,7 @@ fn take_back_later(service: &Arc<Service>, keeper: Keeper, copy: CopyInfo) {
 /// Writes another owner's copy to this node's disk, as any replica is written.
 async fn keep(
     service: &Arc<Service>,
-    map: &ClusterMap,
+    map: &View,
     name: &ObjectName,
     (copy, crc32): (CopyInfo, u32),
     body: ByteStream,

@@ -26,7 +26,8 @@ impl Service {
             if service.is_known() {
                 return;
             }
-            if let Err(error) = service.ask_whether_known().await {
+            let joins = service.maps.is_joining();
+            if !joins && let Err(error) = service.ask_whether_known().await {
                 log::debug!("whether other nodes know this root is not known: {error}");
             }
             drop(service);
@@ -45,7 +46,7 @@ impl Service {
     }
 
     pub(super) fn is_known(&self) -> bool {
-        self.known.get().is_some() || self.map.nodes().len() == 1
+        self.known.get().is_some() || self.map().nodes().len() == 1
     }
 
     /// Takes the first answer of another node, or what another process knows.
@@ -59,10 +60,10 @@ impl Service {
         let (mut known, identity) = looked.await?;
         let stamp = identity.filter(|identity| !identity.returning).and_then(|identity| identity.stamp);
         if let Some(stamp) = stamp {
-            let others = self.map.indexed().map(|(node, _)| node).filter(|node| *node != self.own);
+            let map = self.map();
             let hello = Hello { stamp: Some(stamp) };
             let mut asked: FuturesUnordered<_> =
-                others.map(|node| self.peers.hello(&self.map, node, hello)).collect();
+                map.others().map(|node| self.peers.hello(&map, node, hello)).collect();
             while let Some(answer) = asked.next().await {
                 let Ok(answer) = answer else { continue };
                 if answer.remembered.is_none_or(|remembered| !remembered.contradicts(stamp)) {

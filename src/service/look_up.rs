@@ -1,17 +1,21 @@
-//! Asking the other owners for what this node's own disk lacks, one after the other. Requests for one name share what
-//! is found.
+//! Asking the owners for what this node's own disk lacks, one after the other: those of the current map, then those of
+//! older maps that are not settled (design section 6). Requests for one name share what is found.
+
+use std::sync::Arc;
 
 use http::{HeaderMap, header::HeaderValue};
 
 use super::Service;
+use super::get::own_replica;
 use super::lookups::{Turn, Verdict};
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectAnswer, ObjectReply, PeerError};
 use crate::peer::envelope::{COMPLETE, version_in};
 use crate::quorum::read_quorum;
 use crate::resolve::Route;
+use crate::store::Replica;
 use crate::version::Version;
 
 /// What is wanted of an owner.
@@ -25,29 +29,49 @@ pub(super) enum Wanted<'a> {
 
 /// What the owners said.
 pub(super) enum Found {
-    Copy { node: NodeIndex, answer: ObjectAnswer },
-    Head { version: Version, size: u64 },
+    Copy {
+        node: NodeIndex,
+        answer: ObjectAnswer,
+    },
+    Head {
+        version: Version,
+        size: u64,
+    },
+    /// It has come to this node meanwhile.
+    Here(Replica),
     Missing,
     Unknown,
 }
 
-/// What is known of owners that lack a name, this node's own disk among them.
-#[derive(Debug, Clone, Copy, Default)]
+/// Who is known to lack a name, this node among them if its own disk says something.
+#[derive(Debug, Clone, Default)]
 pub(super) struct Lacking {
-    /// Complete owners that lack it.
-    pub owners: usize,
+    /// Complete nodes that lack it.
+    pub nodes: Vec<NodeIndex>,
     /// The highest tombstone seen: a copy at or below it is as good as none.
     pub tombstone: Option<Version>,
 }
 
 impl Lacking {
-    fn count(&mut self, complete: bool, tombstone: Option<Version>) {
-        self.owners += usize::from(complete);
+    fn count(&mut self, node: NodeIndex, complete: bool, tombstone: Option<Version>) {
+        if complete && !self.nodes.contains(&node) {
+            self.nodes.push(node);
+        }
         self.tombstone = self.tombstone.max(tombstone);
     }
 
     fn hides(&self, version: Option<Version>) -> bool {
         version.is_some_and(|version| self.tombstone >= Some(version))
+    }
+
+    /// Whether no acknowledged write of the name can exist: under each map so many of its owners lack it that none can have
+    /// been stored on the others alone.
+    fn is_enough(&self, map: &View, route: &Route) -> bool {
+        let all_miss = |owners: &[NodeIndex], read_quorum| {
+            owners.iter().filter(|owner| self.nodes.contains(owner)).count() >= read_quorum
+        };
+        all_miss(&route.owners(map.own()), read_quorum(map.replicas(), map.write_quorum()))
+            && route.former.iter().all(|former| all_miss(&former.owners, former.read_quorum))
     }
 }
 
@@ -57,89 +81,129 @@ enum Reply {
     Lacks { complete: bool, tombstone: Option<Version> },
 }
 
+/// A name that is looked up, and for whom.
+#[derive(Clone, Copy)]
+struct Question<'a> {
+    service: &'a Arc<Service>,
+    map: &'a View,
+    name: &'a ObjectName,
+    route: &'a Route,
+    wanted: Wanted<'a>,
+}
+
 /// Looks a name up at the other owners; `own` is what this node's own disk contributes.
 pub(super) async fn look_up(
-    service: &Service,
-    map: &ClusterMap,
+    service: &Arc<Service>,
+    map: &View,
     name: &ObjectName,
     route: &Route,
     own: Lacking,
     wanted: Wanted<'_>,
 ) -> Found {
-    let lead = match service.lookups.turn(name).await {
+    let question = Question { service, map, name, route, wanted };
+    let lead = match service.lookups.turn(map.epoch_in_force(), name).await {
         Turn::Known(Verdict::Missing) => return Found::Missing,
         Turn::Known(Verdict::Unknown) => return Found::Unknown,
         Turn::Known(Verdict::At(node)) => {
-            return match ask_one(service, map, node, name, wanted).await {
+            return match question.ask(node).await {
                 Ok(Reply::Found { version, found, .. }) if !own.hides(version) => found,
-                _ => ask_in_turn(service, map, name, route, own, wanted).await.1,
+                _ => question.ask_all(own).await.1,
             };
         }
         Turn::Lead(lead) => lead,
     };
-    let (verdict, found) = ask_in_turn(service, map, name, route, own, wanted).await;
+    let (verdict, found) = question.ask_all(own).await;
     lead.settle(verdict);
     found
 }
 
-async fn ask_in_turn(
-    service: &Service,
-    map: &ClusterMap,
-    name: &ObjectName,
-    route: &Route,
-    mut lacking: Lacking,
-    wanted: Wanted<'_>,
-) -> (Verdict, Found) {
-    let enough = read_quorum(map.replicas(), map.write_quorum());
-    for node in service.peers.in_order(&route.others) {
-        // Decided: a node that is down need not be waited for. One that answers is asked all the same, since it may
-        // have what the others lost.
-        if lacking.owners >= enough && service.peers.has_failed(node) {
-            break;
+impl Question<'_> {
+    async fn ask_all(self, mut own: Lacking) -> (Verdict, Found) {
+        let Self { service, map, route, .. } = self;
+        let mut nodes = service.peers.in_order(&route.others);
+        nodes.extend(route.former_only(map.own()).into_iter().filter(|node| *node != map.own()));
+        if let Some(found) = self.ask_in_turn(&nodes, &mut own).await {
+            return found;
         }
-        match ask_one(service, map, node, name, wanted).await {
-            Ok(Reply::Found { version, found, .. }) if !lacking.hides(version) => {
-                return (Verdict::At(node), found);
-            }
-            Ok(Reply::Found { complete, .. }) => lacking.count(complete, None),
-            Ok(Reply::Lacks { complete, tombstone }) => lacking.count(complete, tombstone),
-            Err(error) => log::debug!("{name}: {error}"),
+        if route.former.is_empty() {
+            return self.verdict(&own);
         }
+        // It may have moved from one that was asked late to one that was asked early. Against the way that it takes it is
+        // met for sure: older maps first, the current one last.
+        nodes.reverse();
+        nodes.sort_by_key(|node| route.others.contains(node));
+        let mut again = Lacking { nodes: Vec::new(), tombstone: own.tombstone };
+        if let Some(found) = self.ask_in_turn(&nodes, &mut again).await {
+            return found;
+        }
+        if let Some(replica) = own_replica(service, self.name).await {
+            return (Verdict::At(map.own()), Found::Here(replica));
+        }
+        own.nodes.retain(|node| *node == map.own());
+        own.nodes.append(&mut again.nodes);
+        self.verdict(&own)
     }
-    if lacking.owners >= enough {
-        (Verdict::Missing, Found::Missing)
-    } else {
-        (Verdict::Unknown, Found::Unknown)
-    }
-}
 
-async fn ask_one(
-    service: &Service,
-    map: &ClusterMap,
-    node: NodeIndex,
-    name: &ObjectName,
-    wanted: Wanted<'_>,
-) -> Result<Reply, PeerError> {
-    match wanted {
-        Wanted::Copy(headers) => Ok(match service.peers.object(map, node, name, headers).await? {
-            ObjectReply::Found(answer) => {
-                let complete = answer.headers.get(COMPLETE) == Some(&HeaderValue::from_static("yes"));
-                let version = version_in(&answer.headers);
-                Reply::Found { version, complete, found: Found::Copy { node, answer } }
+    fn verdict(self, lacking: &Lacking) -> (Verdict, Found) {
+        if lacking.is_enough(self.map, self.route) {
+            (Verdict::Missing, Found::Missing)
+        } else {
+            (Verdict::Unknown, Found::Unknown)
+        }
+    }
+
+    /// Asks one after the other until one has it, and notes who has not.
+    async fn ask_in_turn(self, nodes: &[NodeIndex], lacking: &mut Lacking) -> Option<(Verdict, Found)> {
+        for node in nodes.iter().copied() {
+            // Decided: a node that is down need not be waited for. One that answers is asked all the same, since it may
+            // have what the others lost.
+            if lacking.is_enough(self.map, self.route) && self.service.peers.has_failed(node) {
+                continue;
             }
-            ObjectReply::Lacks { complete, tombstone } => Reply::Lacks { complete, tombstone },
-        }),
-        Wanted::Head => {
-            let answer = service.peers.ask(map, node, name).await?;
-            let complete = answer.complete;
-            Ok(match answer.held {
-                Held::Copy(copy) => {
-                    let found = Found::Head { version: copy.version, size: copy.size };
-                    Reply::Found { version: Some(copy.version), complete, found }
+            match self.ask(node).await {
+                Ok(Reply::Found { version, found, .. }) if !lacking.hides(version) => {
+                    return Some((Verdict::At(node), found));
                 }
-                Held::Nothing => Reply::Lacks { complete, tombstone: None },
-                Held::Tombstone { version } => Reply::Lacks { complete, tombstone: Some(version) },
-            })
+                Ok(Reply::Found { complete, .. }) => lacking.count(node, complete, None),
+                Ok(Reply::Lacks { complete, tombstone }) => lacking.count(node, complete, tombstone),
+                Err(error) => log::debug!("{}: {error}", self.name),
+            }
+        }
+        None
+    }
+
+    async fn ask(self, node: NodeIndex) -> Result<Reply, PeerError> {
+        let Self { service, map, name, wanted, .. } = self;
+        if node == map.own() {
+            return Ok(match own_replica(service, name).await {
+                Some(replica) => {
+                    let version = Some(replica.version);
+                    Reply::Found { version, complete: false, found: Found::Here(replica) }
+                }
+                None => Reply::Lacks { complete: false, tombstone: None },
+            });
+        }
+        match wanted {
+            Wanted::Copy(headers) => Ok(match service.peers.object(map, node, name, headers).await? {
+                ObjectReply::Found(answer) => {
+                    let complete = answer.headers.get(COMPLETE) == Some(&HeaderValue::from_static("yes"));
+                    let version = version_in(&answer.headers);
+                    Reply::Found { version, complete, found: Found::Copy { node, answer } }
+                }
+                ObjectReply::Lacks { complete, tombstone } => Reply::Lacks { complete, tombstone },
+            }),
+            Wanted::Head => {
+                let answer = service.peers.ask(map, node, name).await?;
+                let complete = answer.complete;
+                Ok(match answer.held {
+                    Held::Copy(copy) => {
+                        let found = Found::Head { version: copy.version, size: copy.size };
+                        Reply::Found { version: Some(copy.version), complete, found }
+                    }
+                    Held::Nothing => Reply::Lacks { complete, tombstone: None },
+                    Held::Tombstone { version } => Reply::Lacks { complete, tombstone: Some(version) },
+                })
+            }
         }
     }
 }
@@ -151,11 +215,13 @@ mod tests {
     #[test]
     fn a_tombstone_hides_copies_at_or_below_it() {
         let version = |nanos| Some(Version::from_nanos(nanos));
+        let node = NodeIndex::new;
         let mut lacking = Lacking::default();
         assert!(!lacking.hides(version(1)) && !lacking.hides(None));
-        lacking.count(true, version(5));
-        lacking.count(false, version(3));
-        assert_eq!(lacking.owners, 1);
+        lacking.count(node(1), true, version(5));
+        lacking.count(node(2), false, version(3));
+        lacking.count(node(1), true, None);
+        assert_eq!(lacking.nodes, [node(1)]);
         assert!(lacking.hides(version(5)) && lacking.hides(version(4)));
         assert!(!lacking.hides(version(6)) && !lacking.hides(None));
     }

@@ -30,7 +30,14 @@ pub enum Verdict {
 
 /// The look-ups in flight.
 #[derive(Debug, Clone, Default)]
-pub struct Lookups(Arc<Mutex<HashMap<ObjectName, Entry>>>);
+pub struct Lookups(Arc<Mutex<Known>>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The epoch under which the names are looked up: under another one nodes may have other indexes.
+    epoch: u64,
+    names: HashMap<ObjectName, Entry>,
+}
 
 #[derive(Debug)]
 enum Entry {
@@ -62,10 +69,10 @@ pub struct Lead {
 }
 
 impl Lookups {
-    /// Waits for the look-up in flight, or begins one.
-    pub async fn turn(&self, name: &ObjectName) -> Turn {
+    /// Waits for the look-up in flight under the same maps, or begins one.
+    pub async fn turn(&self, epoch: u64, name: &ObjectName) -> Turn {
         loop {
-            match self.join(name) {
+            match self.join(epoch, name) {
                 Joined::Turn(turn) => return turn,
                 Joined::Rests(until) => sleep_until(until).await,
                 Joined::InFlight(mut receiver) => {
@@ -82,11 +89,15 @@ impl Lookups {
     /// Forgets what is known of a name: it has just been written here. A look-up in flight began before and its
     /// verdict is not remembered.
     pub fn forget(&self, name: &ObjectName) {
-        self.0.lock().expect("no holder panics").remove(name);
+        self.0.lock().expect("no holder panics").names.remove(name);
     }
 
-    fn join(&self, name: &ObjectName) -> Joined {
-        let mut entries = self.0.lock().expect("no holder panics");
+    fn join(&self, epoch: u64, name: &ObjectName) -> Joined {
+        let mut known = self.0.lock().expect("no holder panics");
+        if known.epoch != epoch {
+            *known = Known { epoch, names: HashMap::new() };
+        }
+        let entries = &mut known.names;
         match entries.get(name) {
             Some(Entry::InFlight(receiver)) if receiver.has_changed().is_ok() => {
                 return Joined::InFlight(receiver.clone());
@@ -114,7 +125,7 @@ impl Lead {
     /// Tells everybody who waits, and remembers for a moment what was found unless it is a copy: who asks for that next
     /// has to get it from somewhere anyway.
     pub fn settle(self, verdict: Verdict) {
-        let mut entries = self.lookups.0.lock().expect("no holder panics");
+        let entries = &mut self.lookups.0.lock().expect("no holder panics").names;
         let is_to_last = matches!(verdict, Verdict::Missing | Verdict::Unknown);
         if is_to_last && self.is_own(entries.get(&self.name)) {
             entries.insert(self.name.clone(), Entry::Settled(verdict, Instant::now() + MEMORY));
@@ -130,7 +141,7 @@ impl Lead {
 
 impl Drop for Lead {
     fn drop(&mut self) {
-        let mut entries = self.lookups.0.lock().expect("no holder panics");
+        let entries = &mut self.lookups.0.lock().expect("no holder panics").names;
         if !self.is_own(entries.get(&self.name)) {
             return;
         }
@@ -151,7 +162,7 @@ mod tests {
     }
 
     async fn lead(lookups: &Lookups, name: &ObjectName) -> Lead {
-        match lookups.turn(name).await {
+        match lookups.turn(1, name).await {
             Turn::Lead(lead) => lead,
             Turn::Known(verdict) => panic!("already known: {verdict:?}"),
         }
@@ -165,7 +176,7 @@ mod tests {
             .map(|_| {
                 let (lookups, name) = (lookups.clone(), name.clone());
                 tokio::spawn(
-                    async move { matches!(lookups.turn(&name).await, Turn::Known(Verdict::Unknown)) },
+                    async move { matches!(lookups.turn(1, &name).await, Turn::Known(Verdict::Unknown)) },
                 )
             })
             .collect();
@@ -181,11 +192,21 @@ mod tests {
         let (lookups, name) = (Lookups::default(), name("a"));
         for verdict in [Verdict::Missing, Verdict::Unknown] {
             lead(&lookups, &name).await.settle(verdict);
-            assert!(matches!(lookups.turn(&name).await, Turn::Known(known) if known == verdict));
+            assert!(matches!(lookups.turn(1, &name).await, Turn::Known(known) if known == verdict));
             lookups.forget(&name);
         }
         lead(&lookups, &name).await.settle(Verdict::At(NodeIndex::new(1)));
-        assert!(matches!(lookups.turn(&name).await, Turn::Lead(_)));
+        assert!(matches!(lookups.turn(1, &name).await, Turn::Lead(_)));
+    }
+
+    #[tokio::test]
+    async fn what_was_found_under_other_maps_is_forgotten() {
+        let (lookups, name) = (Lookups::default(), name("a"));
+        lead(&lookups, &name).await.settle(Verdict::Missing);
+        let before = lead(&lookups, &self::name("b")).await;
+        assert!(matches!(lookups.turn(2, &name).await, Turn::Lead(_)));
+        before.settle(Verdict::Missing);
+        assert!(matches!(lookups.turn(2, &self::name("b")).await, Turn::Lead(_)));
     }
 
     #[tokio::test]
@@ -194,7 +215,7 @@ mod tests {
         let leader = lead(&lookups, &name).await;
         lookups.forget(&name);
         leader.settle(Verdict::Missing);
-        assert!(matches!(lookups.turn(&name).await, Turn::Lead(_)));
+        assert!(matches!(lookups.turn(1, &name).await, Turn::Lead(_)));
     }
 
     #[tokio::test(start_paused = true)]
@@ -204,7 +225,7 @@ mod tests {
         let begun = Instant::now();
         let waiter = {
             let (lookups, name) = (lookups.clone(), name.clone());
-            tokio::spawn(async move { matches!(lookups.turn(&name).await, Turn::Lead(_)) })
+            tokio::spawn(async move { matches!(lookups.turn(1, &name).await, Turn::Lead(_)) })
         };
         tokio::task::yield_now().await;
         drop(leader);
@@ -227,7 +248,7 @@ mod tests {
             }
             tokio::time::advance(MEMORY / 10).await;
         }
-        assert!(lookups.0.lock().unwrap().len() <= NAMES_MAX);
+        assert!(lookups.0.lock().unwrap().names.len() <= NAMES_MAX);
     }
 
     #[tokio::test]
@@ -237,6 +258,6 @@ mod tests {
         lookups.forget(&name("a"));
         let _next = lead(&lookups, &name("a")).await;
         drop(late);
-        assert!(matches!(lookups.0.lock().unwrap().get(&name("a")), Some(Entry::InFlight(_))));
+        assert!(matches!(lookups.0.lock().unwrap().names.get(&name("a")), Some(Entry::InFlight(_))));
     }
 }

@@ -4,6 +4,7 @@ mod batch;
 mod copy;
 mod delete;
 mod form;
+mod former;
 mod gather;
 mod get;
 mod intake;
@@ -25,13 +26,15 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+pub use former::REMOVED_AFTER;
 pub use intake::IntakeError;
 pub use refusal::text as refusal_of;
 
-use crate::cluster::{ClusterMap, NodeIndex, NodeName};
+use crate::cluster::{NodeName, View};
 use crate::config::{Access, Read, Remote};
 use crate::deliver::DeliverSettings;
 use crate::disk::on_thread;
+use crate::maps::Maps;
 use crate::name::{Exclude, ObjectName, Target};
 use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
@@ -40,7 +43,7 @@ use crate::response::{ByteStream, Response};
 use crate::store::{KnownRoot, Store};
 use keep::Keeping;
 use lookups::Lookups;
-use refusal::text;
+use refusal::{refuse, text};
 use tokio_util::task::TaskTracker;
 
 /// The methods that are answered, as `Allow` names them.
@@ -49,6 +52,11 @@ const ALLOW: &str = "GET, HEAD, PUT, DELETE, POST, COPY, MOVE, OPTIONS";
 const RESERVED: &[u8] = b"/_webdfs/";
 /// Why a name is refused.
 const NOT_STORED: &str = "names like this are not stored here (exclude, or reserved for webdfs)";
+
+/// Why a node that is not in force answers no client.
+#[derive(Debug, thiserror::Error)]
+#[error("this node waits until the map it was started with is applied: webdfs map apply")]
+struct Joining;
 
 /// The settings the service needs.
 #[derive(Debug, Clone)]
@@ -71,9 +79,8 @@ pub struct ServiceSettings {
 
 /// Answers requests for one node.
 pub struct Service {
-    own: NodeIndex,
     name: NodeName,
-    map: Arc<ClusterMap>,
+    maps: Arc<Maps>,
     store: Arc<Store>,
     peers: PeerClient,
     signer: Signer,
@@ -87,10 +94,10 @@ pub struct Service {
 
 /// What a service is made of.
 pub struct ServiceParts {
-    /// The node's index in the map.
-    pub own: NodeIndex,
-    /// The map.
-    pub map: Arc<ClusterMap>,
+    /// The node's name.
+    pub name: NodeName,
+    /// The maps.
+    pub maps: Arc<Maps>,
     /// Its storage root.
     pub store: Arc<Store>,
     /// The way to the other nodes.
@@ -108,12 +115,10 @@ pub struct ServiceParts {
 impl Service {
     /// A service of these parts.
     pub fn new(parts: ServiceParts) -> Self {
-        let ServiceParts { own, map, store, peers, signer, background, known, settings } = parts;
-        let name = map.node(own).name().clone();
+        let ServiceParts { name, maps, store, peers, signer, background, known, settings } = parts;
         Self {
-            own,
             name,
-            map,
+            maps,
             store,
             peers,
             signer,
@@ -125,9 +130,9 @@ impl Service {
         }
     }
 
-    /// The map that is in force.
-    fn map(&self) -> Arc<ClusterMap> {
-        Arc::clone(&self.map)
+    /// The maps in force now. Whoever works on something keeps to those it began with.
+    fn map(&self) -> Arc<View> {
+        self.maps.view()
     }
 
     /// Answers one request.
@@ -149,6 +154,9 @@ impl Service {
         }
         if request.target.starts_with(RESERVED) {
             return Box::pin(internal::answer(self, request, body)).await;
+        }
+        if self.maps.is_joining() {
+            return refuse(StatusCode::SERVICE_UNAVAILABLE, &Joining);
         }
         let target = match Target::parse(&request.target, &self.settings.deliver.prefix) {
             Ok(target) => target,

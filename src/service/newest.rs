@@ -15,7 +15,7 @@ use super::Service;
 use super::get::own_replica;
 use super::look_up::{Found, Wanted};
 use super::upload::newest;
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::client::ObjectReply;
@@ -42,6 +42,8 @@ pub(super) enum Place {
 /// What the owners that answered hold.
 struct Compared {
     answers: Vec<(NodeIndex, HeldAnswer)>,
+    /// The owners under the current map.
+    owners: Vec<NodeIndex>,
     /// The newest of it.
     newest: Held,
 }
@@ -49,7 +51,7 @@ struct Compared {
 /// Finds the newest copy, on this node if it has it.
 pub(super) async fn find(
     service: &Arc<Service>,
-    map: &Arc<ClusterMap>,
+    map: &Arc<View>,
     name: &ObjectName,
     route: &Route,
     wanted: Wanted<'_>,
@@ -69,12 +71,13 @@ pub(super) async fn find(
 /// answer that count.
 async fn compare(
     service: &Arc<Service>,
-    map: &Arc<ClusterMap>,
+    map: &Arc<View>,
     name: &ObjectName,
     route: &Route,
 ) -> Option<Compared> {
     let needed = read_quorum(map.replicas(), map.write_quorum());
-    let mut untried = route.own.then_some(service.own).into_iter().chain(
+    let formers = service.ask_former(map, name, route).await?;
+    let mut untried = route.own.then_some(map.own()).into_iter().chain(
         // Not before one of them is asked: the first may be one whose turn it is to be tried again.
         std::iter::once_with(|| service.peers.in_order(&route.others)).flatten(),
     );
@@ -106,27 +109,31 @@ async fn compare(
             Err(error) => log::debug!("{name}: an owner was not asked: {error}"),
         }
     }
+    if !formers.are_enough(&answers) {
+        return None;
+    }
+    answers.extend(formers.answers);
     let newest = newest(answers.iter().map(|(_, answer)| answer.held));
-    Some(Compared { answers, newest })
+    Some(Compared { answers, newest, owners: route.owners(map.own()) })
 }
 
 /// The newest copy, or one that has superseded it since; `None` if no owner has it any more.
 async fn fetch(
     service: &Arc<Service>,
-    map: &Arc<ClusterMap>,
+    map: &Arc<View>,
     name: &ObjectName,
     compared: &Compared,
     copy: CopyInfo,
     wanted: Wanted<'_>,
 ) -> Option<Place> {
     let holders = compared.holders();
-    if holders.contains(&service.own)
+    if holders.contains(&map.own())
         && let Some(replica) = own_replica(service, name).await
         && replica.version >= copy.version
     {
         return Some(Place::Here(replica));
     }
-    for node in holders.into_iter().filter(|node| *node != service.own) {
+    for node in holders.into_iter().filter(|node| *node != map.own()) {
         let headers = match wanted {
             Wanted::Copy(headers) => headers,
             Wanted::Head => {
@@ -157,15 +164,16 @@ impl Compared {
     }
 
     /// Has one that holds the newest, this node before others, remember who does not: it brings them up to date.
-    fn heal(&self, service: &Arc<Service>, map: &Arc<ClusterMap>, name: &ObjectName) {
+    fn heal(&self, service: &Arc<Service>, map: &Arc<View>, name: &ObjectName) {
         let holders = self.holders();
-        let behind = self.answers.iter().filter(|(node, _)| !holders.contains(node));
+        let is_behind = |node: &NodeIndex| self.owners.contains(node) && !holders.contains(node);
+        let behind = self.answers.iter().filter(|(node, _)| is_behind(node));
         let behind: Vec<_> = behind.map(|(node, _)| map.node(*node).name().clone()).collect();
         // Nobody is told of a file that was put there by hand before it has a version of its own.
         if behind.is_empty() || self.newest.is_by_hand() {
             return;
         }
-        let Some(&holder) = holders.iter().find(|node| **node == service.own).or(holders.first()) else {
+        let Some(&holder) = holders.iter().find(|node| **node == map.own()).or(holders.first()) else {
             return;
         };
         let (telling, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());

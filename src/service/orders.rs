@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Service;
 use super::intake::{self, IntakeError, Limits};
 use crate::clock;
-use crate::cluster::{ClusterMap, NodeIndex, NodeName};
+use crate::cluster::{NodeIndex, NodeName, View};
 use crate::disk::{client_write, on_thread};
 use crate::failpoint::{Step, Wrong, does_wrong, step};
 use crate::held::Held;
@@ -31,6 +31,8 @@ pub(super) enum OrderError {
         "version {version} lies more than a day ahead of this node's clock: set the clock of node {from}"
     )]
     Clock { version: Version, from: NodeName },
+    #[error("the map has changed meanwhile")]
+    MapChanged,
 }
 
 impl Service {
@@ -48,11 +50,11 @@ impl Service {
     /// What a node, this or another, holds of a name.
     pub(super) async fn ask(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         name: &ObjectName,
     ) -> Result<HeldAnswer, OrderError> {
-        if node == self.own {
+        if node == map.own() {
             return Ok(self.own_answer(name).await?);
         }
         Ok(self.peers.ask(map, node, name).await?)
@@ -61,7 +63,7 @@ impl Service {
     /// Takes an upload in on this node.
     pub(super) async fn take_in(
         &self,
-        map: &ClusterMap,
+        map: &View,
         (id, name): (SpoolId, &ObjectName),
         length: u64,
         body: ByteStream,
@@ -69,7 +71,13 @@ impl Service {
         // What clients may store is checked where they are answered; what is stored may always move between nodes.
         let limits = Limits { length: Some(length), max: u64::MAX };
         let (prepared, held, counts) =
-            intake::receive(&self.store, (id, name), map.epoch().get(), limits, body).await?;
+            intake::receive(&self.store, (id, name), map.epoch_in_force(), limits, body).await?;
+        // The pass under the next map waits for what is prepared under this one, and this may have come too late for it.
+        if self.map().epoch_in_force() != map.epoch_in_force() {
+            let store = Arc::clone(&self.store);
+            on_thread(move || store.discard(id)).await;
+            return Err(IntakeError::MapChanged);
+        }
         let before = HeldAnswer { held, complete: counts && self.is_complete().await };
         Ok(PrepareAnswer { crc32: prepared.crc32, length: prepared.length, before })
     }
@@ -77,12 +85,12 @@ impl Service {
     /// Has a node, this or another, commit an upload.
     pub(super) async fn order_commit(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         (id, name): (SpoolId, &ObjectName),
         order: &CommitOrder,
     ) -> Result<Outcome, OrderError> {
-        if node != self.own {
+        if node != map.own() {
             return Ok(self.peers.commit(map, node, (id, name), order).await?);
         }
         self.obey_commit(&self.name, (id, name), order).await
@@ -91,15 +99,15 @@ impl Service {
     /// Has a node, this or another, write a tombstone.
     pub(super) async fn order_delete(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         name: &ObjectName,
         order: &DeleteOrder,
     ) -> Result<Outcome, OrderError> {
-        if node != self.own {
+        if node != map.own() {
             return Ok(self.peers.delete(map, node, name, order).await?);
         }
-        self.obey_delete(&self.name, name, order).await
+        self.obey_delete(map, &self.name, name, order).await
     }
 
     /// Commits an upload on this node, as `from` orders, and remembers who missed it.
@@ -139,13 +147,20 @@ impl Service {
     /// Writes a tombstone on this node, as `from` orders.
     pub(super) async fn obey_delete(
         &self,
+        map: &View,
         from: &NodeName,
         name: &ObjectName,
         order: &DeleteOrder,
     ) -> Result<Outcome, OrderError> {
         let (store, name, order, from) = (Arc::clone(&self.store), name.clone(), order.clone(), from.clone());
+        let (maps, epoch) = (Arc::clone(&self.maps), map.epoch_in_force());
         // Synced whatever the durability of writes is.
         on_thread(move || {
+            // The pass under the next map must find it, so that map has to wait.
+            let _these = store.hold_maps()?;
+            if maps.view().epoch_in_force() != epoch {
+                return Err(OrderError::MapChanged);
+            }
             check_clock(&store, &name, order.version, &from)?;
             let outcome = store.delete(&name, order.version)?;
             step(Step::Deleted);
@@ -160,12 +175,12 @@ impl Service {
     /// Tells a node, this or another, that others missed a write.
     pub(super) async fn tell_missed(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         name: &ObjectName,
         missed: Vec<NodeName>,
     ) {
-        if node == self.own {
+        if node == map.own() {
             self.remember_missed(name, missed).await;
         } else if let Err(error) = self.peers.missed(map, node, name, missed).await {
             log::debug!("a missed write is not remembered there: {error}");

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout_at};
 use super::Service;
 use super::intake::{IntakeError, Limits, gathered, receive};
 use super::upload::{Upload, UploadError};
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::deliver;
 use crate::disk::on_thread;
 use crate::incoming::received;
@@ -72,7 +72,7 @@ pub(super) struct PreparedUpload {
 /// Phase one: the body to every owner.
 pub(super) async fn prepare(
     service: &Arc<Service>,
-    map: &Arc<ClusterMap>,
+    map: &Arc<View>,
     owners: &[NodeIndex],
     id: SpoolId,
     upload: Upload<'_>,
@@ -136,7 +136,7 @@ pub(super) async fn prepare(
 /// length. The spool lives as long as the returned stream.
 async fn spooled_first(
     service: &Arc<Service>,
-    map: &ClusterMap,
+    map: &View,
     name: &ObjectName,
     limits: Limits,
     body: ByteStream,
@@ -163,7 +163,7 @@ fn whole(file: std::fs::File, length: u64) -> FileSlice {
 /// Starts taking the body in at one owner.
 fn branch(
     service: &Arc<Service>,
-    map: &Arc<ClusterMap>,
+    map: &Arc<View>,
     node: NodeIndex,
     (id, name): (SpoolId, &ObjectName),
     length: u64,
@@ -173,7 +173,7 @@ fn branch(
     let body: ByteStream = Box::pin(received(receiver).map(Ok));
     let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
     answers.spawn(async move {
-        let answer = if node == service.own {
+        let answer = if node == map.own() {
             service.take_in(&map, (id, &name), length, body).await.map_err(BranchError::from)
         } else {
             service.peers.prepare(&map, node, (id, &name), length, body).await.map_err(BranchError::from)
@@ -184,7 +184,7 @@ fn branch(
 }
 
 /// Passes a piece on to every branch; those that take nothing for too long, or have failed, are dropped.
-async fn pass_on(map: &ClusterMap, branches: &mut Vec<Branch>, piece: &Bytes) {
+async fn pass_on(map: &View, branches: &mut Vec<Branch>, piece: &Bytes) {
     let all_at_once = branches.iter().all(|branch| branch.sender.capacity() > 0);
     if all_at_once {
         branches.retain(|branch| branch.sender.try_send(piece.clone()).is_ok());
@@ -204,7 +204,7 @@ async fn pass_on(map: &ClusterMap, branches: &mut Vec<Branch>, piece: &Bytes) {
 /// Waits for the owners' answers; those whose bytes differ from ours do not count. Also says whether a full disk kept
 /// someone from preparing.
 async fn prepared_answers(
-    map: &ClusterMap,
+    map: &View,
     mut waiting: JoinSet<BranchAnswer>,
     needed: usize,
     (crc32, length): (u32, u64),
@@ -234,17 +234,12 @@ async fn prepared_answers(
 }
 
 /// Tells owners to drop an upload. Nobody waits for it: one that is not told lets it expire.
-pub(super) fn drop_uploads(
-    service: &Arc<Service>,
-    map: &Arc<ClusterMap>,
-    id: SpoolId,
-    nodes: Vec<NodeIndex>,
-) {
+pub(super) fn drop_uploads(service: &Arc<Service>, map: &Arc<View>, id: SpoolId, nodes: Vec<NodeIndex>) {
     for node in nodes {
         let (service, map) = (Arc::clone(service), Arc::clone(map));
         let background = service.background.clone();
         background.spawn(async move {
-            if node == service.own {
+            if node == map.own() {
                 let store = Arc::clone(&service.store);
                 on_thread(move || store.discard(id)).await;
             } else {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::Service;
 use crate::clock;
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::control::{AgentClient, Answer, CallError, Request};
 use crate::disk::on_thread;
 use crate::failpoint::{Step, step};
@@ -37,7 +37,7 @@ pub(super) enum CompareError {
 /// The keys that two nodes own, of one root.
 struct Shared<'a> {
     store: &'a Store,
-    map: &'a ClusterMap,
+    map: &'a View,
     nodes: [NodeIndex; 2],
 }
 
@@ -53,12 +53,12 @@ impl Shared<'_> {
     }
 
     fn are_owners(&self, name: &ObjectName) -> bool {
-        let owners = locate(self.map, ObjectKey::of(name.as_bytes()));
+        let owners = locate(self.map.current(), ObjectKey::of(name.as_bytes()));
         self.nodes.iter().all(|node| owners.contains(node))
     }
 
     fn unequal(&self, order: &DigestsOrder) -> Result<Vec<usize>, CompareError> {
-        let ranges = Ranges::among(self.map.nodes().len());
+        let ranges = Ranges::among(self.map.current().nodes().len());
         let (first, count) = (order.first, ranges.count());
         let end = first.saturating_add(order.digests.len());
         if end > count {
@@ -168,7 +168,7 @@ impl Service {
     /// Where the digests of another node differ from this one's.
     pub(super) async fn compare_digests(
         &self,
-        map: &Arc<ClusterMap>,
+        map: &Arc<View>,
         from: NodeIndex,
         order: DigestsOrder,
     ) -> Result<DigestsAnswer, CompareError> {
@@ -179,7 +179,7 @@ impl Service {
     /// What this node holds otherwise than another one.
     pub(super) async fn compare_keys(
         &self,
-        map: &Arc<ClusterMap>,
+        map: &Arc<View>,
         from: NodeIndex,
         order: HaveOrder,
     ) -> Result<HaveAnswer, CompareError> {
@@ -189,7 +189,7 @@ impl Service {
     /// For how long this node has known that every owner has some tombstones.
     pub(super) async fn agreed_tombstones(
         &self,
-        map: &Arc<ClusterMap>,
+        map: &Arc<View>,
         from: NodeIndex,
         order: TombstonesOrder,
     ) -> Result<AgreedAnswer, CompareError> {
@@ -203,7 +203,7 @@ impl Service {
     /// Forgets tombstones, since another owner has found that all have known of them for long.
     pub(super) async fn forget_tombstones(
         &self,
-        map: &Arc<ClusterMap>,
+        map: &Arc<View>,
         from: NodeIndex,
         order: TombstonesOrder,
     ) -> Result<ForgetAnswer, CompareError> {
@@ -212,11 +212,11 @@ impl Service {
 
     async fn compare<T: Send + 'static>(
         &self,
-        map: &Arc<ClusterMap>,
+        map: &Arc<View>,
         from: NodeIndex,
         work: impl FnOnce(Shared<'_>) -> Result<T, CompareError> + Send + 'static,
     ) -> Result<T, CompareError> {
-        let (store, map, own) = (Arc::clone(&self.store), Arc::clone(map), self.own);
+        let (store, map, own) = (Arc::clone(&self.store), Arc::clone(map), map.own());
         on_thread(move || work(Shared { store: &store, map: &map, nodes: [own, from] })).await
     }
 }

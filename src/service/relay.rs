@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use http::{HeaderMap, StatusCode, header};
 
 use super::Service;
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::held::CopyInfo;
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectAnswer, ObjectReply};
@@ -26,7 +26,7 @@ use crate::semantics::ByteRange;
 /// A copy that is being passed on from other nodes.
 pub(super) struct Relay {
     service: Arc<Service>,
-    pub map: Arc<ClusterMap>,
+    pub map: Arc<View>,
     pub name: ObjectName,
     /// What every byte must be of.
     pub copy: CopyInfo,
@@ -58,14 +58,16 @@ impl Relay {
     /// The copy that `first` has found, by the headers of its answer; `None` if they do not describe it.
     pub fn of(
         service: &Arc<Service>,
-        map: &Arc<ClusterMap>,
+        map: &Arc<View>,
         name: &ObjectName,
         route: &Route,
         first: NodeIndex,
         headers: &HeaderMap,
     ) -> Option<Self> {
         let copy = copy_in(headers)?;
-        let mut untried: Vec<_> = route.others.iter().copied().filter(|&node| node != first).collect();
+        let own = map.own();
+        let mut untried: Vec<_> = route.others.iter().copied().chain(route.former_only(own)).collect();
+        untried.retain(|node| ![first, own].contains(node));
         // Not `in_order`: that would take the turn to try a failed one from a request that does.
         untried.sort_by_key(|&node| service.peers.has_failed(node));
         let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());

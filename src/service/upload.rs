@@ -10,11 +10,12 @@ use http::{HeaderMap, Method, StatusCode};
 use tokio::time::sleep;
 
 use super::Service;
+use super::former::FormerAnswers;
 use super::gather::{Order, gather};
 use super::intake::IntakeError;
 use super::prepare::{PREPARE_TIMEOUT, PreparedUpload, drop_uploads, prepare};
 use crate::clock;
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::failpoint::{Step, Wrong, does_wrong, step};
 use crate::held::Held;
 use crate::name::ObjectName;
@@ -98,6 +99,9 @@ pub(super) enum UploadError {
         /// How many must.
         needed: usize,
     },
+    /// Too few of those that owned it before the map was changed said what they hold.
+    #[error("the map has changed, and too few former owners could say what they hold: repeat the request")]
+    Moving,
     /// Too few owners committed in time: it may or may not become visible.
     #[error("{committed} of the {needed} owners needed have it: it may appear later; repeat the request")]
     Unknown {
@@ -115,13 +119,16 @@ impl UploadError {
             UploadError::Body(IntakeError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
             UploadError::Body(IntakeError::Store(StoreError::Full { .. }))
             | UploadError::NotPrepared { full: true, .. } => StatusCode::INSUFFICIENT_STORAGE,
-            UploadError::Body(IntakeError::Store(_)) => StatusCode::SERVICE_UNAVAILABLE,
+            UploadError::Body(IntakeError::Store(_) | IntakeError::MapChanged) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             UploadError::Body(_) => StatusCode::BAD_REQUEST,
             UploadError::Digest(error) => error.status(),
             UploadError::Condition => StatusCode::PRECONDITION_FAILED,
-            UploadError::Source | UploadError::NotPrepared { .. } | UploadError::NotHeard { .. } => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
+            UploadError::Source
+            | UploadError::NotPrepared { .. }
+            | UploadError::NotHeard { .. }
+            | UploadError::Moving => StatusCode::SERVICE_UNAVAILABLE,
             UploadError::Unknown { .. } => StatusCode::GATEWAY_TIMEOUT,
         }
     }
@@ -130,15 +137,22 @@ impl UploadError {
 /// Stores an object on its owners.
 pub(super) async fn store(service: &Arc<Service>, upload: Upload<'_>) -> Result<Stored, UploadError> {
     let map = service.map();
-    let owners = Route::of(&map, service.own, upload.name).owners(service.own);
+    let route = Route::of(&map, upload.name);
+    let owners = route.owners(map.own());
     let id = SpoolId::random();
     let (name, headers) = (upload.name, upload.headers);
-    let prepared = prepare(service, &map, &owners, id, upload).await?;
+    let (prepared, former) =
+        tokio::join!(prepare(service, &map, &owners, id, upload), service.ask_former(&map, name, &route));
+    let prepared = prepared?;
     step(Step::Prepared);
-    match decide(service, &map, &owners, &prepared, headers).await {
+    match decide(service, &map, &owners, &prepared, former, headers).await {
         Ok((version, replaced)) => {
             step(Step::Decided);
-            commit(service, map, &owners, (id, name), prepared, version, replaced).await
+            let stored =
+                commit(service, Arc::clone(&map), &owners, (id, name), prepared, version, replaced).await?;
+            // After, not before: the new copies must exist first.
+            service.supersede(&map, name, &route, version);
+            Ok(stored)
         }
         Err(error) => {
             drop_uploads(service, &map, id, prepared.answers.iter().map(|(node, _)| *node).collect());
@@ -150,18 +164,20 @@ pub(super) async fn store(service: &Arc<Service>, upload: Upload<'_>) -> Result<
 /// Between the phases: the client's conditions and the version.
 async fn decide(
     service: &Service,
-    map: &ClusterMap,
+    map: &View,
     owners: &[NodeIndex],
     prepared: &PreparedUpload,
+    former: Option<FormerAnswers>,
     headers: &HeaderMap,
 ) -> Result<(Version, bool), UploadError> {
-    let before = prepared.answers.iter().map(|(_, answer)| answer.before);
-    let heard = before.clone().filter(|answer| answer.counts()).count();
+    let before: Vec<_> = prepared.answers.iter().map(|(node, answer)| (*node, answer.before)).collect();
+    let heard = before.iter().filter(|(_, answer)| answer.counts()).count();
     let needed = read_quorum(owners.len(), map.write_quorum());
     if heard < needed {
         return Err(UploadError::NotHeard { heard, needed });
     }
-    let newest = newest(before.map(|answer| answer.held));
+    let former = former.filter(|former| former.are_enough(&before)).ok_or(UploadError::Moving)?;
+    let newest = newest(before.iter().map(|(_, answer)| answer.held).chain(former.held()));
     let current = newest.copy().map(|copy| Validators {
         version: copy.version,
         size: copy.size,
@@ -192,7 +208,7 @@ pub(super) fn newest(held: impl Iterator<Item = Held>) -> Held {
 /// Phase two.
 async fn commit(
     service: &Arc<Service>,
-    map: Arc<ClusterMap>,
+    map: Arc<View>,
     owners: &[NodeIndex],
     (id, name): (SpoolId, &ObjectName),
     prepared: PreparedUpload,

@@ -38,6 +38,13 @@ pub struct Identity {
     /// Whether the files that it returned with are still where the web server finds them, some or all.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub returning: bool,
+    /// The epoch under which the node has last finished a full pass; 0: under none.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub passed: u64,
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Identity {
@@ -88,6 +95,7 @@ impl Store {
             stamp: Some(Stamp::first()),
             returned: None,
             returning: false,
+            passed: 0,
         };
         self.write_identity(&identity)?;
         Ok(identity)
@@ -145,6 +153,30 @@ impl Store {
             changes
         })?;
         Ok(identity.complete)
+    }
+
+    /// Records that the root has finished a full pass under an epoch, unless it has returned since its identity was `seen`.
+    ///
+    /// # Errors
+    /// As [`Store::identify`], and when the disk fails.
+    pub fn mark_passed(&self, name: &NodeName, seen: &Identity, epoch: u64) -> Result<(), StoreError> {
+        self.change_identity(name, |identity| {
+            let is_same = !identity.returning && identity.returned == seen.returned;
+            let changes = is_same && identity.passed != epoch;
+            if changes {
+                identity.passed = epoch;
+            }
+            changes
+        })?;
+        Ok(())
+    }
+
+    /// The epoch under which the root has last finished a full pass; 0: under none.
+    ///
+    /// # Errors
+    /// When the identity cannot be read.
+    pub fn passed(&self) -> Result<u64, StoreError> {
+        Ok(self.read_identity()?.map_or(0, |identity| identity.passed))
     }
 
     /// Whether the root is complete, whichever process found that out. Costs no reading unless the identity is a new one.

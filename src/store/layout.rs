@@ -47,6 +47,10 @@ pub const QUARANTINE: &str = ".webdfs/quarantine";
 pub const RETURNED: &str = ".webdfs/quarantine/returned";
 /// Maps received and not settled, and the current one.
 pub const MAPS: &str = ".webdfs/maps";
+/// Changes whenever those do.
+pub const MAPS_SERIAL: &str = ".webdfs/maps-serial";
+/// Held while they are changed.
+pub const MAPS_LOCK: &str = ".webdfs/locks/maps";
 /// Whose root this is.
 pub const IDENTITY: &str = ".webdfs/node.toml";
 /// Room to give up when the disk is full.

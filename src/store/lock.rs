@@ -12,7 +12,8 @@ use crate::name::ObjectName;
 
 /// A lock, of one key's stripe for example, held until dropped. Each is an open file of its own, so that it keeps out
 /// other threads as well as other processes.
-pub(super) struct HeldLock {
+#[derive(Debug)]
+pub struct HeldLock {
     _file: File,
 }
 
@@ -65,6 +66,23 @@ impl Store {
     /// Waits for the lock of what is remembered of other nodes.
     pub(super) fn lock_stamps(&self) -> Result<HeldLock, StoreError> {
         self.lock(Path::new(layout::STAMPS_LOCK))
+    }
+
+    /// Waits for the lock of the maps.
+    pub(super) fn lock_maps(&self) -> Result<HeldLock, StoreError> {
+        self.lock(Path::new(layout::MAPS_LOCK))
+    }
+
+    /// Has everybody who would change the maps wait, until dropped.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn hold_maps(&self) -> Result<HeldLock, StoreError> {
+        let path = Path::new(layout::MAPS_LOCK);
+        let file = self.open_lock(path)?;
+        rustix::io::retry_on_intr(|| flock(&file, FlockOperation::LockShared))
+            .map_err(|error| self.io("lock", path, error.into()))?;
+        Ok(HeldLock { _file: file })
     }
 
     fn lock(&self, path: &Path) -> Result<HeldLock, StoreError> {

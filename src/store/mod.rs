@@ -43,9 +43,10 @@ mod write;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 pub use agent_record::{AgentRecord, Counted, Scrubbing};
@@ -56,9 +57,9 @@ pub use error::StoreError;
 pub use identity::Identity;
 pub use known::KnownRoot;
 pub use layout::NameHash;
-pub use lock::AgentLock;
+pub use lock::{AgentLock, HeldLock};
 pub use look::Pace;
-pub use maps::remembered_maps;
+pub use maps::{MapsChange, StoredMap, read_remembered_map, remembered_maps};
 pub use owned::ForeignFile;
 pub use read::Replica;
 pub use returned::Returned;
@@ -111,6 +112,8 @@ pub struct Store {
     own_spools: OwnSpools,
     listed_marks: ListedMarks,
     known_completeness: KnownCompleteness,
+    /// Opened when it is first asked for.
+    maps_serial: OnceLock<File>,
     /// Set when a sync failed: what the kernel then holds is not what the disk holds, and asking again would lie.
     sync_failed: AtomicBool,
 }
@@ -169,6 +172,7 @@ impl Store {
             own_spools: OwnSpools::default(),
             listed_marks: ListedMarks::default(),
             known_completeness: KnownCompleteness::default(),
+            maps_serial: OnceLock::new(),
             sync_failed: AtomicBool::new(false),
         }
     }

@@ -55,6 +55,7 @@ impl Store {
                 identity.complete = false;
                 identity.returned = Some(remembered);
                 identity.returning = true;
+                identity.passed = 0;
                 // Others must take it for newer than what they remember, and yet know it from what that might become.
                 identity.stamp = Some(remembered.leap());
             }

@@ -285,6 +285,47 @@ impl Store {
         Ok(file)
     }
 
+    /// The epoch under which a complete upload was taken in; `None` if there is none whose commit has not begun.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn spooled_under(&self, id: SpoolId) -> Result<Option<u64>, StoreError> {
+        let info = self.open_upload(id).and_then(|(path, file)| self.spool_info(&path, &file));
+        match info {
+            Ok(info) => Ok(Some(info.epoch)),
+            Err(StoreError::NotPrepared) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Complete uploads that were taken in under an older epoch than this, and those whose commit has begun.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn uploads_before(&self, epoch: u64) -> Result<Vec<PathBuf>, StoreError> {
+        let mut found = self.list(Path::new(layout::TMP))?;
+        let mut failed = Ok(());
+        found.retain(|path| match self.is_upload_before(path, epoch) {
+            Ok(is_one) => is_one,
+            Err(error) => {
+                failed = Err(error);
+                false
+            }
+        });
+        failed.map(|()| found)
+    }
+
+    fn is_upload_before(&self, path: &Path, epoch: u64) -> Result<bool, StoreError> {
+        let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
+        let Some((file, _)) = opened else { return Ok(false) };
+        let attribute = read_attribute(&file);
+        Ok(match attribute.map_err(|source| self.io("read the attribute of", path, source))? {
+            Some(Attribute::Spool(info)) => info.epoch < epoch,
+            Some(_) => true,
+            None => false,
+        })
+    }
+
     /// Drops an upload. One that is not there is dropped already.
     pub fn discard(&self, id: SpoolId) {
         self.own_spools.forget(id);

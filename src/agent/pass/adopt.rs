@@ -95,7 +95,10 @@ fn adopt(agent: &Agent, name: &ObjectName, route: Route) -> Result<Option<Stray>
             }
             Ok(None)
         }
-        Settled::Restored(_) => Ok(Some(Stray::new(item, route.others))),
+        Settled::Restored(_) => {
+            let moves = route.was_owner(agent.map.own());
+            Ok(Some(Stray::new(item, route.others, moves)))
+        }
         _ => Ok(None),
     }
 }

@@ -47,7 +47,7 @@ impl Pass<'_> {
 
     /// What to say of all keys in neighbouring ranges that `node` owns, too.
     async fn orders(&self, node: NodeIndex, ranges: Range<usize>) -> Result<Vec<HaveOrder>, TransferError> {
-        let (store, map, own) = (Arc::clone(&self.agent.store), Arc::clone(&self.agent.map), self.agent.own);
+        let (store, map) = (Arc::clone(&self.agent.store), Arc::clone(&self.agent.map));
         let (inventory, all) = (Arc::clone(&self.inventory), self.ranges);
         let orders = on_thread(move || {
             let mut orders = Orders::default();
@@ -56,7 +56,7 @@ impl Pass<'_> {
                     orders.from.get_or_insert_with(|| NameHash::first_of(bucket).unwrap_or_default());
                     let entries = store.bucket(&inventory, bucket)?.into_iter();
                     for entry in entries.filter(|entry| !entry.held.is_by_hand()) {
-                        let route = Route::of(&map, own, &entry.name);
+                        let route = Route::of(&map, &entry.name);
                         if route.own && route.others.contains(&node) {
                             orders.add(entry.hash, Item { name: entry.name, held: entry.held });
                         }

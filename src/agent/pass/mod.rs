@@ -33,6 +33,7 @@ use crate::reconcile::{Ranges, Walked};
 use crate::store::StoreError;
 use crate::store::inventory::{BUCKETS, Inventory, Totals};
 use adopt::Unadopted;
+use strays::moving_to;
 use survey::Survey;
 
 /// Keys that are compared before the next ones are read, about: so few that every question is answered in time, by a slow
@@ -48,8 +49,10 @@ const ASK_EVERY: Duration = Duration::from_millis(100);
 pub struct Order {
     /// With whom: all other nodes, or those alone that lack something.
     pub peers: Vec<NodeIndex>,
-    /// How old the inventories may be, the own one and those of the others.
+    /// How old the inventories of the others may be.
     pub max_age: Duration,
+    /// How old the own one may be.
+    pub own_max_age: Duration,
 }
 
 /// Is told how many of all buckets ([`BUCKETS`]) are compared, and how many keys there are.
@@ -120,7 +123,7 @@ impl Agent {
     /// When this node cannot walk over its own root. What goes wrong between nodes is in the report.
     pub async fn pass(&self, order: &Order, progress: &Shown<'_>) -> Result<Report, StoreError> {
         let begun = Instant::now();
-        let not_before = begun.checked_sub(order.max_age).unwrap_or(begun);
+        let not_before = begun.checked_sub(order.own_max_age).unwrap_or(begun);
         let mut unanswered = BTreeMap::new();
         let max_age = order.max_age;
         // Whoever does not know this root may know that it is an older copy, and nothing it holds is to be sent there.
@@ -155,7 +158,7 @@ impl Agent {
         let pass = Pass {
             agent: self,
             inventory: Arc::new(inventory),
-            ranges: Ranges::among(self.map.nodes().len()),
+            ranges: Ranges::among(self.map.current().nodes().len()),
             counts: Counts::default(),
             unadopted: Mutex::default(),
         };
@@ -214,8 +217,12 @@ impl Pass<'_> {
             strays.extend(self.adopt(by_hand, &peers).await);
             let sums = Arc::new(sums);
             let compared = peers.clone().into_iter().map(|node| {
-                let (ranges, sums) = (ranges.clone(), Arc::clone(&sums));
-                async move { (node, self.compare(node, ranges, &sums[&node]).await) }
+                let (ranges, sums, moving) = (ranges.clone(), Arc::clone(&sums), moving_to(&strays, node));
+                let settled = async move {
+                    self.move_to(node, &moving).await?;
+                    self.compare(node, ranges, &sums[&node]).await
+                };
+                async move { (node, settled.await) }
             });
             for (node, result) in join_all(compared).await {
                 if let Err(error) = result {
@@ -224,7 +231,10 @@ impl Pass<'_> {
                 }
             }
             self.remove_strays(strays, &peers).await;
-            self.end_due(tombstones, &peers).await?;
+            // Under an older map others may hold what they hide.
+            if self.agent.map.older().is_empty() {
+                self.end_due(tombstones, &peers).await?;
+            }
             done += buckets.len();
             progress(done, keys);
         }
@@ -236,7 +246,7 @@ impl Pass<'_> {
     /// same keys to one that has lost its disk meet what the others have brought, rather than bring it at the same time.
     fn beginning_elsewhere(&self, mut steps: Vec<Range<usize>>) -> Vec<Range<usize>> {
         let map = &self.agent.map;
-        let place = map.indexed().position(|(node, _)| node == self.agent.own).unwrap_or(0);
+        let place = map.indexed().position(|(node, _)| node == self.agent.map.own()).unwrap_or(0);
         let first = place * steps.len() / map.nodes().len();
         steps.rotate_left(first);
         steps

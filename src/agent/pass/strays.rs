@@ -1,7 +1,8 @@
-//! Files of which this node is no owner (design section 8): removed once every owner has confirmed that it holds them, or
-//! something newer, durably. Digests are no such confirmation.
+//! Copies and tombstones of which this node is no owner (design section 8): removed once every owner has confirmed that it
+//! holds them, or something newer, durably. Digests are no such confirmation.
 //!
-//! A copy that some owner lacks may be one that was deleted long ago: it is never offered, and goes to quarantine. What a
+//! What this node owned under an older map that is not settled moves: the owners are sent it first, and it stays until all
+//! of them have it. Any other copy that some owner lacks may be one that was deleted long ago: it is never offered, and goes to quarantine. What a
 //! person has put here is offered to its owners first, and nothing marks it until they have it: whenever this process
 //! dies, the file is still there, and is offered again.
 //!
@@ -15,18 +16,23 @@ use std::sync::Arc;
 
 use super::leftovers::Questions;
 use super::{Pass, add};
+use crate::agent::transfer::TransferError;
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
 use crate::failpoint::{Step, Wrong, does_wrong, step};
 use crate::held::CopyInfo;
+use crate::held::Held;
 use crate::peer::client::PeerError;
-use crate::peer::reconcile::{HaveOrder, Item};
+use crate::peer::reconcile::{HAVE_KEYS_MAX, HAVE_NAME_BYTES_MAX, HaveOrder, Item};
+use crate::service::REMOVED_AFTER;
 use crate::store::{ByHand, NameHash, Outcome, Store, StoreError};
 
 /// A file without an owner here, and who owns it.
 pub(super) struct Stray {
     item: Item,
     owners: Vec<NodeIndex>,
+    /// Whether this node owned it under an older map that is not settled.
+    moves: bool,
     /// What a person has put here; none: a copy that was made by webdfs.
     by_hand: Option<ByHand>,
     /// What its owners hold, against this: those that have answered and whose answer counts.
@@ -45,19 +51,32 @@ enum Fate {
 }
 
 impl Stray {
-    /// A copy.
-    pub(super) fn new(item: Item, owners: Vec<NodeIndex>) -> Self {
-        Self { item, owners, by_hand: None, answers: Vec::new() }
+    /// A copy or a tombstone.
+    pub(super) fn new(item: Item, owners: Vec<NodeIndex>, moves: bool) -> Self {
+        Self { item, owners, moves, by_hand: None, answers: Vec::new() }
     }
 
     /// A file by hand.
     pub(super) fn by_hand(item: Item, owners: Vec<NodeIndex>, found: ByHand) -> Self {
-        Self { by_hand: Some(found), ..Self::new(item, owners) }
+        Self { by_hand: Some(found), ..Self::new(item, owners, false) }
+    }
+
+    /// What a node is to be sent of it, if it is one that owns it now.
+    fn for_owner(&self, node: NodeIndex) -> Option<&Item> {
+        (self.moves && self.owners.contains(&node)).then_some(&self.item)
     }
 
     fn fate(&self) -> Fate {
         if self.answers.len() < self.owners.len() {
             return if does_wrong(Wrong::EarlyUnlink) { Fate::Goes } else { Fate::Stays };
+        }
+        if self.item.held.copy().is_none() {
+            // A tombstone that an owner has forgotten has done its part.
+            return if self.moves && self.answers.contains(&Ordering::Less) {
+                Fate::Stays
+            } else {
+                Fate::Goes
+            };
         }
         // What a person puts somewhere is never lost to something newer; of any other copy it was the order of things.
         let has_lost = self.by_hand.is_some() && self.answers.contains(&Ordering::Greater);
@@ -70,10 +89,18 @@ impl Stray {
         match (self.fate(), &self.by_hand) {
             (Fate::Stays, _) => Ok(false),
             (fate, Some(found)) => store.part_with_by_hand(name, found, fate == Fate::Quarantine),
-            (Fate::Goes, None) => store.unlink_confirmed(name, held),
+            (Fate::Goes, None) => match held {
+                Held::Tombstone { version } => store.forget_tombstone(name, *version),
+                held => store.unlink_confirmed(name, held),
+            },
             (Fate::Quarantine, None) => store.quarantine_stray(name, held),
         }
     }
+}
+
+/// What of these strays a node is to be sent.
+pub(super) fn moving_to(strays: &[Stray], node: NodeIndex) -> Vec<Item> {
+    strays.iter().filter_map(|stray| stray.for_owner(node)).cloned().collect()
 }
 
 impl Pass<'_> {
@@ -93,8 +120,19 @@ impl Pass<'_> {
         if strays.iter().any(|stray| stray.fate() != Fate::Stays) {
             step(Step::StraysConfirmed);
         }
-        let store = Arc::clone(&self.agent.store);
-        let ended = on_thread(move || strays.into_iter().map(|stray| (stray.end(&store), stray)).collect());
+        // A web server may have been told to send one before this node ceased to own it.
+        let rest = REMOVED_AFTER.saturating_sub(self.agent.maps.since().elapsed());
+        tokio::time::sleep(rest).await;
+        let (store, maps) = (Arc::clone(&self.agent.store), Arc::clone(&self.agent.maps));
+        let epoch = self.agent.map.epoch_in_force();
+        let ended = on_thread(move || {
+            let end = |stray: Stray| {
+                // What was confirmed under one map says nothing about the next, under which this node may be an owner.
+                let is_in_force = maps.view().epoch_in_force() == epoch;
+                (if is_in_force { stray.end(&store) } else { Ok(false) }, stray)
+            };
+            strays.into_iter().map(end).collect()
+        });
         let ended: Vec<_> = ended.await;
         for (result, stray) in ended {
             match (result, stray.fate()) {
@@ -107,6 +145,32 @@ impl Pass<'_> {
                 (Ok(done), Fate::Quarantine) => add(&self.counts.quarantined, usize::from(done)),
             }
         }
+    }
+
+    /// Sends a node what it owns now of what moves, as far as it has nothing as new.
+    ///
+    /// # Errors
+    /// When the node does not answer, or this node's disk fails.
+    pub(super) async fn move_to(&self, node: NodeIndex, moving: &[Item]) -> Result<(), TransferError> {
+        let mut left = moving;
+        while !left.is_empty() {
+            let mut bytes = 0;
+            let fitting = left.iter().take(HAVE_KEYS_MAX).take_while(|item| {
+                bytes += item.name.url_path().len();
+                bytes <= HAVE_NAME_BYTES_MAX
+            });
+            let (these, rest) = left.split_at(fitting.count().max(1));
+            left = rest;
+            let nowhere = NameHash::default();
+            let order = HaveOrder { from: nowhere, to: Some(nowhere), items: these.to_vec(), durable: false };
+            let answer = self.agent.peers.have(&self.agent.map, node, &order).await?;
+            let lacking = answer.different.into_iter().filter_map(|(place, theirs)| {
+                let Item { name, held } = these.get(place)?;
+                theirs.supersedes(held).is_lt().then(|| Item { name: name.clone(), held: theirs })
+            });
+            self.settle(node, lacking.collect()).await?;
+        }
+        Ok(())
     }
 
     /// Asks one owner for some of the strays.
@@ -138,6 +202,10 @@ impl Pass<'_> {
     async fn lacked(&self, owner: NodeIndex, stray: &Stray) -> Option<Ordering> {
         let Item { name, held } = &stray.item;
         let Some(found) = &stray.by_hand else {
+            // It is sent it, now or in the next pass.
+            if stray.moves {
+                return None;
+            }
             // One that is incomplete is being offered what it lacks by the others.
             let answer = self.agent.peers.ask(&self.agent.map, owner, name).await.ok()?;
             return answer.counts().then(|| answer.held.supersedes(held)).filter(|order| order.is_lt());
@@ -171,18 +239,20 @@ mod tests {
     use Ordering::{Equal, Greater, Less};
 
     use super::*;
-    use crate::held::Held;
     use crate::name::ObjectName;
+    use crate::version::Version;
+
+    const COPY: Held = Held::Copy(CopyInfo { version: Version::from_nanos(5), size: 1, crc32: Some(1) });
+    const TOMBSTONE: Held = Held::Tombstone { version: Version::from_nanos(5) };
+
+    fn stray(held: Held, moves: bool, answers: &[Ordering]) -> Stray {
+        let name = ObjectName::from_bytes(b"x").unwrap();
+        let owners = [1, 2].map(NodeIndex::new).to_vec();
+        Stray { answers: answers.to_vec(), ..Stray::new(Item { name, held }, owners, moves) }
+    }
 
     #[test]
     fn a_copy_goes_only_when_every_owner_has_it_and_nothing_that_somebody_may_miss_goes() {
-        let stray = |answers: &[Ordering]| Stray {
-            answers: answers.to_vec(),
-            ..Stray::new(
-                Item { name: ObjectName::from_bytes(b"x").unwrap(), held: Held::Nothing },
-                [1, 2].map(NodeIndex::new).to_vec(),
-            )
-        };
         for (answers, fate) in [
             (&[][..], Fate::Stays),
             (&[Equal], Fate::Stays),
@@ -192,7 +262,26 @@ mod tests {
             (&[Equal, Less], Fate::Quarantine),
             (&[Less, Greater], Fate::Quarantine),
         ] {
-            assert_eq!(stray(answers).fate(), fate, "{answers:?}");
+            assert_eq!(stray(COPY, false, answers).fate(), fate, "{answers:?}");
         }
+    }
+
+    #[test]
+    fn a_tombstone_goes_when_every_owner_has_answered_and_those_to_which_it_moves_have_it() {
+        for (moves, answers, fate) in [
+            (false, &[Equal][..], Fate::Stays),
+            (false, &[Equal, Less], Fate::Goes),
+            (true, &[Equal, Less], Fate::Stays),
+            (true, &[Equal, Greater], Fate::Goes),
+        ] {
+            assert_eq!(stray(TOMBSTONE, moves, answers).fate(), fate, "{moves} {answers:?}");
+        }
+    }
+
+    #[test]
+    fn what_moves_is_for_those_that_own_it_now() {
+        let strays = [stray(COPY, true, &[]), stray(COPY, false, &[])];
+        assert_eq!(moving_to(&strays, NodeIndex::new(1)).len(), 1);
+        assert!(moving_to(&strays, NodeIndex::new(3)).is_empty());
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Survey {
     pub sums: BTreeMap<NodeIndex, Vec<Digest>>,
     /// Files that were put there or edited by hand, and where they belong.
     pub by_hand: Vec<(ObjectName, Route)>,
-    /// Copies of which this node is no owner.
+    /// Copies and tombstones of which this node is no owner.
     pub strays: Vec<Stray>,
     /// Tombstones of which this node is an owner, and the others.
     pub tombstones: Vec<(Tombstone, Vec<NodeIndex>)>,
@@ -45,7 +45,7 @@ impl Pass<'_> {
             for (place, range) in ranges.enumerate() {
                 for bucket in all.buckets(range) {
                     for entry in agent.store.bucket(&inventory, bucket)? {
-                        let route = Route::of(&agent.map, agent.own, &entry.name);
+                        let route = Route::of(&agent.map, &entry.name);
                         if entry.held.is_by_hand() {
                             found.by_hand.push((entry.name, route));
                         } else if route.own {
@@ -58,9 +58,10 @@ impl Pass<'_> {
                                 let tombstone = Tombstone { name: entry.name, version };
                                 found.tombstones.push((tombstone, route.others));
                             }
-                        } else if entry.held.copy().is_some() {
+                        } else {
+                            let moves = route.was_owner(agent.map.own());
                             let item = Item { name: entry.name, held: entry.held };
-                            found.strays.push(Stray::new(item, route.others));
+                            found.strays.push(Stray::new(item, route.others, moves));
                         }
                     }
                 }

@@ -1,7 +1,7 @@
 //! When passes are held.
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use futures_util::future::{BoxFuture, join_all};
@@ -12,6 +12,7 @@ use crate::agent::Agent;
 use crate::agent::tasks::{self, Occasion, Task, Unfinished};
 use crate::cluster::{NodeIndex, NodeName};
 use crate::control::Answer;
+use crate::disk::on_thread;
 use crate::peer::message::Hello;
 use crate::store::StoreError;
 use crate::store::inventory::BUCKETS;
@@ -24,6 +25,8 @@ const DUE_MAX_AGE: Duration = Duration::from_secs(5 * 60);
 const REST: Duration = Duration::from_secs(60 * 60);
 /// The same where all nodes answer again at once: what was wrong may be over soon.
 const RETRY: Duration = Duration::from_secs(30);
+/// The same while the map has changed and files move: what stays may be all that keeps older maps from being settled.
+const MOVING_RETRY: Duration = Duration::from_secs(5);
 /// How often it is seen whether one that did not answer does.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a pass waits for the nodes that have not said yet which root of this node they know: all that answer do, soon
@@ -99,7 +102,12 @@ impl Task for Reconcile {
             loop {
                 sleep(LOOK_EVERY).await;
                 let down_before = std::mem::replace(&mut down, self.down(&silent).await);
-                let rest = if down.is_empty() && !silent.is_empty() { RETRY } else { REST };
+                let moves = !self.agent.map.older().is_empty();
+                let rest = match down.is_empty() && !silent.is_empty() {
+                    _ if moves => MOVING_RETRY,
+                    true => RETRY,
+                    false => REST,
+                };
                 if !down_before.is_subset(&down) || ended.elapsed() >= rest {
                     return;
                 }
@@ -121,8 +129,8 @@ impl Reconcile {
     }
 
     fn others(&self) -> impl Iterator<Item = NodeIndex> {
-        let nodes = self.agent.map.indexed().map(|(node, _)| node);
-        nodes.filter(|node| *node != self.agent.own)
+        let map = &self.agent.map;
+        map.others().filter(|node| map.can_own(*node))
     }
 
     /// Which of some nodes do not answer now.
@@ -159,13 +167,48 @@ impl Reconcile {
     }
 
     async fn hold(&self, occasion: Occasion, shown: &tasks::Report) -> Result<Report, StoreError> {
+        let (agent, epoch) = (&self.agent, self.agent.map.epoch_in_force());
+        let (store, name) = (Arc::clone(&agent.store), agent.name().clone());
+        let seen = on_thread(move || store.identify(&name)).await?;
+        let has_passed = seen.passed == epoch;
+        if !has_passed {
+            shown.doing("waiting for uploads that began under an older map");
+            self.older_uploads(epoch).await?;
+        }
         let max_age = if occasion == Occasion::Due { DUE_MAX_AGE } else { Duration::ZERO };
+        let own_max_age = if has_passed { max_age } else { Duration::ZERO };
+        let order = Order { peers: self.others().collect(), max_age, own_max_age };
+        let report = self.pass_shown(&order, shown).await?;
+        if report.is_finished() && !has_passed {
+            let (store, name) = (Arc::clone(&agent.store), agent.name().clone());
+            on_thread(move || store.mark_passed(&name, &seen, epoch)).await?;
+        }
+        Ok(report)
+    }
+
+    /// Waits until all uploads that were taken in under an older epoch have ended: what becomes of them belongs to this pass.
+    async fn older_uploads(&self, epoch: u64) -> Result<(), StoreError> {
+        let store = Arc::clone(&self.agent.store);
+        let mut left = on_thread(move || store.uploads_before(epoch)).await?;
+        while !left.is_empty() {
+            sleep(ASK_EVERY).await;
+            let store = Arc::clone(&self.agent.store);
+            left = on_thread(move || {
+                left.retain(|path| store.root().join(path).exists());
+                left
+            })
+            .await;
+        }
+        Ok(())
+    }
+
+    async fn pass_shown(&self, order: &Order, shown: &tasks::Report) -> Result<Report, StoreError> {
         shown.doing("walking over the roots");
         let progress = |buckets: usize, keys: u64| {
             shown.doing("comparing");
             shown.set(keys * buckets as u64 / BUCKETS as u64, Some(keys));
         };
-        self.agent.pass(&Order { peers: self.others().collect(), max_age }, &progress).await
+        self.agent.pass(order, &progress).await
     }
 }
 
@@ -173,7 +216,7 @@ impl Agent {
     /// Walks over the root for another process of it, unless that has begun within the last `max_age`.
     pub(in crate::agent) async fn walk_for(&self, max_age: Duration) -> Answer {
         // It may turn out to be an older copy, and nothing of it is to be fetched from here until that is known.
-        if !self.may_replay(self.own, &self.standing) {
+        if !self.may_replay(self.map.own(), &self.standing) {
             return Answer::Refused("no other node has said yet that this root is the one it knows".into());
         }
         let now = Instant::now();

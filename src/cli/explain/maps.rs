@@ -2,9 +2,10 @@
 //! remembers.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::chain::chain;
-use crate::cluster::{ClusterMap, Epoch, Fingerprint};
+use crate::cluster::{ClusterMap, Epoch, Fingerprint, NotAMember};
 use crate::config::{ConfigError, Naming, load_map};
 use crate::store;
 
@@ -12,12 +13,18 @@ use crate::store;
 #[derive(Debug)]
 pub(super) struct FromFile {
     pub(super) file: PathBuf,
-    pub(super) map: ClusterMap,
+    pub(super) map: Arc<ClusterMap>,
 }
 
 impl FromFile {
     fn load(file: &Path) -> Result<Self, ConfigError> {
-        Ok(Self { map: load_map(file)?, file: file.to_owned() })
+        Ok(Self { map: Arc::new(load_map(file)?), file: file.to_owned() })
+    }
+
+    fn remembered(file: PathBuf) -> Result<Self, MapsError> {
+        let text = store::read_remembered_map(&file);
+        let text = text.map_err(|source| ConfigError::Read { file: file.clone(), source })?;
+        Ok(Self { map: Arc::new(text.parse(&file)?), file })
     }
 }
 
@@ -27,6 +34,9 @@ pub enum MapsError {
     /// One of them is refused.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// The node that asks is in none of them.
+    #[error(transparent)]
+    NotAMember(#[from] NotAMember),
     /// What was given as an older map is not older.
     #[error("{}: epoch {epoch} is not older than epoch {current} of {}", file.display(), current_file.display())]
     NotOlder {
@@ -62,23 +72,45 @@ pub enum MapsError {
 /// When a map that was named is refused, or is not older than the current one. What is wrong with a remembered one is
 /// only noted.
 pub(super) fn gather(naming: &Naming, older: &[PathBuf]) -> Result<(Vec<FromFile>, Vec<String>), MapsError> {
-    let mut maps = vec![FromFile::load(&naming.map)?];
+    let mut notes = Vec::new();
+    let mut known = Vec::new();
+    for file in naming.root.iter().flat_map(|root| remembered(root, &mut notes)).collect::<Vec<_>>() {
+        match FromFile::remembered(file) {
+            Ok(from) => known.push(from),
+            Err(error) => notes.push(format!("left out: {}", chain(&error))),
+        }
+    }
+    // The newest that the root remembers is in force; the file is read only where it remembers none.
+    known.sort_by_key(|from| std::cmp::Reverse(from.map.epoch()));
+    let mut known = known.into_iter();
+    let mut maps = vec![match known.next() {
+        Some(current) => {
+            notes.extend(not_in_force(&naming.map, &current));
+            current
+        }
+        None => FromFile::load(&naming.map)?,
+    }];
     for file in older {
         add(&mut maps, FromFile::load(file)?)?;
     }
-    let mut notes = Vec::new();
-    for file in naming.root.iter().flat_map(|root| remembered(root, &mut notes)).collect::<Vec<_>>() {
-        let added = FromFile::load(&file).map_err(MapsError::from).and_then(|from| {
-            // The current one lies there as well.
-            let is_current = from.map.epoch() == maps[0].map.epoch();
-            if is_current { same(&maps[0], from) } else { add(&mut maps, from) }
-        });
+    for from in known {
+        let added = add(&mut maps, from);
         notes.extend(added.err().map(|error| format!("left out: {}", chain(&error))));
     }
     if let Some(older) = maps.get_mut(1..) {
         older.sort_by_key(|older| std::cmp::Reverse(older.map.epoch()));
     }
     Ok((maps, notes))
+}
+
+/// What there is to say of a map that a person has deployed and that is not in force.
+fn not_in_force(file: &Path, current: &FromFile) -> Option<String> {
+    let deployed = FromFile::load(file).ok()?;
+    let differs = deployed.map.fingerprint() != current.map.fingerprint();
+    let (epoch, current) = (deployed.map.epoch(), current.map.epoch());
+    let file = file.display();
+    differs
+        .then(|| format!("{file} has epoch {epoch} and is not in force: the root remembers epoch {current}"))
 }
 
 /// The files of the maps that the root remembers, or a note why that is not known.

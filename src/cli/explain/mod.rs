@@ -17,7 +17,9 @@ use serde::{Serialize, Serializer};
 use super::CliError;
 use super::paths::{MapSource, Owner, answers};
 use super::serve::block_on;
-use crate::cluster::{ClusterMap, PlacementKind};
+use std::sync::Arc;
+
+use crate::cluster::{ClusterMap, PlacementKind, View};
 use crate::config::{self, Layout};
 use crate::name::ObjectName;
 use crate::peer::client::PeerClient;
@@ -199,9 +201,11 @@ async fn probe_all(
 ) -> Result<(), CliError> {
     let settings = config::load(node_toml)?;
     // One for all maps: which node it puts aside is of no concern here.
-    let peers = PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets));
+    let peers = PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets), None);
+    let older = maps[1..].iter().map(|from| Arc::clone(&from.map)).collect();
+    let view = View::new(&settings.name, Arc::clone(&maps[0].map), older).map_err(MapsError::from)?;
     for file in explained {
-        file.probe = Some(probe::probe(&peers, maps, &file.name).await);
+        file.probe = Some(probe::probe(&peers, &view, maps, &file.name).await);
     }
     Ok(())
 }

@@ -1,11 +1,13 @@
 //! Asking every node what it really holds of a file, as nodes ask each other.
 
+use std::sync::Arc;
+
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
 use super::maps::FromFile;
 use super::verdict::{Answer, Role, Verdict, judge};
-use crate::cluster::{ClusterMap, NodeIndex, NodeName, NodeState};
+use crate::cluster::{ClusterMap, NodeIndex, NodeName, NodeState, View};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::{PeerClient, PeerError};
@@ -62,32 +64,26 @@ pub(super) enum Shown {
 }
 
 /// Asks all nodes of all maps.
-pub(super) async fn probe(peers: &PeerClient, maps: &[FromFile], name: &ObjectName) -> Probe {
-    let mut nodes = nodes(maps, ObjectKey::of(name.as_bytes()));
-    nodes.sort_by_key(|(_, _, role)| match role {
+pub(super) async fn probe(peers: &PeerClient, view: &View, maps: &[FromFile], name: &ObjectName) -> Probe {
+    let mut nodes = nodes(view, maps, ObjectKey::of(name.as_bytes()));
+    nodes.sort_by_key(|(_, role)| match role {
         Role::Owner(rank) => (0, *rank),
         Role::Former(_) => (1, 0),
         Role::Out => (2, 0),
         Role::Stranger => (3, 0),
     });
-    let asked = nodes.into_iter().map(|(map, index, role)| async move {
-        let said = peers.ask(map, index, name).await.map_err(|error| reason(&error));
-        Answer { node: map.node(index).name().clone(), role, said }
+    let asked = nodes.into_iter().map(|(node, role)| async move {
+        let said = peers.ask(view, node, name).await.map_err(|error| reason(&error));
+        Answer { node: view.node(node).name().clone(), role, said }
     });
     let answers: Vec<Answer> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     Probe { verdict: judge(&answers), nodes: answers.iter().map(Told::of).collect() }
 }
 
-/// Each node of the maps once, with the newest map that lists it, since that is the one it may work by.
-fn nodes(maps: &[FromFile], key: ObjectKey) -> Vec<(&ClusterMap, NodeIndex, Role)> {
+/// Each node of the maps once.
+fn nodes(view: &View, maps: &[FromFile], key: ObjectKey) -> Vec<(NodeIndex, Role)> {
     let owners: Vec<Replicas> = maps.iter().map(|from| placement::locate(&from.map, key)).collect();
-    let mut nodes: Vec<(&ClusterMap, NodeIndex, Role)> = Vec::new();
-    for (at, FromFile { map, .. }) in maps.iter().enumerate() {
-        let listed = |name: &NodeName| maps[..at].iter().any(|newer| newer.map.index_of(name).is_some());
-        let new = map.indexed().filter(|(_, node)| !listed(node.name()));
-        nodes.extend(new.map(|(index, node)| (map, index, role(maps, &owners, node.name()))));
-    }
-    nodes
+    view.indexed().map(|(index, node)| (index, role(maps, &owners, node.name()))).collect()
 }
 
 /// What a node has to do with a file that has these owners under each of `maps`, of which the current one comes first.
@@ -100,7 +96,7 @@ fn role(maps: &[FromFile], owners: &[Replicas], node: &NodeName) -> Role {
     if let Some((former, _)) = under_maps.find(|older| rank(*older).is_some()) {
         return Role::Former(former.map.epoch());
     }
-    let is_out = |map: &ClusterMap| Some(map.node(map.index_of(node)?).state() == NodeState::Out);
+    let is_out = |map: &Arc<ClusterMap>| Some(map.node(map.index_of(node)?).state() == NodeState::Out);
     let current = maps.first().map(|current| &current.map);
     if current.and_then(is_out) == Some(true) { Role::Out } else { Role::Stranger }
 }
@@ -112,6 +108,7 @@ fn reason(error: &PeerError) -> String {
         PeerError::Stranger { url, status, .. } => {
             format!("is not what answers at {url}, or has another secret (status {})", status.as_u16())
         }
+        PeerError::OtherMap { epoch, map, .. } => format!("works by map {map} of epoch {epoch}"),
         PeerError::Refused { status, reason, .. } => format!("refuses ({}): {reason}", status.as_u16()),
     }
 }

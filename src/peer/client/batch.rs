@@ -6,7 +6,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt, stream};
 
 use super::{PeerClient, PeerError};
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::peer::batch::{BatchAnswer, CopyOutcome, head};
 use crate::peer::message::Operation;
 use crate::response::ByteStream;
@@ -26,7 +26,7 @@ impl PeerClient {
     /// There are more than a batch may have.
     pub async fn batch(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         copies: Vec<BatchCopy>,
         bodies: Vec<ByteStream>,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::{PeerClient, PeerError};
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::peer::message::Operation;
 use crate::peer::reconcile::{
     AgreedAnswer, DigestsAnswer, DigestsOrder, ForgetAnswer, HaveAnswer, HaveOrder, InventoryAnswer,
@@ -15,12 +15,7 @@ impl PeerClient {
     ///
     /// # Errors
     /// When the node does not answer, or none of its processes does the background work.
-    pub async fn inventory(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        max_age_ms: u64,
-    ) -> Result<bool, PeerError> {
+    pub async fn inventory(&self, map: &View, node: NodeIndex, max_age_ms: u64) -> Result<bool, PeerError> {
         let order = InventoryOrder { max_age_ms };
         let answer: InventoryAnswer = self.control(map, node, &Operation::Inventory, &order).await?;
         Ok(answer.ready)
@@ -32,7 +27,7 @@ impl PeerClient {
     /// When the node does not answer or has no inventory.
     pub async fn digests(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         order: &DigestsOrder,
     ) -> Result<Vec<usize>, PeerError> {
@@ -46,7 +41,7 @@ impl PeerClient {
     /// When the node does not answer, or its disk fails.
     pub async fn have(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         order: &HaveOrder,
     ) -> Result<HaveAnswer, PeerError> {
@@ -60,7 +55,7 @@ impl PeerClient {
     /// When the node does not answer.
     pub async fn agreed(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         order: &TombstonesOrder,
     ) -> Result<Vec<Option<Duration>>, PeerError> {
@@ -74,7 +69,7 @@ impl PeerClient {
     /// When the node does not answer: some may be forgotten then.
     pub async fn forget(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         order: &TombstonesOrder,
     ) -> Result<Vec<bool>, PeerError> {
@@ -86,7 +81,7 @@ impl PeerClient {
     ///
     /// # Errors
     /// When the node does not answer, or none of its processes does the background work.
-    pub async fn offer(&self, map: &ClusterMap, node: NodeIndex, token: u64) -> Result<bool, PeerError> {
+    pub async fn offer(&self, map: &View, node: NodeIndex, token: u64) -> Result<bool, PeerError> {
         let answer: OfferAnswer = self.control(map, node, &Operation::Offer, &OfferOrder { token }).await?;
         Ok(answer.finished)
     }

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::cluster::NodeName;
+use crate::cluster::{Fingerprint, NodeName};
 
 /// Why another node did not do as asked.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +28,23 @@ pub enum PeerError {
         /// The status of the answer.
         status: StatusCode,
     },
+    /// It works by another map.
+    #[error(
+        "node {node} works by map {map} of epoch {epoch}, this one by map {own_map} of epoch {own_epoch}{}",
+        if epoch == own_epoch { ": apply a map of a higher epoch" } else { "" }
+    )]
+    OtherMap {
+        /// The node.
+        node: NodeName,
+        /// Its epoch; 0: it waits until its map is applied.
+        epoch: u64,
+        /// The fingerprint of its map.
+        map: Fingerprint,
+        /// The epoch of this node when it asked.
+        own_epoch: u64,
+        /// The fingerprint of its map then.
+        own_map: Fingerprint,
+    },
     /// It refused.
     #[error("node {node} refuses ({status}): {reason}")]
     Refused {
@@ -45,12 +62,12 @@ impl PeerError {
     pub fn refusal(&self) -> Option<StatusCode> {
         match self {
             PeerError::Refused { status, .. } => Some(*status),
-            PeerError::Unreachable { .. } | PeerError::Stranger { .. } => None,
+            PeerError::Unreachable { .. } | PeerError::Stranger { .. } | PeerError::OtherMap { .. } => None,
         }
     }
 
     /// Whether the node did not answer: asking it something else would hardly end otherwise.
     pub fn is_silence(&self) -> bool {
-        self.refusal().is_none()
+        matches!(self, PeerError::Unreachable { .. } | PeerError::Stranger { .. })
     }
 }

@@ -12,17 +12,17 @@ use tokio::time::timeout;
 
 use super::{ANSWER_TIMEOUT, PeerClient, PeerError};
 use crate::clock;
-use crate::cluster::{ClusterMap, NodeIndex};
+use crate::cluster::{NodeIndex, View};
 use crate::peer::body::PeerBody;
 use crate::peer::envelope::{Envelope, SIGNATURE, answer_is_genuine};
 use crate::peer::flow::watched;
-use crate::peer::message::{BASE, CONTROL_BYTES_MAX, Operation, Refusal};
+use crate::peer::message::{ANSWER_BYTES_MAX, BASE, Operation, Refusal};
 use crate::response::ByteStream;
 
 impl PeerClient {
     pub(super) async fn control<Q: Serialize, A: DeserializeOwned>(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         operation: &Operation,
         question: &Q,
@@ -30,10 +30,30 @@ impl PeerClient {
         self.control_within(ANSWER_TIMEOUT, map, node, operation, question).await
     }
 
+    /// Asks again if all that stood in the way was that the node had older maps.
+
     pub(super) async fn control_within<Q: Serialize, A: DeserializeOwned>(
         &self,
         patience: Duration,
-        map: &ClusterMap,
+        map: &View,
+        node: NodeIndex,
+        operation: &Operation,
+        question: &Q,
+    ) -> Result<A, PeerError> {
+        match self.control_once(patience, map, node, operation, question).await {
+            Err(PeerError::OtherMap { epoch, map: theirs, .. })
+                if self.catch_up(map, node, (epoch, theirs)).await =>
+            {
+                self.control_once(patience, map, node, operation, question).await
+            }
+            answer => answer,
+        }
+    }
+
+    pub(super) async fn control_once<Q: Serialize, A: DeserializeOwned>(
+        &self,
+        patience: Duration,
+        map: &View,
         node: NodeIndex,
         operation: &Operation,
         question: &Q,
@@ -59,7 +79,7 @@ impl PeerClient {
     pub(super) async fn streamed<A: DeserializeOwned>(
         &self,
         after_end: Duration,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         operation: &Operation,
         length: u64,
@@ -72,28 +92,34 @@ impl PeerClient {
             let answer = self.answered(map, node, self.http.request(request).await)?;
             self.control_answer(map, node, &signature, answer).await
         };
-        tokio::select! {
+        let result = tokio::select! {
             result = exchange => result.inspect(|_| self.delivered(node)),
             problem = flow.stalled(after_end) => {
                 self.did_not_answer(node);
                 Err(self.unreachable(map, node, problem))
             }
+        };
+        if let Err(PeerError::OtherMap { epoch, map: theirs, .. }) = &result {
+            // The body is gone, so that whoever sent it has to begin anew.
+            self.catch_up(map, node, (*epoch, *theirs)).await;
         }
+        result
     }
 
     pub(super) fn request(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         operation: &Operation,
         control: Option<&[u8]>,
         body: PeerBody,
     ) -> (Request<PeerBody>, Vec<u8>) {
+        self.health.begin(map.epoch_in_force());
         let target = map.node(node);
         let envelope = Envelope {
             from: self.own.clone(),
             to: target.name().clone(),
-            epoch: map.epoch(),
+            epoch: map.epoch_in_force(),
             map: map.fingerprint(),
             time: clock::seconds(),
         };
@@ -112,7 +138,7 @@ impl PeerClient {
 
     pub(super) fn answered(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         sent: Result<Response<Incoming>, hyper_util::client::legacy::Error>,
     ) -> Result<Response<Incoming>, PeerError> {
@@ -124,7 +150,7 @@ impl PeerClient {
 
     pub(super) fn answered_in_time(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         sent: Result<
             Result<Response<Incoming>, hyper_util::client::legacy::Error>,
@@ -140,7 +166,7 @@ impl PeerClient {
 
     pub(super) async fn control_answer<A: DeserializeOwned>(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         signature: &[u8],
         answer: Response<Incoming>,
@@ -155,13 +181,13 @@ impl PeerClient {
     /// The head and control body of an answer, if it is genuine.
     pub(super) async fn genuine(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         signature: &[u8],
         answer: Response<Incoming>,
     ) -> Result<(http::response::Parts, Bytes), PeerError> {
         let (parts, body) = answer.into_parts();
-        let body = timeout(ANSWER_TIMEOUT, Limited::new(body, CONTROL_BYTES_MAX).collect()).await;
+        let body = timeout(ANSWER_TIMEOUT, Limited::new(body, ANSWER_BYTES_MAX).collect()).await;
         let body = match body {
             Ok(Ok(body)) => body.to_bytes(),
             broken => {
@@ -180,24 +206,21 @@ impl PeerClient {
         Ok((parts, body))
     }
 
-    pub(super) fn refused(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        status: StatusCode,
-        body: &[u8],
-    ) -> PeerError {
-        let reason =
-            serde_json::from_slice(body).map_or_else(|_| "no reason given".into(), |Refusal { error }| error);
+    pub(super) fn refused(&self, map: &View, node: NodeIndex, status: StatusCode, body: &[u8]) -> PeerError {
+        let refusal: Refusal = serde_json::from_slice(body).unwrap_or_default();
+        if let Some(theirs) = refusal.other_map {
+            return self.other_map(map, node, theirs);
+        }
+        let reason = if refusal.error.is_empty() { "no reason given".into() } else { refusal.error };
         PeerError::Refused { node: map.node(node).name().clone(), status, reason }
     }
 
-    pub(super) fn unreachable(&self, map: &ClusterMap, node: NodeIndex, problem: &str) -> PeerError {
+    pub(super) fn unreachable(&self, map: &View, node: NodeIndex, problem: &str) -> PeerError {
         PeerError::Unreachable { node: map.node(node).name().clone(), problem: problem.to_owned() }
     }
 
     /// Something else answers, for example the web server of a node that is down: not a node to ask first.
-    pub(super) fn stranger(&self, map: &ClusterMap, node: NodeIndex, status: StatusCode) -> PeerError {
+    pub(super) fn stranger(&self, map: &View, node: NodeIndex, status: StatusCode) -> PeerError {
         self.did_not_answer(node);
         let node = map.node(node);
         PeerError::Stranger { node: node.name().clone(), url: node.url().to_string(), status }

@@ -4,19 +4,23 @@ mod batch;
 mod compare;
 mod error;
 mod exchange;
+mod maps;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::{HeaderMap, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 pub use error::PeerError;
 
-use crate::cluster::{ClusterMap, NodeIndex, NodeName};
+use crate::cluster::{NodeIndex, NodeName, View};
 use crate::incoming::unstalled;
+use crate::maps::Maps;
 use crate::name::ObjectName;
 use crate::peer::body::PeerBody;
 use crate::peer::envelope::{COMPLETE, answer_is_genuine, version_in};
@@ -80,11 +84,15 @@ pub struct PeerClient {
     signer: Signer,
     http: Client<HttpConnector, PeerBody>,
     health: Health,
+    /// What is brought up to date when another node turns out to have newer maps, and sent to those that have older ones.
+    maps: Option<Arc<Maps>>,
+    /// Held while that is done.
+    catching_up: Arc<Mutex<()>>,
 }
 
 impl PeerClient {
-    /// A client that speaks for the node `own`.
-    pub fn new(own: NodeName, signer: Signer) -> Self {
+    /// A client that speaks for the node `own`. Without `maps` it leaves other nodes' maps, and its own, as they are.
+    pub fn new(own: NodeName, signer: Signer, maps: Option<Arc<Maps>>) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
         connector.set_nodelay(true);
@@ -97,7 +105,7 @@ impl PeerClient {
             .pool_max_idle_per_host(IDLE_PER_NODE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { own, signer, http, health: Health::default() }
+        Self { own, signer, http, health: Health::default(), maps, catching_up: Arc::default() }
     }
 
     /// Nodes in the order in which to ask them: as given, those put aside last. Not to be called for anything else: the
@@ -128,29 +136,30 @@ impl PeerClient {
         self.health.delivered(node);
     }
 
-    /// Are you there? With the stamp of the own root the node remembers that one from then on.
+    /// Are you there? With the stamp of the own root the node remembers that one from then on. Whoever of the two has older
+    /// maps than the other has the same afterwards.
     ///
     /// # Errors
-    /// When the node does not answer, or refuses: it has another map, or the url reaches another node.
-    pub async fn hello(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        hello: Hello,
-    ) -> Result<HelloAnswer, PeerError> {
-        self.control(map, node, &Operation::Hello, &hello).await
+    /// When the node does not answer, or the url reaches another node, or it has another map of the same epoch.
+    pub async fn hello(&self, map: &View, node: NodeIndex, hello: Hello) -> Result<HelloAnswer, PeerError> {
+        let mut answer: HelloAnswer = self.control(map, node, &Operation::Hello, &hello).await?;
+        let theirs = (answer.epoch, answer.map);
+        if theirs != (map.epoch_in_force(), map.fingerprint()) && self.maps.is_some() {
+            if theirs.0 == map.epoch_in_force() && theirs.0 > 0 {
+                return Err(self.other_map(map, node, theirs));
+            }
+            if self.catch_up(map, node, theirs).await {
+                (answer.epoch, answer.map) = (map.epoch_in_force(), map.fingerprint());
+            }
+        }
+        Ok(answer)
     }
 
     /// What do you hold of this?
     ///
     /// # Errors
     /// When the node does not answer or refuses.
-    pub async fn ask(
-        &self,
-        map: &ClusterMap,
-        node: NodeIndex,
-        name: &ObjectName,
-    ) -> Result<HeldAnswer, PeerError> {
+    pub async fn ask(&self, map: &View, node: NodeIndex, name: &ObjectName) -> Result<HeldAnswer, PeerError> {
         self.control(map, node, &Operation::Ask(name.clone()), &()).await
     }
 
@@ -160,7 +169,7 @@ impl PeerClient {
     /// When the node does not answer, has no such upload, or its disk fails.
     pub async fn commit(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         (id, name): (SpoolId, &ObjectName),
         order: &CommitOrder,
@@ -178,7 +187,7 @@ impl PeerClient {
     /// When the node does not answer or its disk fails.
     pub async fn delete(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         name: &ObjectName,
         order: &DeleteOrder,
@@ -187,8 +196,23 @@ impl PeerClient {
         Ok(answer.outcome)
     }
 
+    /// What you hold of this below a version is superseded.
+    ///
+    /// # Errors
+    /// When the node does not answer or its disk fails.
+    pub async fn superseded(
+        &self,
+        map: &View,
+        node: NodeIndex,
+        name: &ObjectName,
+        version: Version,
+    ) -> Result<(), PeerError> {
+        let order = DeleteOrder { version, missed: Vec::new() };
+        self.control(map, node, &Operation::Superseded(name.clone()), &order).await
+    }
+
     /// Drop this upload. Whether it arrives does not matter: an upload that is not committed expires.
-    pub async fn drop_upload(&self, map: &ClusterMap, node: NodeIndex, id: SpoolId) {
+    pub async fn drop_upload(&self, map: &View, node: NodeIndex, id: SpoolId) {
         let answer: Result<(), PeerError> = self.control(map, node, &Operation::Drop(id), &()).await;
         if let Err(error) = answer {
             log::debug!("an upload is left to expire: {error}");
@@ -201,7 +225,7 @@ impl PeerClient {
     /// When the node does not answer or its disk fails.
     pub async fn missed(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         name: &ObjectName,
         nodes: Vec<NodeName>,
@@ -216,7 +240,7 @@ impl PeerClient {
     /// When the node stalls, does not answer in time after the end, has no room, or the body ends early.
     pub async fn prepare(
         &self,
-        map: &ClusterMap,
+        map: &View,
         node: NodeIndex,
         (id, name): (SpoolId, &ObjectName),
         length: u64,
@@ -232,7 +256,24 @@ impl PeerClient {
     /// When the node does not answer or refuses.
     pub async fn object(
         &self,
-        map: &ClusterMap,
+        map: &View,
+        node: NodeIndex,
+        name: &ObjectName,
+        headers: &HeaderMap,
+    ) -> Result<ObjectReply, PeerError> {
+        match self.try_object(map, node, name, headers).await {
+            Err(PeerError::OtherMap { epoch, map: theirs, .. })
+                if self.catch_up(map, node, (epoch, theirs)).await =>
+            {
+                self.try_object(map, node, name, headers).await
+            }
+            reply => reply,
+        }
+    }
+
+    async fn try_object(
+        &self,
+        map: &View,
         node: NodeIndex,
         name: &ObjectName,
         headers: &HeaderMap,

@@ -1,0 +1,294 @@
+//! The maps in force at one node, shared by all parts of a process and kept alike by all processes of the root (design
+//! section 9): they lie in the root, and whoever changes them there changes them for all.
+//!
+//! A view is looked at afresh for every request that depends on it, which costs one system call: so no message of a higher
+//! epoch is answered by one process while another still works under a lower one.
+
+mod error;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
+
+use tokio::sync::watch;
+
+pub use error::MapsError;
+
+use crate::chain::chain;
+use crate::cluster::{ClusterMap, Epoch, Fingerprint, NodeName, View};
+use crate::config::MapText;
+use crate::store::{self, MapsChange, Store, StoreError, StoredMap};
+
+/// The maps of one root, as one process knows them.
+#[derive(Debug)]
+pub struct Maps {
+    name: NodeName,
+    store: Arc<Store>,
+    /// The state of the root that `current` shows.
+    serial: AtomicU64,
+    /// Held while that is read anew.
+    reading: Mutex<()>,
+    current: watch::Sender<Arc<View>>,
+    since: Mutex<Instant>,
+}
+
+/// A map among those of the root that was understood.
+struct Known {
+    stem: String,
+    map: Arc<ClusterMap>,
+}
+
+impl Maps {
+    /// The maps of a root. Where it has none, the map in `file` is the first one, if its epoch is 1, and else a proposal.
+    ///
+    /// # Errors
+    /// When a map cannot be read, or the node is in none of them.
+    pub fn open(name: &NodeName, store: Arc<Store>, file: &Path) -> Result<Self, MapsError> {
+        if store.stored_maps()?.is_empty() {
+            let (text, map) = MapText::load(file)?;
+            if map.index_of(name).is_none() {
+                return Err(MapsError::NotInFile { name: name.clone(), file: file.to_owned() });
+            }
+            if map.epoch() > Epoch::FIRST {
+                let view = View::proposed(name, Arc::new(map))?;
+                return Ok(Self::new(name, store, 0, view));
+            }
+            let first = StoredMap { stem: Epoch::FIRST.to_string(), text };
+            store.change_maps(|stored| {
+                let add = if stored.is_empty() { vec![first] } else { Vec::new() };
+                Ok::<_, MapsError>(MapsChange { add, remove: Vec::new() })
+            })?;
+        }
+        let serial = store.maps_serial()?;
+        let view = view_of(name, known(&store)?)?;
+        Ok(Self::new(name, store, serial, view))
+    }
+
+    /// Says so if a file that a person has deployed is not the map in force: it is read only where the root has none.
+    pub fn compare_with(&self, file: &Path) {
+        let view = self.view();
+        match MapText::load(file) {
+            Err(error) => {
+                log::warn!("the map in force is that of the root; the other is refused: {}", chain(&error))
+            }
+            Ok((_, map)) if map.fingerprint() == view.fingerprint() => {}
+            Ok((_, map)) if map.epoch() > view.epoch() => log::warn!(
+                "{} has epoch {}, and epoch {} is in force: `webdfs map apply {}` makes it the next map",
+                file.display(),
+                map.epoch(),
+                view.epoch(),
+                file.display()
+            ),
+            Ok((_, map)) if map.epoch() == view.epoch() => log::warn!(
+                "{} is not the map of epoch {} that is in force: give it the epoch {}, and `webdfs map apply` it",
+                file.display(),
+                map.epoch(),
+                map.epoch().get().saturating_add(1)
+            ),
+            Ok(_) => {}
+        }
+    }
+
+    fn new(name: &NodeName, store: Arc<Store>, serial: u64, view: View) -> Self {
+        Self {
+            name: name.clone(),
+            store,
+            serial: AtomicU64::new(serial),
+            reading: Mutex::new(()),
+            current: watch::Sender::new(Arc::new(view)),
+            since: Mutex::new(Instant::now()),
+        }
+    }
+
+    /// The maps in force now.
+    pub fn view(&self) -> Arc<View> {
+        match self.store.maps_serial() {
+            Ok(serial) if serial == self.serial.load(Ordering::Acquire) => {}
+            Ok(_) => {
+                if let Err(error) = self.read_anew() {
+                    log::error!(
+                        "the maps in force stay, since those in the root are refused: {}",
+                        chain(&error)
+                    );
+                }
+            }
+            Err(error) => log::error!("whether the maps have changed is not known: {error}"),
+        }
+        Arc::clone(&self.current.borrow())
+    }
+
+    /// Whether this node has a map of which nobody has said that it is in force.
+    pub fn is_joining(&self) -> bool {
+        let joins = self.current.borrow().is_proposal();
+        joins && self.view().is_proposal()
+    }
+
+    /// Is told of every change that this process has taken notice of.
+    pub fn changes(&self) -> watch::Receiver<Arc<View>> {
+        self.current.subscribe()
+    }
+
+    /// When this process took notice of the last change.
+    pub fn since(&self) -> Instant {
+        *self.since.lock().expect("no holder panics")
+    }
+
+    /// The maps in force as they are sent to other nodes: the current one and those that are not settled.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn texts(&self) -> Result<Vec<MapText>, MapsError> {
+        Ok(self.store.stored_maps()?.into_iter().map(|stored| stored.text).collect())
+    }
+
+    /// Takes over maps that another node sent, or a person gave: all that it regards as in force or not settled. Whether
+    /// the current map is another now.
+    ///
+    /// # Errors
+    /// When one of them is refused, the newest is another one of the current epoch, this node would be in none of them,
+    /// or the disk fails. Then nothing changes.
+    pub fn adopt(&self, offered: Vec<MapText>, from: &str) -> Result<bool, MapsError> {
+        let label = PathBuf::from(format!("a map from {from}"));
+        let offered: Vec<(MapText, Arc<ClusterMap>)> = offered
+            .into_iter()
+            .map(|text| {
+                let map = Arc::new(text.parse(&label)?);
+                Ok((text, map))
+            })
+            .collect::<Result<_, MapsError>>()?;
+        let Some((_, newest)) = offered.iter().max_by_key(|(_, map)| map.epoch()) else { return Ok(false) };
+        let newest = Arc::clone(newest);
+        let before = self.view().epoch_in_force();
+        self.store.change_maps(|stored| self.merged(understood(&self.store, stored)?, offered, &newest))?;
+        Ok(self.view().epoch_in_force() > before)
+    }
+
+    /// What is to be added to the maps of the root.
+    fn merged(
+        &self,
+        stored: Vec<Known>,
+        offered: Vec<(MapText, Arc<ClusterMap>)>,
+        newest: &Arc<ClusterMap>,
+    ) -> Result<MapsChange, MapsError> {
+        let current = stored.iter().map(|known| &known.map).max_by_key(|map| map.epoch());
+        if let Some(current) = current {
+            let (epoch, own, theirs) = (newest.epoch(), current.fingerprint(), newest.fingerprint());
+            if epoch == current.epoch() && own != theirs {
+                return Err(MapsError::SameEpoch { epoch, own, theirs });
+            }
+            if epoch <= current.epoch() {
+                return Ok(MapsChange::default());
+            }
+        }
+        let mut stems: BTreeMap<String, Fingerprint> =
+            stored.iter().map(|known| (known.stem.clone(), known.map.fingerprint())).collect();
+        let mut add = Vec::new();
+        for (text, map) in &offered {
+            if stems.values().any(|known| *known == map.fingerprint()) {
+                continue;
+            }
+            let mut stem = map.epoch().to_string();
+            if stems.contains_key(&stem) {
+                stem = format!("{stem}-{}", map.fingerprint());
+            }
+            stems.insert(stem.clone(), map.fingerprint());
+            add.push(StoredMap { stem, text: text.clone() });
+        }
+        let maps = stored.into_iter().map(|known| known.map).chain(offered.into_iter().map(|(_, map)| map));
+        let older = maps.filter(|map| map.fingerprint() != newest.fingerprint()).collect();
+        View::new(&self.name, Arc::clone(newest), older)?;
+        Ok(MapsChange { add, remove: Vec::new() })
+    }
+
+    /// Forgets the older maps, unless the current one is not that of this epoch any more: it is settled. A node that is not
+    /// in it keeps them, for they are all that says who it is.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn settle(&self, epoch: Epoch) -> Result<(), MapsError> {
+        self.store.change_maps(|stored| {
+            let known = understood(&self.store, stored)?;
+            let current = known.iter().map(|known| &known.map).max_by_key(|map| map.epoch());
+            let is_settled =
+                current.is_some_and(|map| map.epoch() == epoch && map.index_of(&self.name).is_some());
+            let older = known.iter().filter(|known| known.map.epoch() < epoch);
+            let remove = older.filter(|_| is_settled).map(|known| known.stem.clone()).collect();
+            Ok::<_, MapsError>(MapsChange { add: Vec::new(), remove })
+        })?;
+        self.view();
+        Ok(())
+    }
+
+    fn read_anew(&self) -> Result<(), MapsError> {
+        let _reading = self.reading.lock().expect("no holder panics");
+        // Before the maps: a change in between is found the next time.
+        let serial = self.store.maps_serial()?;
+        if serial == self.serial.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let view = view_of(&self.name, known(&self.store)?)?;
+        let before = Arc::clone(&self.current.borrow());
+        if before.epoch_in_force() != view.epoch_in_force() {
+            *self.since.lock().expect("no holder panics") = Instant::now();
+            log::info!("map {} of epoch {} is in force", view.fingerprint(), view.epoch());
+        }
+        self.current.send_replace(Arc::new(view));
+        self.serial.store(serial, Ordering::Release);
+        Ok(())
+    }
+}
+
+/// The view of the node `name` from its root at rest: of the maps that the root remembers, or else of the one in `file`.
+/// For commands; the root need not be open, and nothing in it changes.
+///
+/// # Errors
+/// When the maps cannot be read or are refused, or the node is in none of them.
+pub fn view_at_rest(name: &NodeName, root: &Path, file: &Path) -> Result<View, MapsError> {
+    let files =
+        store::remembered_maps(root).map_err(|source| StoreError::io("read the maps of", root, source))?;
+    let mut maps = Vec::new();
+    for file in files {
+        let text = store::read_remembered_map(&file);
+        let text = text.map_err(|source| StoreError::io("read the map", &file, source))?;
+        maps.push(Arc::new(text.parse(&file)?));
+    }
+    if maps.is_empty() {
+        let (_, map) = MapText::load(file)?;
+        if map.index_of(name).is_none() {
+            return Err(MapsError::NotInFile { name: name.clone(), file: file.to_owned() });
+        }
+        maps.push(Arc::new(map));
+    }
+    newest_first(name, maps)
+}
+
+fn newest_first(name: &NodeName, mut maps: Vec<Arc<ClusterMap>>) -> Result<View, MapsError> {
+    maps.sort_by_key(|map| map.epoch());
+    let current = maps.pop().ok_or(MapsError::None)?;
+    Ok(View::new(name, current, maps)?)
+}
+
+fn known(store: &Store) -> Result<Vec<Known>, MapsError> {
+    understood(store, store.stored_maps()?)
+}
+
+fn understood(store: &Store, stored: Vec<StoredMap>) -> Result<Vec<Known>, MapsError> {
+    let known = stored.into_iter().map(|StoredMap { stem, text }| {
+        let file = store.root().join(crate::store::layout::MAPS).join(format!("{stem}.toml"));
+        let map = Arc::new(text.parse(&file)?);
+        Ok(Known { stem, map })
+    });
+    known.collect()
+}
+
+fn view_of(name: &NodeName, known: Vec<Known>) -> Result<View, MapsError> {
+    newest_first(name, known.into_iter().map(|known| known.map).collect())
+}
+
+impl From<StoreError> for MapsError {
+    fn from(error: StoreError) -> Self {
+        MapsError::Store(error)
+    }
+}

@@ -1,0 +1,84 @@
+//! Bringing maps to where older ones are found: to another node, or here (design section 9). It is always the one who asks
+//! that does so, since whoever answers may have no process left to be asked by a third.
+
+use std::time::Duration;
+
+use super::{ANSWER_TIMEOUT, PeerClient, PeerError};
+use crate::chain::chain;
+use crate::cluster::{Fingerprint, NodeIndex, View};
+use crate::disk::on_thread;
+use crate::peer::message::{AdoptAnswer, MapsBody, Operation};
+
+/// How long a node may take to check and store maps: those of a very large cluster have megabytes.
+const PATIENCE: Duration = ANSWER_TIMEOUT.saturating_mul(4);
+
+impl PeerClient {
+    /// Your maps: the one in force and those that are not settled.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub async fn maps(&self, map: &View, node: NodeIndex) -> Result<MapsBody, PeerError> {
+        self.control_once(PATIENCE, map, node, &Operation::Maps, &()).await
+    }
+
+    /// Take these maps over, unless you have newer ones. What the node has then.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses them.
+    pub async fn adopt(
+        &self,
+        map: &View,
+        node: NodeIndex,
+        maps: &MapsBody,
+    ) -> Result<AdoptAnswer, PeerError> {
+        self.control_once(PATIENCE, map, node, &Operation::Adopt, maps).await
+    }
+
+    /// Brings maps to whichever side has older ones, after a node has said that it works by `theirs` while this one asked
+    /// under `map`. Whether that node may be asked again under `map`.
+    pub(super) async fn catch_up(&self, map: &View, node: NodeIndex, theirs: (u64, Fingerprint)) -> bool {
+        let Some(maps) = &self.maps else { return false };
+        let _turn = self.catching_up.lock().await;
+        let now = maps.view();
+        if theirs.0 > now.epoch_in_force() {
+            let name = map.node(node).name();
+            let fetched = match self.maps(map, node).await {
+                Ok(fetched) => fetched,
+                Err(error) => {
+                    log::warn!("a newer map is not known here yet: {error}");
+                    return false;
+                }
+            };
+            let (maps, from) = (maps.clone(), format!("node {name}"));
+            if let Err(error) = on_thread(move || maps.adopt(fetched.maps, &from)).await {
+                log::error!("the maps of node {name} are refused here: {}", chain(&error));
+            }
+            return false;
+        }
+        if theirs.0 >= now.epoch_in_force() {
+            return false;
+        }
+        let sent = async {
+            let texts = maps.texts().map_err(|error| chain(&error))?;
+            let body = MapsBody { maps: texts };
+            self.adopt(map, node, &body).await.map_err(|error| error.to_string())
+        };
+        match sent.await {
+            Ok(answer) => (answer.epoch, answer.map) == (map.epoch_in_force(), map.fingerprint()),
+            Err(problem) => {
+                log::warn!("node {} has older maps: {problem}", map.node(node).name());
+                false
+            }
+        }
+    }
+
+    pub(super) fn other_map(&self, map: &View, node: NodeIndex, theirs: (u64, Fingerprint)) -> PeerError {
+        PeerError::OtherMap {
+            node: map.node(node).name().clone(),
+            epoch: theirs.0,
+            map: theirs.1,
+            own_epoch: map.epoch_in_force(),
+            own_map: map.fingerprint(),
+        }
+    }
+}

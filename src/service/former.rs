@@ -1,0 +1,117 @@
+//! Those that owned an object under older maps that are not settled, and do not any more (design sections 7 and 9): a write
+//! must follow what they hold, and what they hold is superseded by it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+
+use super::Service;
+use crate::cluster::{NodeIndex, View};
+use crate::disk::on_thread;
+use crate::held::Held;
+use crate::name::ObjectName;
+use crate::peer::message::HeldAnswer;
+use crate::resolve::{FormerOwners, Route};
+use crate::store::StoreError;
+use crate::version::Version;
+
+/// For how long after a map came into force nothing is removed from a node that owns it no more: the web server may have been
+/// told to send it, and opens it only later.
+pub const REMOVED_AFTER: Duration = Duration::from_secs(2);
+
+/// What former owners hold.
+#[derive(Debug, Default)]
+pub(super) struct FormerAnswers {
+    /// Those that answered, of those that are no owners now.
+    pub answers: Vec<(NodeIndex, HeldAnswer)>,
+    former: Vec<FormerOwners>,
+}
+
+impl FormerAnswers {
+    /// Whether so many owners under each older map have said what they hold, `now` being what those that are owners still
+    /// have said, that no acknowledged write is missed.
+    pub fn are_enough<'a>(&'a self, now: impl IntoIterator<Item = &'a (NodeIndex, HeldAnswer)>) -> bool {
+        let all: Vec<_> = now.into_iter().chain(&self.answers).collect();
+        self.former.iter().all(|former| {
+            let counts = |node: &&NodeIndex| all.iter().any(|(of, said)| of == *node && said.counts());
+            former.owners.iter().filter(counts).count() >= former.read_quorum
+        })
+    }
+
+    /// What they hold.
+    pub fn held(&self) -> impl Iterator<Item = Held> + '_ {
+        self.answers.iter().map(|(_, answer)| answer.held)
+    }
+}
+
+impl Service {
+    /// Asks all former owners of an object what they hold of it. Those that do not answer are left out; `None` if that is
+    /// because this node works by older maps than they do.
+    pub(super) async fn ask_former(
+        &self,
+        map: &View,
+        name: &ObjectName,
+        route: &Route,
+    ) -> Option<FormerAnswers> {
+        if route.former.is_empty() {
+            return Some(FormerAnswers::default());
+        }
+        let nodes = route.former_only(map.own());
+        let asked = join_all(nodes.iter().map(|node| self.ask(map, *node, name))).await;
+        let mut answers = Vec::new();
+        for (node, answer) in nodes.into_iter().zip(asked) {
+            match answer {
+                Ok(answer) => answers.push((node, answer)),
+                Err(error) => log::warn!("what a former owner holds of {name} is not known: {error}"),
+            }
+        }
+        let is_current = self.map().epoch_in_force() == map.epoch_in_force();
+        is_current.then(|| FormerAnswers { answers, former: route.former.clone() })
+    }
+
+    /// Tells former owners, in the background, that what they hold below a version is superseded. One that is not told finds
+    /// out in its next pass.
+    pub(super) fn supersede(
+        self: &Arc<Self>,
+        map: &Arc<View>,
+        name: &ObjectName,
+        route: &Route,
+        version: Version,
+    ) {
+        for node in route.former_only(map.own()) {
+            let (service, map, name) = (Arc::clone(self), Arc::clone(map), name.clone());
+            self.background.spawn(async move {
+                if node == map.own() {
+                    if let Err(error) = service.drop_superseded(&map, &name, version).await {
+                        log::warn!("{name} is not removed yet: {error}");
+                    }
+                } else if let Err(error) = service.peers.superseded(&map, node, &name, version).await {
+                    log::debug!("{name} is not removed there yet: {error}");
+                }
+            });
+        }
+    }
+
+    /// Removes what this node holds of a name below a version, if it owns it no more. Its owners have something newer.
+    pub(super) async fn drop_superseded(
+        &self,
+        map: &View,
+        name: &ObjectName,
+        version: Version,
+    ) -> Result<(), StoreError> {
+        if Route::of(map, name).own || self.maps.since().elapsed() < REMOVED_AFTER {
+            return Ok(());
+        }
+        let (store, name) = (Arc::clone(&self.store), name.clone());
+        on_thread(move || {
+            let held = store.held(&name)?;
+            let is_older = held.version().is_some_and(|held| held < version);
+            if is_older && held.copy().is_some() && !held.is_by_hand() {
+                store.unlink_confirmed(&name, &held)?;
+            }
+            Ok(())
+        })
+        .await
+    }
+}
