@@ -171,7 +171,7 @@ impl View {
     pub fn settlers(&self) -> impl Iterator<Item = NodeIndex> + '_ {
         self.indexed().map(|(index, _)| index).filter(|index| {
             let lost =
-                self.is_current(*index) && self.current.node(*index).state() == NodeState::Out && false;
+                self.is_current(*index) && self.current.node(*index).state() == NodeState::Lost;
             !lost && (self.can_own(*index) || self.older.iter().any(|older| older.can_own(*index)))
         })
     }

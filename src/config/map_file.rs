@@ -26,7 +26,8 @@ const WEIGHT: f64 = 1.0;
 const PHP_USERS: &str = "placement = \"webdfs_rush_r\" and \"webdfs_rush_p\"";
 
 /// The words for a node's state.
-const STATES: [(&str, NodeState); 2] = [("in", NodeState::In), ("out", NodeState::Out)];
+pub(super) const STATES: [(&str, NodeState); 3] =
+    [("in", NodeState::In), ("out", NodeState::Out), ("lost", NodeState::Lost)];
 
 /// Reads the map from a file.
 ///
