@@ -5,6 +5,7 @@ mod common;
 
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use common::process::Process;
@@ -13,6 +14,7 @@ use common::{
     wait_until,
 };
 use sha2::{Digest, Sha256};
+use webdfs::cluster::View;
 use webdfs::name::ObjectName;
 use webdfs::peer::batch::{BATCH_FILE_BYTES_MAX, BatchAnswer, CopyOutcome, ListDigest};
 use webdfs::peer::client::{PeerClient, PeerError};
@@ -57,7 +59,8 @@ fn three(folder: &str) -> Vec<Copy> {
 
 /// Sends copies as the second node would.
 fn send(cluster: &Cluster, to: usize, copies: Vec<Copy>) -> Result<Vec<CopyOutcome>, PeerError> {
-    let map = map_of(cluster);
+    let own = cluster.name(1).parse().unwrap();
+    let map = View::new(&own, Arc::new(map_of(cluster)), Vec::new()).unwrap();
     let node = map.index_of(&cluster.name(to).parse().unwrap()).unwrap();
     let (copies, bodies): (Vec<_>, Vec<ByteStream>) = copies
         .into_iter()
@@ -66,7 +69,7 @@ fn send(cluster: &Cluster, to: usize, copies: Vec<Copy>) -> Result<Vec<CopyOutco
         .unzip();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
-        let peers = PeerClient::new(cluster.name(1).parse().unwrap(), signer());
+        let peers = PeerClient::new(own, signer(), None);
         peers.batch(&map, node, copies, bodies).await
     })
 }

@@ -3,12 +3,13 @@
 mod common;
 
 use std::os::unix::fs::MetadataExt;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread;
 
 use bytes::Bytes;
 use common::{Call, Cluster, Connection, Detour, Front, Options, Way, noise, wait_until};
+use webdfs::cluster::View;
 use webdfs::config::Secrets;
 use webdfs::name::ObjectName;
 use webdfs::peer::client::{PeerClient, PeerError};
@@ -347,9 +348,10 @@ async fn transfer_to(listener: std::net::TcpListener) -> PeerError {
         "epoch = 1\nreplicas = 1\nwrite_quorum = 1\n[[subcluster]]\nname = \"x\"\n\
          [[subcluster.node]]\nname = \"img1\"\nurl = \"{url}\"\n"
     );
-    let map = webdfs::config::parse_map(&map, "map.toml".as_ref()).unwrap();
+    let map = Arc::new(webdfs::config::parse_map(&map, "map.toml".as_ref()).unwrap());
+    let map = View::new(&"img1".parse().unwrap(), map, Vec::new()).unwrap();
     let signer = Signer::new(&Secrets::parse(common::setup::SECRET.as_bytes()).unwrap());
-    let peers = PeerClient::new("img2".parse().unwrap(), signer);
+    let peers = PeerClient::new("img2".parse().unwrap(), signer, None);
     let node = map.index_of(&"img1".parse().unwrap()).unwrap();
     let name = ObjectName::from_bytes(b"a.jpg").unwrap();
     let body = noise(1, 32 << 20);

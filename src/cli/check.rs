@@ -242,10 +242,10 @@ async fn check_network<W: Write>(settings: &Settings, view: &View, report: &mut 
             Err(error) => report.wrong(&about, &error.to_string())?,
         }
     }
-    check_private(settings, &map, own, report).await?;
+    check_private(settings, map, own, report).await?;
     match settings.read {
         Read::Any => Ok(()),
-        Read::Quorum => check_asked_first(settings, &map, own, report).await,
+        Read::Quorum => check_asked_first(settings, map, own, report).await,
     }
 }
 

@@ -13,6 +13,7 @@ use webdfs::agent::tasks::{Occasion, Report, Task, Tasks, Unfinished};
 use webdfs::agent::throttle::Throttle;
 use webdfs::agent::{Agent, Mandate, Works};
 use webdfs::config;
+use webdfs::maps::Maps;
 use webdfs::peer::client::PeerClient;
 use webdfs::peer::sign::Signer;
 use webdfs::store::Store;
@@ -57,16 +58,17 @@ impl Stage {
         fs::set_permissions(dir.join("secret"), PermissionsExt::from_mode(0o600)).unwrap();
         fs::create_dir(dir.join("root")).unwrap();
         let settings = config::load(&dir.join("node.toml")).unwrap();
-        let map = Arc::new(config::load_map(&settings.map).unwrap());
+        let store = Arc::new(Store::open(webdfs::node::store_settings(&settings)).unwrap());
+        let maps = Arc::new(Maps::open(&settings.name, Arc::clone(&store), &settings.map).unwrap());
         let ((begin, begun), (end, ends)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let staged: Arc<dyn Task> = Arc::new(Staged { begun: begin, ends: ends.into() });
         let agent = Agent {
             exclude: webdfs::name::Exclude::default(),
             walks: webdfs::reconcile::Walks::default(),
-            own: map.index_of(&settings.name).unwrap(),
-            map,
-            store: Arc::new(Store::open(webdfs::node::store_settings(&settings)).unwrap()),
-            peers: PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets)),
+            map: maps.view(),
+            maps,
+            store,
+            peers: PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets), None),
             elected: watch::Sender::new(false),
             tasks: Tasks::default(),
             works: Works { reconcile: None, scrub: Some(staged) },

@@ -40,7 +40,7 @@ pub fn signed(cluster: &Cluster, to: usize, operation: &Operation, body: &[u8], 
     let envelope = Envelope {
         from: name(1),
         to: name(to),
-        epoch: map.epoch(),
+        epoch: map.epoch().get(),
         map: other.unwrap_or(map.fingerprint()),
         time: now - seal.age,
     };

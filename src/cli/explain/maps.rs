@@ -195,8 +195,8 @@ mod tests {
             folder(&[("cluster.toml", 5, 5), ("a.toml", 2, 2), ("b.toml", 4, 4)], &remembered);
         let named = [folder.path().join("a.toml"), folder.path().join("b.toml")];
         let (maps, notes) = gather(&naming, &named).unwrap();
-        assert_eq!(epochs(&maps), [5, 4, 3, 2]);
-        assert_eq!(maps[1].file, named[1], "each map once");
+        assert_eq!(epochs(&maps), [9, 5, 4, 3, 2], "the newest that the root remembers is in force");
+        assert_eq!(maps[2].file, named[1], "each map once");
         assert_eq!(notes.len(), 1, "{notes:?}");
         assert!(notes[0].contains("9.toml: epoch 9 is not older than epoch 5 of"), "{notes:?}");
     }

@@ -176,21 +176,20 @@ mod tests {
         let text = format!(
             "epoch = {epoch}\nreplicas = {replicas}\nwrite_quorum = 1\n[[subcluster]]\nname = \"s\"\nnode = [{nodes}]"
         );
-        FromFile { file: "a.toml".into(), map: parse_map(&text, Path::new("a.toml")).unwrap() }
+        FromFile { file: "a.toml".into(), map: Arc::new(parse_map(&text, Path::new("a.toml")).unwrap()) }
     }
 
     #[test]
-    fn every_node_of_every_map_is_asked_once_under_the_newest_map_that_lists_it() {
+    fn every_node_of_every_map_is_asked_once() {
         let maps = [map(3, 2, "a b! c f?"), map(2, 2, "a b c d"), map(1, 1, "e a")];
         let key = ObjectKey::of(b"cat.jpg");
-        let found = nodes(&maps, key);
-        let listed: Vec<_> = found
-            .iter()
-            .map(|(map, index, _)| (map.node(*index).name().as_str(), map.epoch().get()))
-            .collect();
-        assert_eq!(listed, [("a", 3), ("b", 3), ("c", 3), ("f", 3), ("d", 2), ("e", 1)]);
-        for (map, index, role) in found {
-            let node = map.node(index).name();
+        let older = maps[1..].iter().map(|from| Arc::clone(&from.map)).collect();
+        let view = View::new(&"a".parse().unwrap(), Arc::clone(&maps[0].map), older).unwrap();
+        let found = nodes(&view, &maps, key);
+        let listed: Vec<_> = found.iter().map(|(node, _)| view.node(*node).name().as_str()).collect();
+        assert_eq!(listed, ["a", "b", "c", "f", "d", "e"]);
+        for (index, role) in found {
+            let node = view.node(index).name();
             let rank = |at: usize| {
                 let map: &FromFile = &maps[at];
                 placement::locate(&map.map, key).rank_of(map.map.index_of(node)?)

@@ -20,7 +20,7 @@ fn from_file(epoch: u64, replicas: usize, subclusters: &[(&str, usize)]) -> From
         text.push_str("]\n");
     }
     let file = PathBuf::from(format!("{epoch}.toml"));
-    FromFile { map: parse_map(&text, &file).unwrap(), file }
+    FromFile { map: std::sync::Arc::new(parse_map(&text, &file).unwrap()), file }
 }
 
 fn explained<'a>(maps: &[FromFile], path: &'a str) -> Explained<'a> {

@@ -31,7 +31,6 @@ impl PeerClient {
     }
 
     /// Asks again if all that stood in the way was that the node had older maps.
-
     pub(super) async fn control_within<Q: Serialize, A: DeserializeOwned>(
         &self,
         patience: Duration,
