@@ -220,6 +220,12 @@ impl Cluster {
         }
     }
 
+    /// Starts a node that was absent.
+    pub fn add(&self, node: usize) {
+        self.configure(node);
+        self.restart(node);
+    }
+
     /// What a node's webdfs has in its environment when it is started the next time, beside what all have.
     pub fn set_environment(&self, node: usize, environment: Vec<(String, String)>) {
         self.processes(node).environment = environment;

@@ -20,6 +20,8 @@ pub const SECRET: &str = "a secret for tests, and for nothing else";
 #[derive(Debug, Clone)]
 pub struct Options {
     pub nodes: usize,
+    /// How many of them are in the first map; none: all.
+    pub members: Option<usize>,
     pub replicas: usize,
     pub write_quorum: usize,
     pub durability: &'static str,
@@ -57,6 +59,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             nodes: 3,
+            members: None,
             replicas: 3,
             write_quorum: 2,
             durability: "none",
@@ -96,7 +99,7 @@ impl Cluster {
             starts.insert(start, (format!("s{number}"), *weight));
             start += nodes;
         }
-        for node in 0..*nodes {
+        for node in 0..self.options.members.unwrap_or(*nodes) {
             if let Some((name, weight)) = starts.get(&node) {
                 let _ = writeln!(map, "[[subcluster]]\nname = \"{name}\"\nweight = {weight:?}");
             }

@@ -107,10 +107,9 @@ pub(super) fn gather(naming: &Naming, older: &[PathBuf]) -> Result<(Vec<FromFile
 fn not_in_force(file: &Path, current: &FromFile) -> Option<String> {
     let deployed = FromFile::load(file).ok()?;
     let differs = deployed.map.fingerprint() != current.map.fingerprint();
-    let (epoch, current) = (deployed.map.epoch(), current.map.epoch());
-    let file = file.display();
-    differs
-        .then(|| format!("{file} has epoch {epoch} and is not in force: the root remembers epoch {current}"))
+    let about = |map: &ClusterMap| format!("map {} of epoch {}", map.fingerprint(), map.epoch());
+    let (file, other, current) = (file.display(), about(&deployed.map), about(&current.map));
+    differs.then(|| format!("{file} is {other}, and {current}, which the root remembers, is in force"))
 }
 
 /// The files of the maps that the root remembers, or a note why that is not known.
@@ -198,7 +197,7 @@ mod tests {
         assert_eq!(epochs(&maps), [9, 5, 4, 3, 2], "the newest that the root remembers is in force");
         assert_eq!(maps[2].file, named[1], "each map once");
         assert_eq!(notes.len(), 1, "{notes:?}");
-        assert!(notes[0].contains("9.toml: epoch 9 is not older than epoch 5 of"), "{notes:?}");
+        assert!(notes[0].contains("cluster.toml is map"), "{notes:?}");
     }
 
     #[test]
@@ -215,7 +214,7 @@ mod tests {
         assert!(matches!(error, MapsError::Config(_)), "{error}");
         let (maps, notes) = gather(&naming, &named(&["a.toml"])).unwrap();
         assert_eq!(epochs(&maps), [5, 4]);
-        let about: Vec<_> = ["1.toml", "4.toml", "5.toml"].into_iter().zip(&notes).collect();
+        let about: Vec<_> = ["1.toml", "cluster.toml", "4.toml"].into_iter().zip(&notes).collect();
         assert!(about.iter().all(|(file, note)| note.contains(file)) && notes.len() == 3, "{notes:?}");
     }
 

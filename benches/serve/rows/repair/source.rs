@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Instant;
 
-use webdfs::cluster::{ClusterMap, NodeIndex};
+use webdfs::cluster::{ClusterMap, NodeIndex, View};
 use webdfs::config::{Secrets, load_map};
 use webdfs::deliver::file;
 use webdfs::name::ObjectName;
@@ -111,10 +111,12 @@ impl Sender {
     /// Brings all files to a node, which has none of them.
     pub fn send(&self, source: &Source, to: &str) -> Result<()> {
         let _context = self.runtime.enter();
-        let to: NodeIndex = self.map.index_of(&to.parse()?).ok_or("the node is in the map")?;
-        let another = self.map.indexed().find(|(node, _)| *node != to).ok_or("there are others")?;
+        let map = &self.map;
+        let to: NodeIndex = map.index_of(&to.parse()?).ok_or("the node is in the map")?;
+        let another = map.indexed().find(|(node, _)| *node != to).ok_or("there are others")?;
+        let view = View::new(another.1.name(), Arc::clone(map), Vec::new())?;
         let signer = Signer::new(&Secrets::parse(SECRET.as_bytes())?);
-        let peers = PeerClient::new(another.1.name().clone(), signer);
+        let peers = PeerClient::new(another.1.name().clone(), signer, None);
         let largest = source.copies.iter().map(|copy| copy.size).max().unwrap_or(1);
         // As many as a pass would send together.
         let together = usize::try_from(BATCH_BYTES_MAX / largest)?.min(BATCH_FILES_MAX);
@@ -124,7 +126,7 @@ impl Sender {
                 let file = fs::File::open(source.file(copy))?;
                 bodies.push(file::stream(FileSlice { file: Arc::new(file), offset: 0, length: copy.size }));
             }
-            let sending = peers.batch(&self.map, to, copies.to_vec(), bodies);
+            let sending = peers.batch(&view, to, copies.to_vec(), bodies);
             let outcomes = self.runtime.block_on(sending)?;
             if let Some(other) = outcomes.iter().find(|outcome| **outcome != CopyOutcome::Held(Outcome::Done))
             {
