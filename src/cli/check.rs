@@ -20,7 +20,7 @@ use tokio::time::timeout;
 use super::serve::block_on;
 use super::{CheckArgs, CliError, chain};
 use crate::cluster::{Algorithm, ClusterMap, NodeIndex, NodeState, View};
-use crate::config::{self, FcgiListen, Layout, Read, Remote, Settings};
+use crate::config::{self, FcgiListen, Layout, MapText, Read, Remote, Settings};
 use crate::maps;
 use crate::node::store_settings;
 use crate::peer::client::{PeerClient, PeerError};
@@ -179,6 +179,14 @@ fn check_cluster<W: Write>(settings: &Settings, view: &View, report: &mut Report
         map.fingerprint()
     );
     report.ok("map", &found)?;
+    match MapText::load(&settings.map) {
+        Ok(_) => {
+            if let Some(difference) = maps::difference(view, &settings.map) {
+                report.warn("map", &difference)?;
+            }
+        }
+        Err(error) => report.wrong("map", &chain(&error))?,
+    }
     if 2 * map.write_quorum() <= map.replicas() {
         report.warn(
             "map",

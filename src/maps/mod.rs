@@ -68,26 +68,8 @@ impl Maps {
 
     /// Says so if a file that a person has deployed is not the map in force: it is read only where the root has none.
     pub fn compare_with(&self, file: &Path) {
-        let view = self.view();
-        match MapText::load(file) {
-            Err(error) => {
-                log::warn!("the map in force is that of the root; the other is refused: {}", chain(&error))
-            }
-            Ok((_, map)) if map.fingerprint() == view.fingerprint() => {}
-            Ok((_, map)) if map.epoch() > view.epoch() => log::warn!(
-                "{} has epoch {}, and epoch {} is in force: `webdfs map apply {}` makes it the next map",
-                file.display(),
-                map.epoch(),
-                view.epoch(),
-                file.display()
-            ),
-            Ok((_, map)) if map.epoch() == view.epoch() => log::warn!(
-                "{} is not the map of epoch {} that is in force: give it the epoch {}, and `webdfs map apply` it",
-                file.display(),
-                map.epoch(),
-                map.epoch().get().saturating_add(1)
-            ),
-            Ok(_) => {}
+        if let Some(difference) = difference(&self.view(), file) {
+            log::warn!("{difference}");
         }
     }
 
@@ -238,6 +220,32 @@ impl Maps {
         self.serial.store(serial, Ordering::Release);
         Ok(())
     }
+}
+
+/// What there is to say of a map that a person has deployed, where another is in force: the file is read only where a root has
+/// no map. None, if it is that one, or an older one.
+pub fn difference(view: &View, file: &Path) -> Option<String> {
+    let name = file.display();
+    let map = match MapText::load(file) {
+        Ok((_, map)) => map,
+        Err(error) => {
+            return Some(format!("the map that the root remembers stays in force: {}", chain(&error)));
+        }
+    };
+    let (epoch, in_force) = (map.epoch(), view.epoch());
+    if map.fingerprint() == view.fingerprint() || epoch < in_force {
+        return None;
+    }
+    Some(if epoch == in_force {
+        let next = epoch.get().saturating_add(1);
+        format!(
+            "{name} is not the map of epoch {epoch} that is in force: give it the epoch {next}, and then `webdfs map apply {name}`"
+        )
+    } else {
+        format!(
+            "{name} has epoch {epoch}, and epoch {in_force} is in force: `webdfs map apply {name}` makes it the next"
+        )
+    })
 }
 
 /// The view of the node `name` from its root at rest: of the maps that the root remembers, or else of the one in `file`.

@@ -202,10 +202,18 @@ async fn probe_all(
     let settings = config::load(node_toml)?;
     // One for all maps: which node it puts aside is of no concern here.
     let peers = PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets), None);
-    let older = maps[1..].iter().map(|from| Arc::clone(&from.map)).collect();
-    let view = View::new(&settings.name, Arc::clone(&maps[0].map), older).map_err(MapsError::from)?;
+    // One of all maps, and those of nodes that work by an older one.
+    let mut views = Vec::new();
+    for (at, from) in maps.iter().enumerate() {
+        let older = maps[at + 1..].iter().map(|from| Arc::clone(&from.map)).collect();
+        match View::new(&settings.name, Arc::clone(&from.map), older) {
+            Ok(view) => views.push(view),
+            Err(error) if at == 0 => return Err(MapsError::from(error).into()),
+            Err(_) => {}
+        }
+    }
     for file in explained {
-        file.probe = Some(probe::probe(&peers, &view, maps, &file.name).await);
+        file.probe = Some(probe::probe(&peers, &views, maps, &file.name).await);
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::maps::FromFile;
 use super::verdict::{Answer, Role, Verdict, judge};
-use crate::cluster::{ClusterMap, NodeIndex, NodeName, NodeState, View};
+use crate::cluster::{ClusterMap, Fingerprint, NodeIndex, NodeName, NodeState, View};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::{PeerClient, PeerError};
@@ -63,8 +63,9 @@ pub(super) enum Shown {
     Tombstone { version: u64, time: String },
 }
 
-/// Asks all nodes of all maps.
-pub(super) async fn probe(peers: &PeerClient, view: &View, maps: &[FromFile], name: &ObjectName) -> Probe {
+/// Asks all nodes of all maps: under the current one, of which `views` has the first, or an older one if they work by that.
+pub(super) async fn probe(peers: &PeerClient, views: &[View], maps: &[FromFile], name: &ObjectName) -> Probe {
+    let view = &views[0];
     let mut nodes = nodes(view, maps, ObjectKey::of(name.as_bytes()));
     nodes.sort_by_key(|(_, role)| match role {
         Role::Owner(rank) => (0, *rank),
@@ -74,11 +75,23 @@ pub(super) async fn probe(peers: &PeerClient, view: &View, maps: &[FromFile], na
         Role::Stranger => (4, 0),
     });
     let asked = nodes.into_iter().map(|(node, role)| async move {
-        let said = peers.ask(view, node, name).await.map_err(|error| reason(&error));
-        Answer { node: view.node(node).name().clone(), role, said }
+        let name_of_node = view.node(node).name().clone();
+        let mut said = peers.ask(view, node, name).await;
+        if let Err(PeerError::OtherMap { map, .. }) = &said
+            && let Some((view, node)) = under(views, *map, &name_of_node)
+        {
+            said = peers.ask(view, node, name).await;
+        }
+        Answer { node: name_of_node, role, said: said.map_err(|error| reason(&error)) }
     });
     let answers: Vec<Answer> = stream::iter(asked).buffered(AT_ONCE).collect().await;
     Probe { verdict: judge(&answers), nodes: answers.iter().map(Told::of).collect() }
+}
+
+/// A node in the view of which that map is the current one.
+fn under<'a>(views: &'a [View], map: Fingerprint, node: &NodeName) -> Option<(&'a View, NodeIndex)> {
+    let view = views.iter().find(|view| view.fingerprint() == map)?;
+    Some((view, view.index_of(node)?))
 }
 
 /// Each node of the maps once.
