@@ -11,6 +11,7 @@ use common::{Cluster, Front, Options};
 on_both_fronts!(
     a_cluster_that_is_well_passes_every_test,
     a_node_that_does_not_answer_is_named_and_ends_in_exit_code_one,
+    a_lost_node_need_not_answer,
     a_secret_that_others_may_read_is_refused_with_its_mode,
     a_web_server_that_serves_files_itself_is_found_out_where_every_read_is_to_be_compared,
     a_file_by_hand_that_webdfs_may_not_mark_is_named_with_its_owner,
@@ -53,6 +54,24 @@ fn a_node_that_does_not_answer_is_named_and_ends_in_exit_code_one(front: Front) 
     assert_eq!(code, 1, "{report}");
     assert_line(&report, "WRONG", &format!("node {}", cluster.name(2)), "does not answer");
     assert!(report.contains("1 of "), "{report}");
+}
+
+fn a_lost_node_need_not_answer(front: Front) {
+    fn the_last_is_lost(cluster: &Cluster) {
+        let map = cluster.config(0).with_file_name("../cluster.toml");
+        let text = std::fs::read_to_string(&map).unwrap();
+        std::fs::write(&map, format!("{text}state = \"lost\"\n")).unwrap();
+    }
+    let options = Options { nodes: 4, prepare: the_last_is_lost, ..Options::default() };
+    let cluster = Cluster::start(front, options);
+    let about = format!("node {}", cluster.name(3));
+    let (code, report) = check(&cluster, 0);
+    assert_eq!(code, 0, "{report}");
+    assert_line(&report, "warn", &about, "is lost, says the map, and answers");
+    cluster.kill(3);
+    let (code, report) = check(&cluster, 0);
+    assert_eq!(code, 0, "{report}");
+    assert_line(&report, "-", &about, "is lost, says the map (");
 }
 
 fn a_secret_that_others_may_read_is_refused_with_its_mode(front: Front) {

@@ -111,7 +111,13 @@ const MAP_REFUSED: &[(&str, &str, usize, &str)] = &[
         "[[subcluster.node]] url: is missing; add a line such as url",
     ),
     ("http://10.0.0.2", "https://10.0.0.2", 11, "https"),
-    ("state = \"in\"", "state = \"lost\"", 14, "[[subcluster.node]] state = \"lost\": use in or out"),
+    ("state = \"in\"", "state = \"dead\"", 14, "[[subcluster.node]] state = \"dead\": use in, out or lost"),
+    (
+        "state = \"in\"",
+        "state = \"lost\"",
+        2,
+        "only 1 of the nodes can hold one (1 out or lost, 0 of weight 0)",
+    ),
     (
         "state = \"in\"",
         "public-url = \"x\"",

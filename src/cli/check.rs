@@ -1,14 +1,16 @@
 //! `webdfs check`: shows the decided settings and tests all that can be tested, running or not. One line each.
 
+mod clients;
 mod static_first;
 
 use std::io::{self, Write};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::IpAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use clients::check_allow;
 use http::{StatusCode, Uri};
 use http_body_util::Empty;
 use hyper_util::client::legacy::Client;
@@ -18,7 +20,7 @@ use tokio::time::timeout;
 
 use super::serve::block_on;
 use super::{CheckArgs, CliError, chain};
-use crate::cluster::{Algorithm, ClusterMap, NodeIndex};
+use crate::cluster::{Algorithm, ClusterMap, NodeIndex, NodeState};
 use crate::config::{self, FcgiListen, Layout, Read, Remote, Settings};
 use crate::node::store_settings;
 use crate::peer::client::{PeerClient, PeerError};
@@ -223,7 +225,13 @@ async fn check_network<W: Write>(
     let peers = PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets));
     for (node, other) in map.indexed() {
         let about = format!("node {}", other.name());
+        let is_lost = other.state() == NodeState::Lost;
         match peers.hello(&map, node, Hello { stamp: None }).await {
+            Ok(_) if is_lost => report.warn(
+                &about,
+                "is lost, says the map, and answers: what it holds counts nowhere; once it is well, `webdfs node in`",
+            )?,
+            Err(error) if is_lost => report.untested(&about, &format!("is lost, says the map ({error})"))?,
             Ok(answer) => {
                 let complete = if answer.complete { "" } else { ", not complete yet" };
                 report.ok(&about, &format!("answers at {}{complete}", other.url()))?;
@@ -294,67 +302,6 @@ async fn status_of(url: &str) -> Option<StatusCode> {
     Some(answer.ok()?.ok()?.status())
 }
 
-/// A proxy on this machine that does not pass the client's address on makes everyone a client from here.
-fn check_allow<W: Write>(
-    settings: &Settings,
-    map: &ClusterMap,
-    own: NodeIndex,
-    seen: Option<IpAddr>,
-    report: &mut Report<W>,
-) -> io::Result<()> {
-    const ABOUT: &str = "write.allow";
-    if !settings.write.allow.admits_loopback() {
-        return Ok(());
-    }
-    let url = map.node(own).url();
-    match Clients::seen_as(local_address_towards(url.host(), url.port()), seen) {
-        Clients::Known => report.ok(ABOUT, "admits this machine; clients are seen under their own addresses"),
-        Clients::Hidden { from, seen } => report.warn(
-            ABOUT,
-            &format!(
-                "admits EVERYONE: a request from {from} was seen as {seen}; have the proxy on this machine pass on \
-                 the client's address (nginx: set_real_ip_from, real_ip_header), or take loopback out"
-            ),
-        ),
-        Clients::Untested(reason) => report.untested(ABOUT, &format!("admits this machine; {reason}")),
-    }
-}
-
-/// How the responder sees clients, judged by a request of which the sender's address is known.
-#[derive(Debug, PartialEq, Eq)]
-enum Clients {
-    /// Under their own addresses.
-    Known,
-    /// As if they were on this machine.
-    Hidden { from: IpAddr, seen: IpAddr },
-    /// That cannot be said, for this reason.
-    Untested(&'static str),
-}
-
-impl Clients {
-    fn seen_as(from: Option<IpAddr>, seen: Option<IpAddr>) -> Self {
-        match (from, seen) {
-            (None, _) => Clients::Untested("there is no way to the node's own url"),
-            (Some(from), _) if from.is_loopback() => Clients::Untested(
-                "whether a proxy hides the real clients cannot be seen through a loopback url",
-            ),
-            (Some(_), None) => Clients::Untested("the web server passes no client address on"),
-            (Some(from), Some(seen)) if seen != from && seen.is_loopback() => Clients::Hidden { from, seen },
-            (Some(_), Some(_)) => Clients::Known,
-        }
-    }
-}
-
-/// The address from which this machine reaches a host. Nothing is sent.
-fn local_address_towards(host: &str, port: u16) -> Option<IpAddr> {
-    use std::net::ToSocketAddrs;
-    let target: SocketAddr = (host.trim_matches(['[', ']']), port).to_socket_addrs().ok()?.next()?;
-    let any: SocketAddr = if target.is_ipv4() { ([0; 4], 0).into() } else { ([0_u16; 8], 0).into() };
-    let socket = UdpSocket::bind(any).ok()?;
-    socket.connect(target).ok()?;
-    Some(socket.local_addr().ok()?.ip())
-}
-
 /// The web server must not serve `.webdfs`.
 async fn check_private<W: Write>(
     settings: &Settings,
@@ -381,21 +328,4 @@ async fn check_private<W: Write>(
         }
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_proxy_on_this_machine_that_hides_its_clients_is_noticed() {
-        let address = |text: &str| Some(text.parse::<IpAddr>().unwrap());
-        let (own, loopback) = (address("10.0.0.1"), address("127.0.0.1"));
-        let hidden = Clients::Hidden { from: own.unwrap(), seen: loopback.unwrap() };
-        assert_eq!(Clients::seen_as(own, loopback), hidden);
-        assert_eq!(Clients::seen_as(own, own), Clients::Known);
-        for (from, seen) in [(loopback, loopback), (own, None), (None, own)] {
-            assert!(matches!(Clients::seen_as(from, seen), Clients::Untested(_)), "{from:?} {seen:?}");
-        }
-    }
 }

@@ -4,7 +4,7 @@
 use super::crush::CrushPlace;
 use super::domains::UseError;
 use super::location::{Level, LocationError};
-use super::name::{NameError, NodeName, SubClusterName};
+use super::name::{Epoch, NameError, NodeName, SubClusterName};
 use super::spec::{NODES_MAX, PlacementKind, REPLICAS_MAX, WEIGHT_MAX, WEIGHT_MIN};
 use super::url::{NodeUrl, UrlError};
 use super::webdfs_php::{WEBDFS_SUBCLUSTERS_MAX, WebdfsFault};
@@ -28,9 +28,12 @@ pub enum Place {
 /// Why a map was refused. The specification is at fault, not the program; correct it and build the map again.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum MapError {
-    /// The epoch is 0.
-    #[error("epoch is 0; epochs start at 1")]
-    Epoch,
+    /// The epoch is none.
+    #[error("epoch is {given}; it must be from 1 to {}", Epoch::MAX)]
+    Epoch {
+        /// What was given.
+        given: u64,
+    },
     /// Too many or no replicas.
     #[error("replicas is {given}; it must be from 1 to {REPLICAS_MAX}")]
     Replicas {
@@ -142,14 +145,14 @@ pub enum MapError {
     },
     /// Too few nodes can hold a replica.
     #[error(
-        "replicas is {replicas}, but only {usable} of the nodes can hold one ({out} out, {weightless} of weight 0)"
+        "replicas is {replicas}, but only {usable} of the nodes can hold one ({out} out or lost, {weightless} of weight 0)"
     )]
     TooFewUsable {
         /// Nodes in service of weight above 0.
         usable: usize,
         /// The replicas.
         replicas: usize,
-        /// Nodes of weight above 0 that are marked out.
+        /// Nodes of weight above 0 that are marked out or lost.
         out: usize,
         /// Nodes of weight 0.
         weightless: usize,
@@ -356,7 +359,7 @@ impl MapError {
     pub fn place(&self) -> Place {
         match *self {
             Self::NoSubClusters | Self::TooManyNodes { .. } | Self::WeightsTooLarge { .. } => Place::Map,
-            Self::Epoch => Place::Field("epoch"),
+            Self::Epoch { .. } => Place::Field("epoch"),
             Self::Replicas { .. } | Self::TooFewUsable { .. } | Self::TooFewDomains { .. } => {
                 Place::Field("replicas")
             }

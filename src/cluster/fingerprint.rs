@@ -49,6 +49,7 @@ impl Fingerprint {
                 values.number(match node.state() {
                     NodeState::In => 0,
                     NodeState::Out => 1,
+                    NodeState::Lost => 2,
                 });
             }
         }

@@ -57,7 +57,7 @@ pub struct ClusterMap {
     nodes: Vec<Node>,
     index: HashMap<NodeName, NodeIndex>,
     slots: SlotTable,
-    /// Whether any node is marked out; saves most lookups the question.
+    /// Whether any node is marked out or lost; saves most lookups the question.
     any_out: bool,
     fingerprint: Fingerprint,
 }
@@ -88,7 +88,7 @@ impl ClusterMap {
     /// # Errors
     /// The first thing found wrong; [`MapError::place`] says where in `spec` it is.
     pub fn new(spec: MapSpec) -> Result<Self, MapError> {
-        let epoch = Epoch::new(spec.epoch).ok_or(MapError::Epoch)?;
+        let epoch = Epoch::new(spec.epoch).ok_or(MapError::Epoch { given: spec.epoch })?;
         check_counts(&spec)?;
         let subclusters = build_subclusters(&spec.subclusters)?;
         let (nodes, index) = build_nodes(spec.subclusters)?;
@@ -105,7 +105,7 @@ impl ClusterMap {
             write_quorum: spec.write_quorum,
             placement: spec.placement,
             algorithm,
-            any_out: nodes.iter().any(|node| node.state == NodeState::Out),
+            any_out: nodes.iter().any(|node| !node.state.is_in_service()),
             subclusters,
             nodes,
             index,
@@ -217,7 +217,7 @@ impl ClusterMap {
         &self.slots
     }
 
-    /// Whether any node is marked out.
+    /// Whether any node is marked out or lost.
     pub fn any_out(&self) -> bool {
         self.any_out
     }
@@ -266,7 +266,7 @@ impl Node {
         self.public_url.as_ref()
     }
 
-    /// In service, or marked out.
+    /// In service, or marked out or lost.
     pub fn state(&self) -> NodeState {
         self.state
     }
@@ -377,7 +377,7 @@ fn build_node(subcluster: usize, node: usize, spec: &NodeSpec) -> Result<Node, M
 fn check_usable(subclusters: &[SubCluster], nodes: &[Node], replicas: usize) -> Result<(), MapError> {
     let weighted = |node: &&Node| subclusters[node.subcluster].weight > 0.0;
     let with_weight = nodes.iter().filter(weighted).count();
-    let usable = nodes.iter().filter(weighted).filter(|node| node.state == NodeState::In).count();
+    let usable = nodes.iter().filter(weighted).filter(|node| node.state.is_in_service()).count();
     if usable < replicas {
         let (out, weightless) = (with_weight - usable, nodes.len() - with_weight);
         return Err(MapError::TooFewUsable { usable, replicas, out, weightless });

@@ -154,25 +154,33 @@ impl NodeIndex {
     }
 }
 
-/// The number of a version of the map, from 1. Of two maps the one of the higher epoch counts.
+/// The number of a version of the map, from 1 to [`Epoch::MAX`]. Of two maps the one of the higher epoch counts.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Epoch(NonZeroU64);
 
 /// A text that is no epoch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not an epoch; it is a whole number from 1")]
+#[error("not an epoch; it is a whole number from 1 to {}", Epoch::MAX)]
 pub struct EpochError;
 
 impl Epoch {
     /// The epoch of a cluster's first map.
     pub const FIRST: Self = Self(NonZeroU64::MIN);
 
-    /// The epoch of that number; `None` for 0.
+    /// The last epoch: cluster.toml can say no larger number.
+    pub const MAX: u64 = i64::MAX as u64;
+
+    /// The epoch of that number; `None` for 0 and above [`Epoch::MAX`].
     pub const fn new(number: u64) -> Option<Self> {
         match NonZeroU64::new(number) {
-            Some(number) => Some(Self(number)),
-            None => None,
+            Some(number) if number.get() <= Self::MAX => Some(Self(number)),
+            _ => None,
         }
+    }
+
+    /// The one that follows; `None` after the last.
+    pub const fn next(self) -> Option<Self> {
+        Self::new(self.get() + 1)
     }
 
     /// The number.
@@ -240,8 +248,10 @@ mod tests {
     fn epochs_start_at_one_and_are_ordered() {
         assert_eq!(Epoch::new(0), None);
         assert!(Epoch::new(2).unwrap() > Epoch::FIRST);
-        assert_eq!("18446744073709551615".parse::<Epoch>().unwrap().get(), u64::MAX);
-        for text in ["", "0", "+1", "-1", "1.0", " 1", "18446744073709551616"] {
+        let last: Epoch = "9223372036854775807".parse().unwrap();
+        assert_eq!((last.get(), last.next()), (Epoch::MAX, None));
+        assert_eq!(Epoch::FIRST.next(), Epoch::new(2));
+        for text in ["", "0", "+1", "-1", "1.0", " 1", "9223372036854775808", "18446744073709551616"] {
             assert_eq!(text.parse::<Epoch>(), Err(EpochError), "{text:?}");
         }
     }

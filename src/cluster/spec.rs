@@ -56,7 +56,7 @@ pub struct NodeSpec {
     pub url: String,
     /// Where clients reach it: `http://` or `https://`.
     pub public_url: Option<String>,
-    /// In service or out.
+    /// In service, out or lost.
     pub state: NodeState,
     /// The places it is in, by their levels; see [`Location`](super::Location). Only for [`CrushSource::Locations`].
     pub location: BTreeMap<String, String>,
@@ -80,6 +80,19 @@ pub enum NodeState {
     In,
     /// Out of service: each of its objects is placed on another node, and its slot stays.
     Out,
+    /// Dead for good: out, and nobody waits for it. Should it come back, it is treated as one that has returned with
+    /// an old root.
+    Lost,
+}
+
+impl NodeState {
+    /// Whether objects are placed on the node.
+    pub const fn is_in_service(self) -> bool {
+        match self {
+            Self::In => true,
+            Self::Out | Self::Lost => false,
+        }
+    }
 }
 
 /// A placement algorithm with its own settings.

@@ -60,7 +60,9 @@ fn nodes_are_numbered_through_the_sub_clusters() {
 
 #[test]
 fn counts_outside_their_bounds_are_refused() {
-    check(&refused(|s| s.epoch = 0), Place::Field("epoch"), "start at 1");
+    for epoch in [0, Epoch::MAX + 1, u64::MAX] {
+        check(&refused(|s| s.epoch = epoch), Place::Field("epoch"), "from 1 to 9223372036854775807");
+    }
     for replicas in [0, REPLICAS_MAX + 1, usize::MAX] {
         check(&refused(|s| s.replicas = replicas), Place::Field("replicas"), "from 1 to 16");
     }
@@ -117,13 +119,19 @@ fn there_must_be_as_many_usable_nodes_as_replicas() {
         s.subclusters[0].weight = 0.0;
         s.subclusters[1].nodes[1].state = NodeState::Out;
     });
-    check(&error, Place::Field("replicas"), "only 2 of the nodes can hold one (1 out, 2 of weight 0)");
+    check(
+        &error,
+        Place::Field("replicas"),
+        "only 2 of the nodes can hold one (1 out or lost, 2 of weight 0)",
+    );
     let mut right = spec();
     right.subclusters[0].weight = 0.0;
     assert!(!ClusterMap::new(right).unwrap().any_out());
-    let mut right = spec();
-    right.subclusters[1].nodes[1].state = NodeState::Out;
-    assert!(ClusterMap::new(right).unwrap().any_out());
+    for state in [NodeState::Out, NodeState::Lost] {
+        let mut right = spec();
+        right.subclusters[1].nodes[1].state = state;
+        assert!(ClusterMap::new(right).unwrap().any_out());
+    }
 }
 
 #[test]
@@ -145,7 +153,7 @@ fn the_fingerprint_is_the_same_for_the_same_values_however_they_are_spelled() {
 
 #[test]
 fn the_fingerprint_changes_with_every_value() {
-    let changes: [fn(&mut MapSpec); 11] = [
+    let changes: [fn(&mut MapSpec); 12] = [
         |_| (),
         |s| s.epoch = 8,
         |s| s.replicas = 2,
@@ -156,6 +164,7 @@ fn the_fingerprint_changes_with_every_value() {
         |s| s.subclusters[0].nodes[0].url = "http://a:81".into(),
         |s| s.subclusters[0].nodes[0].public_url = Some("http://a".into()),
         |s| s.subclusters[0].nodes[0].state = NodeState::Out,
+        |s| s.subclusters[0].nodes[0].state = NodeState::Lost,
         |s| s.subclusters.reverse(),
     ];
     let fingerprints: std::collections::HashSet<_> = changes

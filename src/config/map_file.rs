@@ -6,6 +6,7 @@ use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::crush_file::{self, CrushText, Reader};
@@ -24,7 +25,8 @@ const WEIGHT: f64 = 1.0;
 const PHP_USERS: &str = "placement = \"webdfs_rush_r\" and \"webdfs_rush_p\"";
 
 /// The words for a node's state.
-const STATES: [(&str, NodeState); 2] = [("in", NodeState::In), ("out", NodeState::Out)];
+pub(super) const STATES: [(&str, NodeState); 3] =
+    [("in", NodeState::In), ("out", NodeState::Out), ("lost", NodeState::Lost)];
 
 /// Reads the map from a file.
 ///
@@ -34,6 +36,16 @@ pub fn load_map(cluster_toml: &Path) -> Result<ClusterMap, ConfigError> {
     let bytes = fs::read(cluster_toml)
         .map_err(|source| ConfigError::Read { file: cluster_toml.to_owned(), source })?;
     parse(Source::new(cluster_toml, &bytes)?, &|path| fs::read(path))
+}
+
+/// A map as text, complete: what travels between nodes, and what a root keeps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapText {
+    /// cluster.toml.
+    pub toml: String,
+    /// The text of the CRUSH map that it names, whatever its name there, if it names one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crush: Option<String>,
 }
 
 /// Reads the map from the text of a file; `file` is what errors call it. A `crush_map` is refused: no other file is

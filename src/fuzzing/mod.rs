@@ -9,7 +9,7 @@ mod map;
 use http::header::{IF_RANGE, RANGE};
 use http::{HeaderMap, HeaderValue, Method};
 
-use crate::cluster::crush::{CrushMap, WEIGHT_ONE, parse_text};
+use crate::cluster::crush::{CrushMap, CrushSpec, WEIGHT_ONE, parse_text, print_text};
 pub use crate::front::fastcgi::conn::fuzz::fuzz_records;
 pub use crate::front::fastcgi::pairs::fuzz_pairs;
 use crate::name::{Exclude, NAME_BYTES_MAX, NameError, ObjectName, Prefix, Target, query};
@@ -102,6 +102,17 @@ pub fn fuzz_range_header(data: &[u8]) {
     assert_eq!(multipart.content_length(), total.saturating_add(frame), "the length is that of all parts");
 }
 
+/// A CRUSH map that is printed is read as it was.
+fn check_printed(mut spec: CrushSpec) {
+    let printed = print_text(&spec);
+    let mut again = parse_text(&printed).unwrap_or_else(|error| panic!("{error}\n{printed}")).spec;
+    // Copies for a class stand where the first rule that takes them does.
+    for spec in [&mut spec, &mut again] {
+        spec.buckets.sort_by_key(|bucket| bucket.id);
+    }
+    assert_eq!(again, spec, "{printed}");
+}
+
 /// A CRUSH map as text: it is refused with a line, or no lookup by any of its rules finds what it does not have, and no
 /// cluster map made with it places two replicas together.
 pub fn fuzz_crush_text(data: &[u8]) {
@@ -116,6 +127,7 @@ pub fn fuzz_crush_text(data: &[u8]) {
     };
     if let Ok(text_map) = parse_text(&text) {
         map::check_crush_owners(&text_map);
+        check_printed(text_map.spec);
     }
     let devices = map.devices().last().map_or(0, |device| device.id() as usize + 1);
     let (all_in, mut some_out) = (vec![WEIGHT_ONE; devices], vec![WEIGHT_ONE; devices]);

@@ -14,7 +14,7 @@
 
 use super::mixer::{Mixer, Purpose, below, unit};
 use super::{Event, Replicas, Trace};
-use crate::cluster::{ClusterMap, NodeIndex, NodeState, REPLICAS_MAX, SlotTable};
+use crate::cluster::{ClusterMap, NodeIndex, REPLICAS_MAX, SlotTable};
 
 /// How many candidates are drawn before all nodes are gone through in order. Each draw fails with the share of
 /// nodes that are out or in a domain that holds an owner, so this matters only where few others are left.
@@ -92,7 +92,7 @@ pub(super) fn fill(
 }
 
 fn in_service(map: &ClusterMap, node: NodeIndex) -> bool {
-    map.node(node).state() == NodeState::In
+    map.node(node).state().is_in_service()
 }
 
 /// The candidates among the slots of sub-clusters.

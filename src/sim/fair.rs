@@ -1,13 +1,10 @@
 //! What each node should hold by its weight, and how far counts are from what should be. Arithmetic only.
 
-use crate::cluster::{ClusterMap, NodeIndex, NodeState};
+use crate::cluster::{ClusterMap, NodeIndex};
 
-/// The weight that a node is placed by, but 0 if it is out.
+/// The weight that a node is placed by, but 0 if it is out or lost.
 pub(super) fn weight_in_service(map: &ClusterMap, node: NodeIndex) -> f64 {
-    match map.node(node).state() {
-        NodeState::In => map.weight_of(node),
-        NodeState::Out => 0.0,
-    }
+    if map.node(node).state().is_in_service() { map.weight_of(node) } else { 0.0 }
 }
 
 /// The copies of each object that fall on each node by its weight: shares of [`ClusterMap::replicas`], at most 1 for a
@@ -64,16 +61,19 @@ pub(super) fn ratio(part: f64, whole: f64) -> Option<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::NodeState;
     use crate::sim::testing::{fleet, map};
 
     #[test]
     fn shares_follow_the_weights_of_the_nodes_in_service() {
         let spec = fleet(2, &[(2, 1.0), (1, 4.0), (2, 0.0), (2, 1.0)]);
         assert_eq!(fair_copies(&map(spec.clone())), [0.25, 0.25, 1.0, 0.0, 0.0, 0.25, 0.25]);
-        let mut out = spec;
-        out.node_mut("n0").unwrap().state = NodeState::Out;
         let third = 1.0 / 3.0;
-        assert_eq!(fair_copies(&map(out)), [0.0, third, 1.0, 0.0, 0.0, third, third]);
+        for state in [NodeState::Out, NodeState::Lost] {
+            let mut out = spec.clone();
+            out.node_mut("n0").unwrap().state = state;
+            assert_eq!(fair_copies(&map(out)), [0.0, third, 1.0, 0.0, 0.0, third, third]);
+        }
     }
 
     #[test]

@@ -38,8 +38,10 @@ pub struct NodeLoad {
     pub subcluster: SubClusterName,
     /// Its weight.
     pub weight: f64,
-    /// Whether it is marked out.
+    /// Whether it is marked out or lost.
     pub out: bool,
+    /// Whether it is lost.
+    pub lost: bool,
     /// The copies it holds.
     pub copies: u64,
     /// Its part of all copies: 0 to 1.
@@ -94,7 +96,8 @@ impl Load {
                     node: node.name().clone(),
                     subcluster: subcluster.name().clone(),
                     weight: map.weight_of(index),
-                    out: node.state() == NodeState::Out,
+                    out: !node.state().is_in_service(),
+                    lost: node.state() == NodeState::Lost,
                     copies: *count,
                     share,
                     fair_share,

@@ -229,6 +229,15 @@ mod tests {
     }
 
     #[test]
+    fn a_node_that_is_out_and_lost_then_moves_nothing() {
+        let mut out = fleet(2, &[(3, 1.0), (3, 2.0)]);
+        out.node_mut("n1").unwrap().state = NodeState::Out;
+        let movement = measured(&out, |spec| spec.node_mut("n1").unwrap().state = NodeState::Lost);
+        assert_eq!((movement.moved, movement.left, movement.optimum), (0, 0, 0.0));
+        assert!(movement.after.nodes[1].lost && movement.after.nodes[1].out);
+    }
+
+    #[test]
     fn a_slot_under_a_new_name_is_filled_from_the_old_one() {
         let movement =
             measured(&fleet(2, &[(4, 1.0)]), |spec| spec.node_mut("n1").unwrap().name = "new".into());

@@ -68,7 +68,8 @@ pub(super) async fn probe(peers: &PeerClient, maps: &[FromFile], name: &ObjectNa
         Role::Owner(rank) => (0, *rank),
         Role::Former(_) => (1, 0),
         Role::Out => (2, 0),
-        Role::Stranger => (3, 0),
+        Role::Lost => (3, 0),
+        Role::Stranger => (4, 0),
     });
     let asked = nodes.into_iter().map(|(map, index, role)| async move {
         let said = peers.ask(map, index, name).await.map_err(|error| reason(&error));
@@ -100,9 +101,12 @@ fn role(maps: &[FromFile], owners: &[Replicas], node: &NodeName) -> Role {
     if let Some((former, _)) = under_maps.find(|older| rank(*older).is_some()) {
         return Role::Former(former.map.epoch());
     }
-    let is_out = |map: &ClusterMap| Some(map.node(map.index_of(node)?).state() == NodeState::Out);
-    let current = maps.first().map(|current| &current.map);
-    if current.and_then(is_out) == Some(true) { Role::Out } else { Role::Stranger }
+    let state = |map: &ClusterMap| Some(map.node(map.index_of(node)?).state());
+    match maps.first().and_then(|current| state(&current.map)) {
+        Some(NodeState::Out) => Role::Out,
+        Some(NodeState::Lost) => Role::Lost,
+        Some(NodeState::In) | None => Role::Stranger,
+    }
 }
 
 /// What happened, to go behind the node's name.
@@ -120,7 +124,7 @@ impl Told {
     fn of(answer: &Answer) -> Self {
         let owner = match answer.role {
             Role::Owner(rank) => Some(rank),
-            Role::Former(_) | Role::Out | Role::Stranger => None,
+            Role::Former(_) | Role::Out | Role::Lost | Role::Stranger => None,
         };
         let (holds, error) = match &answer.said {
             Ok(HeldAnswer { held, complete }) => {
@@ -129,8 +133,8 @@ impl Told {
             Err(reason) => (None, Some(reason.clone())),
         };
         let is_nothing = |said: &HeldAnswer| said.held == Held::Nothing && said.complete;
-        let is_idle =
-            matches!(answer.role, Role::Out | Role::Stranger) && answer.said.as_ref().is_ok_and(is_nothing);
+        let is_idle = matches!(answer.role, Role::Out | Role::Lost | Role::Stranger)
+            && answer.said.as_ref().is_ok_and(is_nothing);
         let (node, role) = (answer.node.to_string(), answer.role.to_string());
         Self { node, role, owner, error, holds, is_idle }
     }
@@ -163,10 +167,12 @@ mod tests {
     use crate::held::CopyInfo;
     use crate::version::Version;
 
-    /// A map of these nodes; an exclamation mark says that one is out.
+    /// A map of these nodes; an exclamation mark says that one is out, a question mark that it is lost.
     fn map(epoch: u64, replicas: usize, nodes: &str) -> FromFile {
         let node = |name: &str| {
-            let (name, state) = name.strip_suffix('!').map_or((name, "in"), |name| (name, "out"));
+            let out = name.strip_suffix('!').map(|name| (name, "out"));
+            let lost = name.strip_suffix('?').map(|name| (name, "lost"));
+            let (name, state) = out.or(lost).unwrap_or((name, "in"));
             format!("{{ name = \"{name}\", url = \"http://{name}/_webdfs\", state = \"{state}\" }},")
         };
         let nodes: String = nodes.split(' ').map(node).collect();
@@ -178,14 +184,14 @@ mod tests {
 
     #[test]
     fn every_node_of_every_map_is_asked_once_under_the_newest_map_that_lists_it() {
-        let maps = [map(3, 2, "a b! c"), map(2, 2, "a b c d"), map(1, 1, "e a")];
+        let maps = [map(3, 2, "a b! c f?"), map(2, 2, "a b c d"), map(1, 1, "e a")];
         let key = ObjectKey::of(b"cat.jpg");
         let found = nodes(&maps, key);
         let listed: Vec<_> = found
             .iter()
             .map(|(map, index, _)| (map.node(*index).name().as_str(), map.epoch().get()))
             .collect();
-        assert_eq!(listed, [("a", 3), ("b", 3), ("c", 3), ("d", 2), ("e", 1)]);
+        assert_eq!(listed, [("a", 3), ("b", 3), ("c", 3), ("f", 3), ("d", 2), ("e", 1)]);
         for (map, index, role) in found {
             let node = map.node(index).name();
             let rank = |at: usize| {
@@ -197,6 +203,7 @@ mod tests {
                 (_, Some(_), _) => Role::Former(maps[1].map.epoch()),
                 (_, _, Some(_)) => Role::Former(maps[2].map.epoch()),
                 _ if node.as_str() == "b" => Role::Out,
+                _ if node.as_str() == "f" => Role::Lost,
                 _ => Role::Stranger,
             };
             assert_eq!(role, expected, "{node}");

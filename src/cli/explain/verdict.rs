@@ -20,6 +20,8 @@ pub(super) enum Role {
     Former(Epoch),
     /// Marked out in the current map.
     Out,
+    /// Marked lost in the current map.
+    Lost,
     /// Never an owner under any of the maps.
     Stranger,
 }
@@ -30,6 +32,7 @@ impl fmt::Display for Role {
             Role::Owner(rank) => write!(f, "owner {rank}"),
             Role::Former(epoch) => write!(f, "owner under epoch {epoch}"),
             Role::Out => f.write_str("out of service"),
+            Role::Lost => f.write_str("lost"),
             Role::Stranger => f.write_str("no owner"),
         }
     }
@@ -90,9 +93,9 @@ pub(super) fn judge(answers: &[Answer]) -> Verdict {
 }
 
 /// The highest that an owner, or one that was, holds. A stray copy is never offered to the owners, so it does not
-/// count.
+/// count, and neither does what a lost node holds.
 fn truth(answers: &[Answer]) -> Held {
-    let may_know = answers.iter().filter(|answer| answer.role != Role::Stranger);
+    let may_know = answers.iter().filter(|answer| !matches!(answer.role, Role::Stranger | Role::Lost));
     let held = may_know.filter_map(|answer| answer.said.as_ref().ok()).map(|said| said.held);
     held.fold(Held::Nothing, |highest, held| if held.supersedes(&highest).is_gt() { held } else { highest })
 }
@@ -103,9 +106,12 @@ fn find(answer: &Answer, truth: &Held) -> Finding {
         (Err(reason), Role::Owner(_)) => {
             Finding::Wrong(format!("{who} cannot say what it holds: it {reason}"))
         }
+        // Nobody expects anything of it.
+        (Err(_), Role::Lost) => Finding::Fine,
         (Err(reason), _) => Finding::Note(format!("{who} cannot say whether it holds anything: it {reason}")),
         (Ok(said), Role::Owner(_)) => of_owner(&who, said, truth),
         (Ok(said), Role::Stranger) => of_stranger(&who, &said.held, truth),
+        (Ok(said), Role::Lost) => of_lost(&who, &said.held),
         (Ok(said), Role::Former(_) | Role::Out) => of_former(&who, &said.held, truth),
     }
 }
@@ -140,6 +146,16 @@ fn of_former(who: &str, held: &Held, truth: &Held) -> Finding {
         Held::Nothing | Held::Tombstone { .. } => Finding::Fine,
         Held::Copy(_) if same(held, truth) => Finding::Note(format!("{who} still holds it")),
         Held::Copy(_) => Finding::Wrong(format!("{who} still holds an older version")),
+    }
+}
+
+/// A node that is lost, and answers nevertheless.
+fn of_lost(who: &str, held: &Held) -> Finding {
+    match held {
+        Held::Nothing => Finding::Fine,
+        Held::Copy(_) | Held::Tombstone { .. } => {
+            Finding::Note(format!("{who} answers and holds something, which counts nowhere"))
+        }
     }
 }
 
@@ -278,6 +294,18 @@ mod tests {
             // It may be the only one that has it.
             assert_eq!(with(Held::Nothing, file(3)).wrong, ["img1, owner 1, lacks it"]);
             assert_eq!(with(file(3), tombstone(4)).wrong, ["img1, owner 1, still holds the deleted file"]);
+        }
+    }
+
+    #[test]
+    fn a_lost_node_counts_nowhere() {
+        for held in [None, Some(Held::Nothing), Some(file(9)), Some(tombstone(9))] {
+            let verdict = judged(&[(Role::Owner(1), Some(file(3))), (Role::Lost, held)]);
+            assert!(verdict.healthy, "{verdict:?}");
+            assert_eq!(
+                verdict.notes.len(),
+                usize::from(matches!(held, Some(Held::Copy(_) | Held::Tombstone { .. })))
+            );
         }
     }
 

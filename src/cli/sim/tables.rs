@@ -133,7 +133,11 @@ fn print_load(out: &mut dyn Write, load: &Load, rows: usize) -> io::Result<()> {
         [
             node.node.to_string(),
             node.subcluster.to_string(),
-            if node.out { "out".to_owned() } else { node.weight.to_string() },
+            match (node.lost, node.out) {
+                (true, _) => "lost".to_owned(),
+                (false, true) => "out".to_owned(),
+                (false, false) => node.weight.to_string(),
+            },
             node.copies.to_string(),
             percent(node.share),
             percent(node.fair_share),

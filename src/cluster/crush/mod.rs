@@ -12,7 +12,7 @@
 //!   are the levels, [`DEVICE_TYPE`] that of the devices. Weights are fixed point, [`WEIGHT_ONE`] being 1.
 //! - To generate a map, fill in a [`CrushSpec`] and call [`CrushMap::new`]; [`Tunables::JEWEL`] are the tunables of
 //!   today. To read one: `CrushMap::new(parse_text(text)?.spec)`, or [`CrushMap::from_text`], which also gives the line
-//!   of whatever the constructor refuses.
+//!   of whatever the constructor refuses. [`print_text`] writes one.
 //! - [`CrushMap::devices`] are all devices; [`CrushMap::reachable`] those that a rule can choose: they lie below
 //!   something it takes, and no weight on the way is 0.
 //! - [`CrushMap::parent`], [`CrushMap::type_of`] and [`CrushMap::ancestor_of_type`] answer for any item, the last one
@@ -42,7 +42,7 @@ pub use spec::{
     Step, StrawCalculation, TRIES_MAX, TRIES_PRODUCT_MAX, TYPE_ID_MAX, Tunables, TypeSpec, VARY_R_MAX,
     WEIGHT_ONE,
 };
-pub use text::{TextError, TextFault, TextMap, parse_text};
+pub use text::{TextError, TextFault, TextMap, parse_text, print_text};
 
 use std::collections::HashMap;
 

@@ -20,7 +20,6 @@ use super::crush::{CrushMap, CrushSpec, Rule, WEIGHT_ONE};
 use super::error::MapError;
 use super::location::FailureDomain;
 use super::name::NodeIndex;
-use super::spec::NodeState;
 use super::{Node, SubCluster};
 
 /// Where the CRUSH map of a cluster map comes from.
@@ -161,7 +160,7 @@ impl CrushTable {
 
     /// There are as many domains with a node in service as replicas.
     fn check_domains(&self, members: &Members<'_>) -> Result<(), MapError> {
-        let in_service = |seat: &&Seat| members.nodes[seat.node.get()].state() == NodeState::In;
+        let in_service = |seat: &&Seat| members.nodes[seat.node.get()].state().is_in_service();
         let domain = |seat: &Seat| self.domains[seat.node.get()];
         let usable: BTreeSet<u32> = self.seats.iter().filter(in_service).map(domain).collect();
         if usable.len() < self.replicas {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::cluster::crush::{CrushPlace, parse_text};
-use crate::cluster::{Algorithm, ClusterMap, Level, MapSpec, NodeSpec, Place, PlacementSpec, SubClusterSpec};
+use crate::cluster::{
+    Algorithm, ClusterMap, Level, MapSpec, NodeSpec, NodeState, Place, PlacementSpec, SubClusterSpec,
+};
 
 /// A node as `NAME LEVEL=PLACE ...`, `out` among them if it is.
 fn node(text: &str) -> NodeSpec {

@@ -2,7 +2,7 @@
 
 use super::section::Step;
 use super::values::Values;
-use crate::cluster::{ClusterMap, NodeIndex, PlacementKind};
+use crate::cluster::{ClusterMap, NodeIndex, NodeState, PlacementKind};
 
 /// What there is to know of a sub-cluster.
 pub(super) fn subcluster_heading(map: &ClusterMap, position: u32) -> String {
@@ -105,9 +105,11 @@ pub(super) fn substitutes(
     (out, node): (Option<NodeIndex>, NodeIndex),
     passed_over: u32,
 ) -> Step {
+    let is_lost = out.is_some_and(|out| map.node(out).state() == NodeState::Lost);
+    let state = if is_lost { "lost" } else { "out" };
     let (out, node) = (out.map(|out| node_name(map, out)), node_name(map, node));
     let reason = match &out {
-        Some(out) => format!("{out} is out; in its place as owner {} a second draw by weight", rank + 1),
+        Some(out) => format!("{out} is {state}; in its place as owner {} a second draw by weight", rank + 1),
         None => format!("no node was found as owner {}; a second draw by weight", rank + 1),
     };
     let is_crush = map.placement() == PlacementKind::Crush;

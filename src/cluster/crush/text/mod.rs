@@ -3,10 +3,11 @@
 //! <https://docs.ceph.com/en/latest/rados/operations/crush-map-edits/>).
 //!
 //! Here is what a caller sees; `tokens.rs` cuts the text into words, `parse.rs` reads them, `shadow.rs` builds the
-//! copies of the hierarchy that rules with a device class take. Whether the parts fit together is the business of
-//! [`CrushMap::new`].
+//! copies of the hierarchy that rules with a device class take, `print.rs` is the way back. Whether the parts fit
+//! together is the business of [`CrushMap::new`].
 
 mod parse;
+mod print;
 mod shadow;
 mod tokens;
 
@@ -17,6 +18,8 @@ use std::collections::HashMap;
 
 use super::error::{CrushFault, CrushPlace};
 use super::{CrushMap, CrushSpec};
+
+pub use print::print_text;
 
 /// A map read from a text, not yet checked as a whole.
 #[derive(Clone, Debug)]

@@ -134,6 +134,18 @@ fn a_map_is_read_with_all_its_parts() {
 }
 
 #[test]
+fn a_map_that_is_printed_is_read_as_it_was() {
+    let spec = parse_text(MAP).unwrap().spec;
+    assert_eq!(parse_text(&print_text(&spec)).unwrap().spec, spec);
+    // In a specification a bucket may stand before those in it; in a text it may not.
+    let mut reversed = parse_text(&with(" class ssd\n\tstep choose", "\n\tstep choose")).unwrap().spec;
+    let buckets = reversed.buckets.clone();
+    reversed.buckets.reverse();
+    reversed.buckets.rotate_right(1);
+    assert_eq!(parse_text(&print_text(&reversed)).unwrap().spec.buckets, buckets);
+}
+
+#[test]
 fn a_class_is_taken_from_a_copy_with_the_ids_of_the_text() {
     let map = CrushMap::from_text(MAP).unwrap();
     let copy = |id| {

@@ -41,6 +41,15 @@ fn an_owner_that_is_out_is_told_with_its_substitute() {
 }
 
 #[test]
+fn an_owner_that_is_lost_is_told_as_lost() {
+    let mut spec = spec(PlacementSpec::RushR, &[("first", 4, 1.0)], 3, &[]);
+    spec.subclusters[0].nodes[0].state = NodeState::Lost;
+    let map = ClusterMap::new(spec).unwrap();
+    let told = told(&map, "a.jpg");
+    assert!(told[6].starts_with("  img1 is lost; in its place as owner 3 a second draw"), "{told:?}");
+}
+
+#[test]
 fn what_the_older_ones_cannot_hold_is_told_as_such() {
     let map = rush_r(&[("first", 1, 1.0), ("second", 3, 0.001)], 3, &[]);
     let expected = [
