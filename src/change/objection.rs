@@ -204,10 +204,11 @@ impl fmt::Display for Objection {
             ),
             Self::Dropped(names) => write!(
                 f,
-                "{names} {} files and {} in the new map no more, so nobody fetches them from there: drain the \
-                 sub-cluster, or mark the node out (or lost, if it is dead), and remove it later, if at all",
+                "{names} {} files and {} in the new map no more: should {} end before all is copied, copies are lost; drain \
+                 the sub-cluster, or mark nodes out (or lost, if they are dead), and remove them later, if at all",
                 names.verb("holds", "hold"),
-                names.verb("is", "are")
+                names.verb("is", "are"),
+                names.verb("it", "they")
             ),
             Self::Replicas(old, new) => write!(
                 f,

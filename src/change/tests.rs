@@ -49,29 +49,30 @@ fn state(spec: &mut MapSpec, name: &str, state: NodeState) {
 
 #[test]
 fn changes_that_are_as_they_should_be_meet_no_objection() {
-    let changes: [(&dyn Fn(&mut MapSpec), &[&str]); 11] = [
-        (&|_| (), &[]),
+    type Edit = fn(&mut MapSpec);
+    let changes: [(Edit, &[&str]); 11] = [
+        (|_| (), &[]),
         (
-            &|spec| spec.subclusters.push(added(spec.subclusters[0].clone())),
+            |spec| spec.subclusters.push(added(spec.subclusters[0].clone())),
             &["sub-cluster new is added: 4 nodes of weight 1"],
         ),
-        (&|spec| spec.subclusters[0].weight = 0.0, &["sub-cluster s0, of weight 1, is drained"]),
-        (&|spec| spec.subclusters[2].weight = 0.0, &["sub-cluster s2, of weight 2, is drained"]),
-        (&|spec| spec.subclusters[2].weight = 2.5, &["sub-cluster s2: weight goes from 2 to 2.5"]),
-        (&|spec| state(spec, "n5", NodeState::Out), &["n5 goes out of service"]),
-        (&|spec| state(spec, "n5", NodeState::Lost), &["n5 is lost"]),
+        (|spec| spec.subclusters[0].weight = 0.0, &["sub-cluster s0, of weight 1, is drained"]),
+        (|spec| spec.subclusters[2].weight = 0.0, &["sub-cluster s2, of weight 2, is drained"]),
+        (|spec| spec.subclusters[2].weight = 2.5, &["sub-cluster s2: weight goes from 2 to 2.5"]),
+        (|spec| state(spec, "n5", NodeState::Out), &["n5 goes out of service"]),
+        (|spec| state(spec, "n5", NodeState::Lost), &["n5 is lost"]),
         (
-            &|spec| {
+            |spec| {
                 spec.node_mut("n5").expect("there is one").name = "fresh".to_owned();
             },
             &["fresh takes over the slot of n5"],
         ),
         (
-            &|spec| spec.node_mut("n5").expect("there is one").url = "http://elsewhere".to_owned(),
+            |spec| spec.node_mut("n5").expect("there is one").url = "http://elsewhere".to_owned(),
             &["n5: another url"],
         ),
-        (&|spec| spec.replicas = 4, &["replicas goes from 3 to 4"]),
-        (&|spec| spec.subclusters[1].name = "s1b".to_owned(), &["sub-cluster s1 is called s1b now"]),
+        (|spec| spec.replicas = 4, &["replicas goes from 3 to 4"]),
+        (|spec| spec.subclusters[1].name = "s1b".to_owned(), &["sub-cluster s1 is called s1b now"]),
     ];
     for (change, differences) in changes {
         let change = change_of(&start(), change);

@@ -3,8 +3,8 @@
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
-use super::maps::FromFile;
 use super::verdict::{Answer, Role, Verdict, judge};
+use crate::cli::maps::FromFile;
 use crate::cluster::{ClusterMap, NodeIndex, NodeName, NodeState};
 use crate::held::Held;
 use crate::name::ObjectName;
