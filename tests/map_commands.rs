@@ -262,16 +262,17 @@ fn two_maps_are_compared_and_what_speaks_against_the_change_ends_in_exit_code_on
         MAP.replace("img3", "img9").replace("img2", "img3").replace("replicas = 2", "replicas = 3"),
     );
     let (code, told, errors) = diff(&bad, false);
-    assert_eq!((code, errors.as_str()), (1, "webdfs: 3 objections to this change\n"), "{told}");
+    assert_eq!((code, errors.as_str()), (1, "webdfs: 4 objections to this change\n"), "{told}");
     assert!(told.contains("\nOBJECTION epoch: the epoch must rise, and goes from 4 to 4\n"), "{told}");
     assert!(told.contains("\nOBJECTION slots: img3 is not in the slot of before"), "{told}");
-    assert!(told.contains("\nOBJECTION dropped: "), "{told}");
+    assert!(told.contains("\nOBJECTION dropped: img2 holds files and is in the new map no more"), "{told}");
+    assert!(told.contains("\nOBJECTION dropped: img3 has the url of img2, which holds files"), "{told}");
     let (code, json, _) = diff(&bad, true);
     let json: Value = serde_json::from_str(&json).unwrap();
     assert_eq!((code, &json["old"]["epoch"], &json["new"]["epoch"]), (1, &4.into(), &4.into()));
     let words: Vec<_> =
         json["objections"].as_array().unwrap().iter().map(|one| one["word"].as_str().unwrap()).collect();
-    assert_eq!(words, ["epoch", "slots", "dropped"]);
+    assert_eq!(words, ["epoch", "slots", "dropped", "dropped"]);
     assert_eq!(
         (&json["objections"][0]["can_be_forced"], &json["objections"][1]["can_be_forced"]),
         (&false.into(), &true.into())

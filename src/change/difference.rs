@@ -35,6 +35,8 @@ pub enum Difference {
     SubClusterRemoved(SubClusterName, usize),
     /// A sub-cluster has another name.
     SubClusterRenamed(SubClusterName, SubClusterName),
+    /// Sub-clusters that are in another position.
+    SubClustersMoved(Vec<SubClusterName>),
     /// The weight of the nodes of a sub-cluster.
     Weight(SubClusterName, f64, f64),
     /// Nodes that an old sub-cluster has more.
@@ -45,7 +47,7 @@ pub enum Difference {
     Replaced(NodeName, NodeName),
     /// Nodes whose state changes.
     State(Names, StateChange),
-    /// Nodes in another sub-cluster, or in another place of it.
+    /// Nodes that are listed in another sub-cluster, or in another place of it.
     Moved(Names),
     /// Nodes that others reach elsewhere.
     Urls(Names),
@@ -116,6 +118,10 @@ fn of_subclusters(pairing: &Pairing<'_>, found: &mut Vec<Difference>) {
             }
         }
     }
+    let moved: Vec<_> = pairing.moved_subclusters().map(|one| one.name().clone()).collect();
+    if !moved.is_empty() {
+        found.push(Difference::SubClustersMoved(moved));
+    }
     for (one, at) in pairing.new.subclusters().iter().zip(&pairing.old_of_new) {
         if at.is_none() {
             found.push(Difference::SubClusterAdded(one.name().clone(), one.node_count(), one.weight()));
@@ -161,7 +167,7 @@ fn of_nodes(pairing: &Pairing<'_>, found: &mut Vec<Difference>) {
             };
             list.push(name());
         }
-        if pairing.has_moved(old_index, new_index) {
+        if pairing.listed_old(old_index) != pairing.listed_new(new_index) {
             moved.push(name());
         }
         if old.url() != new.url() {
@@ -224,6 +230,10 @@ impl fmt::Display for Difference {
                 write!(f, "sub-cluster {name} is removed, with its {}", count(*nodes, "node"))
             }
             Self::SubClusterRenamed(old, new) => write!(f, "sub-cluster {old} is called {new} now"),
+            Self::SubClustersMoved(names) => {
+                let names: Vec<_> = names.iter().map(SubClusterName::as_str).collect();
+                write!(f, "another position in the list: {}", names.join(", "))
+            }
             Self::Weight(name, old, 0.0) => write!(f, "sub-cluster {name}, of weight {old}, is drained"),
             Self::Weight(name, old, new) => write!(f, "sub-cluster {name}: weight goes from {old} to {new}"),
             Self::Added(names, subcluster) => {
@@ -238,7 +248,7 @@ impl fmt::Display for Difference {
                 write!(f, "{names} {} out of service", names.verb("goes", "go"))
             }
             Self::State(names, StateChange::Lost) => write!(f, "{names} {} lost", names.verb("is", "are")),
-            Self::Moved(names) => write!(f, "{names} {} in another slot", names.verb("is", "are")),
+            Self::Moved(names) => write!(f, "{names} {} elsewhere in the list", names.verb("is", "are")),
             Self::Urls(names) => write!(f, "{names}: another url"),
             Self::PublicUrls(names) => write!(f, "{names}: another public_url"),
             Self::Locations(names) => write!(f, "{names}: another location"),

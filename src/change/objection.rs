@@ -1,6 +1,6 @@
 //! What must not happen to a cluster unless someone says that it shall: each objection has a word to say so with.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::str::FromStr;
 
@@ -10,7 +10,7 @@ use serde::{Serialize, Serializer};
 use super::difference::Names;
 use super::pairing::Pairing;
 use super::{Moves, SAMPLE};
-use crate::cluster::{Algorithm, ClusterMap, Epoch, NodeIndex, NodeState, SubClusterName};
+use crate::cluster::{Algorithm, ClusterMap, Epoch, NodeIndex, NodeName, NodeState, NodeUrl, SubClusterName};
 use crate::sim::held_only_by;
 
 /// A change may move so many times what it has to.
@@ -37,6 +37,9 @@ pub enum Objection {
     Slots(Names),
     /// Nodes that hold files under the old map are not in the new one, and no other node takes over their slots.
     Dropped(Names),
+    /// A node that holds files shall go on under another name, by its url: the old name, and the new one. A root belongs to
+    /// one name.
+    Renamed(NodeName, NodeName),
     /// Each file shall have fewer copies.
     Replicas(usize, usize),
     /// As many nodes are lost at once as hold all copies of a file.
@@ -61,7 +64,7 @@ pub enum ObjectionWord {
     SubClusters,
     /// [`Objection::Slots`].
     Slots,
-    /// [`Objection::Dropped`].
+    /// [`Objection::Dropped`] and [`Objection::Renamed`].
     Dropped,
     /// [`Objection::Replicas`].
     Replicas,
@@ -90,6 +93,7 @@ pub(super) fn objections(pairing: &Pairing<'_>, moves: &Moves) -> Vec<Objection>
     found.extend(subclusters(pairing));
     found.extend(slots(pairing, !found.iter().any(|one| one.word() == ObjectionWord::SubClusters)));
     found.extend(dropped(pairing));
+    found.extend(renamed(pairing));
     if new.replicas() < old.replicas() {
         found.push(Objection::Replicas(old.replicas(), new.replicas()));
     }
@@ -105,9 +109,7 @@ fn subclusters(pairing: &Pairing<'_>) -> Option<Objection> {
     if !pairing.order_counts() {
         return None;
     }
-    let paired = pairing.new_of_old.iter().enumerate();
-    let elsewhere = paired.filter_map(|(old, new)| new.filter(|new| *new != old));
-    let names: Vec<_> = elsewhere.map(|at| pairing.new.subclusters()[at].name().clone()).collect();
+    let names: Vec<_> = pairing.moved_subclusters().map(|one| one.name().clone()).collect();
     (!names.is_empty()).then_some(Objection::SubClusters(names))
 }
 
@@ -127,6 +129,17 @@ fn dropped(pairing: &Pairing<'_>) -> Option<Objection> {
         .filter(|(index, node)| holds(pairing.old, *index) && !replacements.contains_key(node.name()));
     let names: Vec<_> = dropped.map(|(_, node)| node.name().clone()).collect();
     (!names.is_empty()).then_some(Objection::Dropped(Names(names)))
+}
+
+fn renamed(pairing: &Pairing<'_>) -> Vec<Objection> {
+    let by_url: HashMap<&NodeUrl, &NodeName> =
+        pairing.new.nodes().iter().map(|node| (node.url(), node.name())).collect();
+    let gone = pairing.gone().filter(|(index, _)| holds(pairing.old, *index));
+    let renamed = gone.filter_map(|(_, node)| {
+        let other = *by_url.get(node.url())?;
+        Some(Objection::Renamed(node.name().clone(), other.clone()))
+    });
+    renamed.collect()
 }
 
 fn copies(pairing: &Pairing<'_>) -> Option<Objection> {
@@ -170,7 +183,7 @@ impl Objection {
             Self::Epoch { .. } => ObjectionWord::Epoch,
             Self::SubClusters(_) => ObjectionWord::SubClusters,
             Self::Slots(_) => ObjectionWord::Slots,
-            Self::Dropped(_) => ObjectionWord::Dropped,
+            Self::Dropped(_) | Self::Renamed(..) => ObjectionWord::Dropped,
             Self::Replicas(..) => ObjectionWord::Replicas,
             Self::Copies { .. } => ObjectionWord::Copies,
             Self::Moves(_) => ObjectionWord::Moves,
@@ -209,6 +222,11 @@ impl fmt::Display for Objection {
                 names.verb("holds", "hold"),
                 names.verb("is", "are"),
                 names.verb("it", "they")
+            ),
+            Self::Renamed(old, new) => write!(
+                f,
+                "{new} has the url of {old}, which holds files: a root belongs to one name for ever, so nobody reaches what \
+                 {old} holds; keep its name, or give {new} a url of its own while {old} runs"
             ),
             Self::Replicas(old, new) => write!(
                 f,

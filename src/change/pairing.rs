@@ -55,6 +55,13 @@ impl<'a> Pairing<'a> {
         pairs.filter_map(|(new, old)| Some((old, &self.new.subclusters()[(*new)?])))
     }
 
+    /// The sub-clusters that both have in different positions: the new ones.
+    pub(super) fn moved_subclusters(&self) -> impl Iterator<Item = &'a SubCluster> {
+        let pairs = self.new_of_old.iter().enumerate();
+        let moved = pairs.filter_map(|(old, new)| new.filter(|new| *new != old));
+        moved.map(|at| &self.new.subclusters()[at])
+    }
+
     /// The nodes that both have, the old one and the new one.
     pub(super) fn nodes(&self) -> impl Iterator<Item = (NodeIndex, NodeIndex)> {
         self.old.indexed().filter_map(|(index, node)| Some((index, self.new.index_of(node.name())?)))
@@ -106,12 +113,24 @@ impl<'a> Pairing<'a> {
 
     /// The slot of a node of the old map; none where no replica falls on it.
     pub(super) fn slot_old(&self, index: NodeIndex) -> Option<Slot> {
-        slot(self.old, index, |subcluster| self.new_of_old[subcluster])
+        device(self.old, index).unwrap_or_else(|| Some(self.listed_old(index)))
     }
 
-    /// The slot of a node of the new map.
+    /// The slot of a node of the new map; the same.
     pub(super) fn slot_new(&self, index: NodeIndex) -> Option<Slot> {
-        slot(self.new, index, Some)
+        device(self.new, index).unwrap_or_else(|| Some(self.listed_new(index)))
+    }
+
+    /// Where a node stands in the old map.
+    pub(super) fn listed_old(&self, index: NodeIndex) -> Slot {
+        let (subcluster, at) = place(self.old, index);
+        Slot::OfSubCluster(self.new_of_old[subcluster], at)
+    }
+
+    /// Where a node stands in the new map.
+    pub(super) fn listed_new(&self, index: NodeIndex) -> Slot {
+        let (subcluster, at) = place(self.new, index);
+        Slot::OfSubCluster(Some(subcluster), at)
     }
 }
 
@@ -120,15 +139,18 @@ fn has_devices(map: &ClusterMap) -> bool {
     matches!(map.algorithm(), Algorithm::Crush(table) if table.made_from().is_none())
 }
 
-fn slot(map: &ClusterMap, index: NodeIndex, paired: impl Fn(usize) -> Option<usize>) -> Option<Slot> {
+/// The device that a node is, if the nodes are devices; none for one that no replica falls on.
+fn device(map: &ClusterMap, index: NodeIndex) -> Option<Option<Slot>> {
     match map.algorithm() {
         Algorithm::Crush(table) if table.made_from().is_none() => {
-            table.seat_of(index).map(|seat| Slot::Device(seat.device))
+            Some(table.seat_of(index).map(|seat| Slot::Device(seat.device)))
         }
-        _ => {
-            let subcluster = map.node(index).subcluster();
-            let first = map.subclusters()[subcluster].first_node().get();
-            Some(Slot::OfSubCluster(paired(subcluster), index.get() - first))
-        }
+        _ => None,
     }
+}
+
+/// The sub-cluster of a node, and its place in that.
+fn place(map: &ClusterMap, index: NodeIndex) -> (usize, usize) {
+    let subcluster = map.node(index).subcluster();
+    (subcluster, index.get() - map.subclusters()[subcluster].first_node().get())
 }

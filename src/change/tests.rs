@@ -1,8 +1,12 @@
 //! What is said of a change: nothing against those that are as they should be, and of each other what speaks against it.
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::cluster::crush::parse_text;
-use crate::cluster::{CrushSource, FailureDomain, Level, MapSpec, NodeState, PlacementSpec, SubClusterSpec};
+use crate::cluster::{
+    CrushSource, FailureDomain, Level, MapSpec, NodeSpec, NodeState, PlacementSpec, SubClusterSpec,
+};
 use crate::sim::testing::{fleet, map};
 
 /// Three sub-clusters of four nodes.
@@ -47,6 +51,12 @@ fn state(spec: &mut MapSpec, name: &str, state: NodeState) {
     spec.node_mut(name).expect("there is such a node").state = state;
 }
 
+/// Has another machine take over a node's slot.
+fn replace(spec: &mut MapSpec, name: &str) {
+    let node = spec.node_mut(name).expect("there is such a node");
+    (node.name, node.url) = ("fresh".to_owned(), "http://fresh".to_owned());
+}
+
 #[test]
 fn changes_that_are_as_they_should_be_meet_no_objection() {
     type Edit = fn(&mut MapSpec);
@@ -63,7 +73,7 @@ fn changes_that_are_as_they_should_be_meet_no_objection() {
         (|spec| state(spec, "n5", NodeState::Lost), &["n5 is lost"]),
         (
             |spec| {
-                spec.node_mut("n5").expect("there is one").name = "fresh".to_owned();
+                replace(spec, "n5");
             },
             &["fresh takes over the slot of n5"],
         ),
@@ -129,7 +139,7 @@ fn the_order_of_sub_clusters_must_stay() {
     drained.subclusters[0].weight = 0.0;
     let removed = change_of(&drained, |spec| drop(spec.subclusters.remove(0)));
     assert_eq!(words(&removed)[0], "subclusters", "{:?}", texts(&removed.objections));
-    assert_eq!(texts(&removed.differences), ["sub-cluster s0 is removed, with its 4 nodes"]);
+    assert_eq!(texts(&removed.differences)[0], "sub-cluster s0 is removed, with its 4 nodes");
     let mut drained = start();
     drained.subclusters[2].weight = 0.0;
     let removed = change_of(&drained, |spec| drop(spec.subclusters.pop()));
@@ -180,12 +190,25 @@ fn a_node_that_holds_files_must_not_be_dropped() {
         let change = change_of(&before, |spec| drop(spec.subclusters[2].nodes.pop()));
         assert!(!words(&change).contains(&"dropped"), "it holds nothing");
     }
-    let replaced = change_of(&start(), |spec| spec.subclusters[2].nodes[3].name = "fresh".to_owned());
+    let replaced = change_of(&start(), |spec| replace(spec, "n11"));
     assert!(
         texts(&replaced.warnings)
             .iter()
             .any(|text| text.starts_with("n11 must run until the map is settled"))
     );
+}
+
+#[test]
+fn a_machine_that_holds_files_must_not_go_on_under_another_name() {
+    let renamed = |spec: &mut MapSpec| spec.subclusters[2].nodes[3].name = "fresh".to_owned();
+    refused(&change_of(&start(), renamed), "dropped", "fresh has the url of n11, which holds files: ");
+    let mut lost = start();
+    state(&mut lost, "n11", NodeState::Lost);
+    let change = change_of(&lost, |spec| {
+        renamed(spec);
+        state(spec, "fresh", NodeState::In);
+    });
+    assert_eq!(words(&change), [""; 0]);
 }
 
 #[test]
@@ -280,12 +303,13 @@ fn the_nodes_of_a_crush_map_are_known_by_their_devices() {
     // In which order the cluster map lists them is of no concern.
     let reordered = change_of(&before, |spec| spec.subclusters.swap(0, 1));
     assert_eq!((words(&reordered), reordered.moves.moved), (vec![], 0));
+    assert_eq!(texts(&reordered.differences), ["another position in the list: s0, s1"]);
     let other = change_of(&before, |spec| spec.placement = source(&["n1", "n0", "n2", "n3", "n4", "n5"]));
     assert_eq!(words(&other), ["slots", "moves"]);
     assert_eq!(texts(&other.differences)[0], "crush goes by other settings, or by another CRUSH map");
     let replaced = change_of(&before, |spec| {
         spec.placement = source(&["n0", "n1", "fresh", "n3", "n4", "n5"]);
-        spec.node_mut("n2").expect("there is one").name = "fresh".to_owned();
+        replace(spec, "n2");
     });
     assert_eq!(words(&replaced), [""; 0]);
     assert!(texts(&replaced.differences).contains(&"fresh takes over the slot of n2".to_owned()));
@@ -297,4 +321,66 @@ fn names_are_listed_up_to_a_few() {
         |count: usize| Names((0..count).map(|n| format!("n{n}").parse().unwrap()).collect()).to_string();
     assert_eq!([names(1), names(2), names(3)], ["n0", "n0 and n1", "n0, n1 and n2"]);
     assert_eq!([names(5), names(6)], ["n0, n1, n2, n3 and n4", "n0, n1, n2, n3 and 2 more"]);
+}
+
+/// Any small fleet, with few names, so that two of them share some.
+fn any_fleet() -> impl Strategy<Value = MapSpec> {
+    let placement = prop_oneof![
+        Just(PlacementSpec::RushR),
+        Just(PlacementSpec::RushT),
+        Just(PlacementSpec::Crush(CrushSource::Locations(FailureDomain::Node))),
+    ];
+    let state = prop_oneof![4 => Just(NodeState::In), 1 => Just(NodeState::Out), 1 => Just(NodeState::Lost)];
+    let node = (0..12usize, 0..12usize, state, prop::option::weighted(0.1, Just("http://public".to_owned())));
+    let weight = prop_oneof![1 => Just(0.0), 4 => Just(1.0), 1 => Just(2.0)];
+    let subcluster = (0..5usize, weight, prop::collection::vec(node, 1..5));
+    (placement, 1..3usize, prop::collection::vec(subcluster, 1..4)).prop_map(
+        |(placement, replicas, parts)| {
+            let subclusters = parts.into_iter().map(|(name, weight, nodes)| SubClusterSpec {
+                name: format!("s{name}"),
+                weight,
+                nodes: nodes
+                    .into_iter()
+                    .map(|(name, url, state, public_url)| NodeSpec {
+                        name: format!("n{name}"),
+                        url: format!("http://n{url}"),
+                        public_url,
+                        state,
+                        location: Default::default(),
+                    })
+                    .collect(),
+            });
+            MapSpec { epoch: 1, replicas, write_quorum: 1, placement, subclusters: subclusters.collect() }
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, max_global_rejects: 100_000, ..ProptestConfig::default() })]
+
+    #[test]
+    fn nothing_that_differs_goes_unsaid(old in any_fleet(), other in any_fleet(), how in 0..6usize) {
+        let mut new = old.clone();
+        match how {
+            0 => {}
+            1 => new.subclusters.reverse(),
+            2 => new.subclusters[0].nodes.reverse(),
+            3 => new.subclusters.iter_mut().for_each(|one| one.name += "x"),
+            4 => {
+                let node = new.subclusters[0].nodes.pop().expect("there is one");
+                new.subclusters.last_mut().expect("there is one").nodes.insert(0, node);
+            }
+            _ => new = other,
+        }
+        let (old, new) = (ClusterMap::new(old), ClusterMap::new(new));
+        prop_assume!(old.is_ok() && new.is_ok());
+        let (old, new) = (old.unwrap(), new.unwrap());
+        let movement = Movement::measure(&old, &new, Objects { count: 100, seed: 0 }, &());
+        let change = Change::of(&old, &new, &movement);
+        prop_assert_eq!(change.differences.is_empty(), old.fingerprint() == new.fingerprint());
+        prop_assert!(words(&change).contains(&"epoch"));
+        for text in [texts(&change.differences), texts(&change.objections), texts(&change.warnings)].concat() {
+            prop_assert!(!text.is_empty() && !text.contains('\n'));
+        }
+    }
 }
