@@ -146,12 +146,15 @@ fn what_speaks_against_a_change_is_told_and_so_are_other_replicas() {
     std::fs::write(&after, newer).unwrap();
     let warnings = json(&[&before, &after])["warnings"].clone();
     let warnings: Vec<_> = warnings.as_array().unwrap().iter().map(|text| text.as_str().unwrap()).collect();
-    assert!(warnings[0].starts_with("img5 and 2 more are not in the slot of before"), "{warnings:?}");
-    assert!(warnings[1].starts_with("sub-cluster rack0 has 5 nodes and had 4"), "{warnings:?}");
-    assert_eq!(warnings.len(), 3, "{warnings:?}");
+    assert!(warnings[0].starts_with("img5, img6 and img7 are not in the slot of before"), "{warnings:?}");
+    assert!(warnings.iter().any(|warning| warning.starts_with("replicas goes from 3 to 2")), "{warnings:?}");
+    assert!(
+        warnings.iter().any(|warning| warning.starts_with("sub-cluster rack0 has 5 nodes and had 4")),
+        "{warnings:?}"
+    );
     let output = sim(&[&before, &after]);
     let text = answer(&output);
-    assert_eq!(text.matches("\nWARNING ").count(), 3, "{text}");
+    assert_eq!(text.matches("\nWARNING ").count(), warnings.len(), "{text}");
     assert!(text.contains("\nFewer replicas: 5000 copies are given up.\n"), "{text}");
     let fewer = maps.write("fewer.toml", 2, &[(4, 1.0), (3, 1.0)]);
     let output = sim(&[&before, &fewer]);

@@ -8,16 +8,22 @@ mod config;
 pub mod demo;
 mod explain;
 mod locate;
+mod map;
+mod maps;
+mod node;
 mod paths;
 mod serve;
 mod sim;
 mod status;
+mod subcluster;
 mod work;
 
 use std::io;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
+use crate::cluster::EditError;
 use crate::config::ConfigError;
 use crate::control::{CallError, Work};
 use crate::node::NodeError;
@@ -26,9 +32,11 @@ pub use crate::chain::chain;
 pub use args::{AgentArgs, CheckArgs, ReconcileArgs, ScrubArgs, ServeArgs, StatusArgs};
 pub use config::{ConfigArgs, SiteError};
 pub use demo::DemoArgs;
-pub use explain::{ExplainArgs, MapsError};
+pub use explain::ExplainArgs;
 pub use locate::LocateArgs;
+pub use maps::MapsError;
 pub use sim::{SimArgs, SimError};
+pub use subcluster::SubclusterError;
 
 /// webdfs: images and other static files on many machines, beside the web server you already run.
 #[derive(Debug, Parser)]
@@ -44,6 +52,12 @@ enum Command {
     Check(CheckArgs),
     Config(ConfigArgs),
     Locate(LocateArgs),
+    #[command(subcommand)]
+    Map(map::MapCommand),
+    #[command(subcommand)]
+    Node(node::NodeCommand),
+    #[command(subcommand)]
+    Subcluster(subcluster::SubclusterCommand),
     Explain(ExplainArgs),
     Sim(SimArgs),
     Agent(AgentArgs),
@@ -67,9 +81,37 @@ pub enum CliError {
         /// How many there were.
         asked: usize,
     },
-    /// The older maps do not go with the current one.
+    /// A file could not be written.
+    #[error("{}: cannot be written", .file.display())]
+    Write {
+        /// The file, as it was named.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The maps do not go together.
     #[error(transparent)]
     Maps(#[from] MapsError),
+    /// The map cannot be changed like that.
+    #[error("{}", .file.display())]
+    Edit {
+        /// The map that was to be changed.
+        file: PathBuf,
+        /// Why not.
+        source: EditError,
+    },
+    /// There is no such sub-cluster to add.
+    #[error(transparent)]
+    Subcluster(#[from] SubclusterError),
+    /// A map of two files has no place on standard output.
+    #[error("the map has a CRUSH map, which is a file of its own: name a file for both with --output")]
+    TwoFiles,
+    /// Something speaks against a change; each was named.
+    #[error("{count} {} to this change", if *.count == 1 { "objection" } else { "objections" })]
+    Objections {
+        /// How many.
+        count: usize,
+    },
     /// The nodes were asked, and do not hold what they should; the verdicts were printed.
     #[error("{wrong} of {asked} files not as they should be")]
     NotAsItShouldBe {
@@ -117,6 +159,9 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Locate(args) => locate::run(&args),
+            Command::Map(command) => map::run(&command),
+            Command::Node(command) => node::run(command),
+            Command::Subcluster(command) => subcluster::run(command),
             Command::Explain(args) => explain::run(&args),
             Command::Sim(args) => sim::run(&args),
             Command::Agent(args) => agent::run(args),

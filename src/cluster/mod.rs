@@ -7,6 +7,7 @@
 mod algorithm;
 pub mod crush;
 mod domains;
+mod edit;
 mod error;
 mod fingerprint;
 mod location;
@@ -28,6 +29,7 @@ use domains::Members;
 
 pub use algorithm::Algorithm;
 pub use domains::{CrushSource, CrushTable, Seat, UseError, UseFault};
+pub use edit::{Edit, EditError};
 pub use error::{MapError, Place};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use location::{FailureDomain, Level, Location, LocationError, UnknownDomain, UnknownLevel};

@@ -170,7 +170,8 @@ impl View {
     /// something under any of the maps, and are not lost.
     pub fn settlers(&self) -> impl Iterator<Item = NodeIndex> + '_ {
         self.indexed().map(|(index, _)| index).filter(|index| {
-            let lost = self.is_current(*index) && self.current.node(*index).state() == NodeState::Lost;
+            // As the newest map says that lists it.
+            let lost = self.node(*index).state() == NodeState::Lost;
             !lost && (self.can_own(*index) || self.older.iter().any(|older| older.can_own(*index)))
         })
     }

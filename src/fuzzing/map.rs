@@ -1,6 +1,7 @@
 //! The map reader and the lookup together: whatever map is accepted must place every object on R distinct nodes.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::Path;
 
 use crate::cluster::crush::{DeviceSpec, TextMap};
@@ -8,7 +9,7 @@ use crate::cluster::{
     Algorithm, ClusterMap, CrushSource, FailureDomain, Level, MapSpec, NODES_MAX, NodeSpec, NodeState,
     PlacementSpec, SubClusterSpec, WEIGHT_MAX, WEIGHT_MIN,
 };
-use crate::config::parse_map;
+use crate::config::{map_text, parse_map, parse_map_with};
 use crate::placement::{ObjectKey, locate};
 
 /// Objects that are looked up in each accepted map.
@@ -41,7 +42,10 @@ const WEIGHTS: [f64; 16] = [
 pub fn fuzz_map(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match parse_map(text, Path::new("cluster.toml")) {
-        Ok(map) => check_lookups(&map),
+        Ok(map) => {
+            check_lookups(&map);
+            check_written(&map);
+        }
         Err(error) => assert!(error.to_string().starts_with("cluster.toml"), "{error}: names the file"),
     }
 }
@@ -49,7 +53,10 @@ pub fn fuzz_map(data: &[u8]) {
 /// A recipe for a map, a byte for each choice, so that chance meets more good maps than it would among texts.
 pub fn fuzz_map_spec(data: &[u8]) {
     match ClusterMap::new(map_spec(&mut data.iter().copied())) {
-        Ok(map) => check_lookups(&map),
+        Ok(map) => {
+            check_lookups(&map);
+            check_written(&map);
+        }
         Err(error) => assert!(!error.to_string().is_empty(), "{error:?} says what is wrong"),
     }
 }
@@ -83,6 +90,15 @@ pub(super) fn check_crush_owners(map: &TextMap) {
             }
         }
     }
+}
+
+/// What is accepted can be written down, and is read as it was.
+fn check_written(map: &ClusterMap) {
+    let text = map_text(map);
+    let beside = |_: &Path| text.crush.clone().map(String::into_bytes).ok_or(io::ErrorKind::NotFound.into());
+    let again = parse_map_with(&text.toml, Path::new("cluster.toml"), &beside);
+    let again = again.unwrap_or_else(|error| panic!("{error}\n{}", text.toml));
+    assert_eq!(again.fingerprint(), map.fingerprint(), "{}", text.toml);
 }
 
 /// Every object has R distinct owners that may hold it, and the same ones when asked again.

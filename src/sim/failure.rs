@@ -94,6 +94,15 @@ pub fn failures(
         .collect())
 }
 
+/// How many of the objects have all their owners among `nodes`.
+pub fn held_only_by(map: &ClusterMap, nodes: &[NodeIndex], objects: Objects) -> u64 {
+    let mut among = vec![false; map.nodes().len()];
+    nodes.iter().for_each(|node| among[node.get()] = true);
+    let count =
+        |sum: &mut u64, key| *sum += u64::from(locate(map, key).iter().all(|owner| among[owner.get()]));
+    objects.fold(&(), || 0, count, |sum, more| sum + more)
+}
+
 /// The map with one node more out.
 fn without(map: &ClusterMap, node: NodeIndex) -> Result<ClusterMap, FailureError> {
     let name = map.node(node).name();
@@ -227,6 +236,17 @@ mod tests {
         assert!(nodes_to_fail(&map, 0).is_empty());
         let needed = changed(&fleet(3, &[(3, 1.0)]), |_| ());
         assert!(nodes_to_fail(&needed, 9).is_empty(), "none can be missed");
+    }
+
+    #[test]
+    fn objects_are_held_by_all_nodes_and_by_fewer_than_replicas_none_is() {
+        let map = map(fleet(2, &[(3, 1.0)]));
+        let held = |nodes: &[u32]| {
+            held_only_by(&map, &nodes.iter().map(|node| NodeIndex::new(*node)).collect::<Vec<_>>(), OBJECTS)
+        };
+        assert_eq!((held(&[]), held(&[1]), held(&[0, 1, 2])), (0, 0, OBJECTS.count));
+        let pairs = held(&[0, 1]) + held(&[1, 2]) + held(&[0, 2]);
+        assert_eq!(pairs, OBJECTS.count, "each is held by one pair");
     }
 
     #[test]

@@ -4,7 +4,7 @@ use super::compare::made_up_node;
 use crate::cluster::{ClusterMap, MapSpec, PlacementSpec, SubClusterSpec};
 
 /// Sub-clusters s0, s1 ... of so many nodes of such weight; the nodes are n0, n1 ... through all of them.
-pub(super) fn fleet(replicas: usize, groups: &[(usize, f64)]) -> MapSpec {
+pub(crate) fn fleet(replicas: usize, groups: &[(usize, f64)]) -> MapSpec {
     let mut number = 0;
     let mut node = || {
         number += 1;
@@ -24,12 +24,12 @@ pub(super) fn fleet(replicas: usize, groups: &[(usize, f64)]) -> MapSpec {
     }
 }
 
-pub(super) fn map(spec: MapSpec) -> ClusterMap {
+pub(crate) fn map(spec: MapSpec) -> ClusterMap {
     ClusterMap::new(spec).unwrap_or_else(|error| panic!("the map of a test is refused: {error}"))
 }
 
 /// The map of `groups`, changed.
-pub(super) fn changed(spec: &MapSpec, change: impl FnOnce(&mut MapSpec)) -> ClusterMap {
+pub(crate) fn changed(spec: &MapSpec, change: impl FnOnce(&mut MapSpec)) -> ClusterMap {
     let mut spec = spec.clone();
     change(&mut spec);
     map(spec)

@@ -1,6 +1,5 @@
 //! `webdfs explain`: how a file came to its owners, step by step, and, if asked, what the nodes really hold of it.
 
-mod maps;
 mod print;
 mod probe;
 mod verdict;
@@ -15,6 +14,7 @@ use clap::Args;
 use serde::{Serialize, Serializer};
 
 use super::CliError;
+use super::maps::{self, FromFile};
 use super::paths::{MapSource, Owner, answers};
 use super::serve::block_on;
 use std::sync::Arc;
@@ -27,10 +27,7 @@ use crate::peer::sign::Signer;
 use crate::placement::narrate::{Section, narrate};
 use crate::placement::{self, ObjectKey};
 use crate::store::layout::{self, NameHash};
-use maps::FromFile;
 use probe::Probe;
-
-pub use maps::MapsError;
 
 /// Explain why a file belongs to its nodes: its hash, each step and draw, the owners, also under older maps
 ///
@@ -208,7 +205,7 @@ async fn probe_all(
         let older = maps[at + 1..].iter().map(|from| Arc::clone(&from.map)).collect();
         match View::new(&settings.name, Arc::clone(&from.map), older) {
             Ok(view) => views.push(view),
-            Err(error) if at == 0 => return Err(MapsError::from(error).into()),
+            Err(error) if at == 0 => return Err(super::maps::MapsError::from(error).into()),
             Err(_) => {}
         }
     }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use futures_util::{StreamExt, stream};
 use serde::Serialize;
 
-use super::maps::FromFile;
 use super::verdict::{Answer, Role, Verdict, judge};
+use crate::cli::maps::FromFile;
 use crate::cluster::{ClusterMap, Fingerprint, NodeIndex, NodeName, NodeState, View};
 use crate::held::Held;
 use crate::name::ObjectName;

@@ -15,11 +15,12 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::CliError;
+use crate::change::Change;
 use crate::cluster::{ClusterMap, MapError, NodeIndex};
 use crate::config::load_map;
 use crate::sim::{
-    Caution, Comparison, Contestant, Failure, FailureError, Fleet, FleetError, Load, Movement,
-    PASSES_OF_FAILURES, PairsOf, cautions, contestants, failures, nodes_to_fail,
+    Comparison, Contestant, Failure, FailureError, Fleet, FleetError, Load, Movement, PASSES_OF_FAILURES,
+    PairsOf, contestants, failures, nodes_to_fail,
 };
 
 pub use args::SimArgs;
@@ -92,7 +93,8 @@ struct OneMap {
 struct TwoMaps {
     before: MapFacts,
     after: MapFacts,
-    warnings: Vec<Caution>,
+    /// What speaks against the change, and what else there is to know.
+    warnings: Vec<String>,
     movement: Movement,
 }
 
@@ -184,10 +186,12 @@ fn two_maps(args: &SimArgs, before_file: &Path, after_file: &Path) -> Result<Two
     let (before, after) = (load_map(before_file)?, load_map(after_file)?);
     let meter = Meter::new(args.objects().count);
     let movement = Movement::measure(&before, &after, args.objects(), &meter);
+    let Change { objections, warnings, .. } = Change::of(&before, &after, &movement);
+    let objections = objections.iter().map(ToString::to_string);
     Ok(TwoMaps {
         before: MapFacts::of(&before, before_file),
         after: MapFacts::of(&after, after_file),
-        warnings: cautions(&before, &after),
+        warnings: objections.chain(warnings.iter().map(ToString::to_string)).collect(),
         movement,
     })
 }

@@ -1,6 +1,7 @@
-//! The maps that a file is explained under: the current one, and older ones that were named or that the storage root
-//! remembers.
+//! The maps that a command is about: the newest one of a node, for those that change it; and those that a file is
+//! explained under, which are the current one, and older ones that were named or that the storage root remembers.
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,18 +18,19 @@ pub(super) struct FromFile {
 }
 
 impl FromFile {
-    fn load(file: &Path) -> Result<Self, ConfigError> {
+    pub(super) fn load(file: &Path) -> Result<Self, ConfigError> {
         Ok(Self { map: Arc::new(load_map(file)?), file: file.to_owned() })
     }
 
-    fn remembered(file: PathBuf) -> Result<Self, MapsError> {
+    /// A map that a root remembers: whatever it calls its CRUSH map, that lies beside it under its own name.
+    fn remembered(file: PathBuf) -> Result<Self, ConfigError> {
         let text = store::read_remembered_map(&file);
         let text = text.map_err(|source| ConfigError::Read { file: file.clone(), source })?;
         Ok(Self { map: Arc::new(text.parse(&file)?), file })
     }
 }
 
-/// Why the maps that were named do not go together.
+/// Why the maps that were named do not go together, or the newest is not known.
 #[derive(Debug, thiserror::Error)]
 pub enum MapsError {
     /// One of them is refused.
@@ -37,6 +39,14 @@ pub enum MapsError {
     /// The node that asks is in none of them.
     #[error(transparent)]
     NotAMember(#[from] NotAMember),
+    /// The folder in which a root remembers maps cannot be read.
+    #[error("the maps that {} remembers cannot be read", root.display())]
+    Remembered {
+        /// The root.
+        root: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
     /// What was given as an older map is not older.
     #[error("{}: epoch {epoch} is not older than epoch {current} of {}", file.display(), current_file.display())]
     NotOlder {
@@ -63,6 +73,32 @@ pub enum MapsError {
         /// The epoch of both.
         epoch: Epoch,
     },
+}
+
+/// The map in force at a node: the newest that its root remembers, or that of node.toml if there is none (design,
+/// section 9).
+///
+/// # Errors
+/// When a map cannot be read, or the root remembers two of the highest epoch: which one is in force is not known then.
+pub(super) fn newest(naming: &Naming) -> Result<FromFile, MapsError> {
+    let remembered = match &naming.root {
+        Some(root) => store::remembered_maps(root)
+            .map_err(|source| MapsError::Remembered { root: root.clone(), source })?,
+        None => Vec::new(),
+    };
+    let mut newest: Option<FromFile> = None;
+    for file in remembered {
+        let from = FromFile::remembered(file)?;
+        match &newest {
+            Some(known) if known.map.epoch() == from.map.epoch() => same(known, from)?,
+            Some(known) if known.map.epoch() > from.map.epoch() => {}
+            _ => newest = Some(from),
+        }
+    }
+    match newest {
+        Some(newest) => Ok(newest),
+        None => Ok(FromFile::load(&naming.map)?),
+    }
 }
 
 /// The current map first, then the older ones, newest first; and what there is to say about maps that the root
@@ -181,6 +217,31 @@ mod tests {
         let root = Some(folder.path().join("root"));
         let naming = Naming { root, ..Naming::with_defaults(folder.path().join("cluster.toml")) };
         (folder, naming)
+    }
+
+    #[test]
+    fn the_newest_map_is_that_of_the_root_and_that_of_node_toml_where_it_has_none() {
+        let (_folder, naming) = folder(&[("cluster.toml", 9, 1)], &[]);
+        assert_eq!(newest(&naming).unwrap().map.epoch().get(), 9);
+        let remembered = [("2.toml", 2, 1), ("10.toml", 10, 2), ("9.toml", 9, 3), ("10-b.toml", 10, 2)];
+        let (_folder, naming) = folder(&[("cluster.toml", 20, 1)], &remembered);
+        let found = newest(&naming).unwrap();
+        assert_eq!((found.map.epoch().get(), found.map.nodes().len()), (10, 2));
+        let naming = Naming { root: None, ..naming };
+        assert_eq!(newest(&naming).unwrap().map.epoch().get(), 20);
+    }
+
+    #[test]
+    fn which_of_two_maps_of_one_epoch_is_in_force_is_not_guessed() {
+        let (folder, naming) = folder(&[("cluster.toml", 1, 1)], &[("2.toml", 2, 1), ("2-b.toml", 2, 2)]);
+        let error = newest(&naming).unwrap_err().to_string();
+        assert!(error.contains("are different maps of epoch 2 ("), "{error}");
+        fs::write(folder.path().join("root/.webdfs/maps/3.toml"), "epoch = 3").unwrap();
+        fs::remove_file(folder.path().join("root/.webdfs/maps/2.toml")).unwrap();
+        assert!(
+            matches!(newest(&naming), Err(MapsError::Config(_))),
+            "one that cannot be read may be the newest"
+        );
     }
 
     fn epochs(maps: &[FromFile]) -> Vec<u64> {
