@@ -23,6 +23,7 @@ const ORDER: &[&str] = &[
     "config",
     "store",
     "disk",
+    "maps",
     "reconcile",
     "control",
     "peer",

@@ -228,11 +228,10 @@ impl Agent {
         let last = status::last_finished(&record, work).filter(|_| !status::is_cut_off(&record, work));
         let passed = last.map(|last| Duration::from_secs(clock::seconds().abs_diff(last)));
         // A clock that was wrong then, or is now, is no reason to wait for long.
-        let store = Arc::clone(&self.store);
-        let is_new = work == Work::Reconcile
-            && on_thread(move || store.passed()).await.ok() != Some(self.map.epoch_in_force());
+        // Files move, and older maps are kept until this has finished.
+        let moves = work == Work::Reconcile && !self.map.older().is_empty() && !self.has_passed().await;
         let first = match (passed, every) {
-            _ if is_new => Duration::ZERO,
+            _ if moves => Duration::ZERO,
             (Some(passed), Some(every)) => every.saturating_sub(passed),
             _ => Duration::ZERO,
         };

@@ -66,7 +66,8 @@ impl Agent {
         }
     }
 
-    async fn has_passed(&self) -> bool {
+    /// Whether this root has finished a full pass under the current map.
+    pub(super) async fn has_passed(&self) -> bool {
         let (store, epoch) = (self.store.clone(), self.map.epoch_in_force());
         let passed = on_thread(move || store.passed()).await;
         passed.is_ok_and(|passed| passed == epoch)

@@ -86,8 +86,8 @@ async fn answer(stream: UnixStream, newest: watch::Receiver<Agent>) {
             let problem = format!("the webdfs that runs does not understand what is asked: {error}");
             lines::send(&mut to, &Answer::Refused(problem)).await
         }
-        Ok(Some(Request::Status)) => {
-            let answer = match agent.status().await {
+        Ok(Some(request @ (Request::Status | Request::Standing))) => {
+            let answer = match agent.status(request == Request::Status).await {
                 Ok(status) => Answer::Status(Box::new(status)),
                 Err(error) => Answer::Refused(error.to_string()),
             };

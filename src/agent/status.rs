@@ -33,16 +33,18 @@ pub(super) fn note_finished(record: &mut AgentRecord, work: Work, now: u64) {
 }
 
 impl Agent {
-    /// How the node is now. Asks every other node whether it answers.
-    pub(super) async fn status(&self) -> Result<Status, StoreError> {
+    /// How the node is now. If `asks_others`, every other node is asked whether it answers.
+    pub(super) async fn status(&self, asks_others: bool) -> Result<Status, StoreError> {
         let store = Arc::clone(&self.store);
         let counts = on_thread(move || {
             let (tombstones, dirty) = (store.count_tombstones()?, store.count_dirty()?);
             let quarantine = store.count_quarantined()?;
-            Ok::<_, StoreError>((store.agent_record(), tombstones, dirty, quarantine, store.is_complete()?))
+            let (passed, complete) = (store.passed()?, store.is_complete()?);
+            Ok::<_, StoreError>((store.agent_record(), tombstones, dirty, quarantine, complete, passed))
         });
-        let ((record, tombstones, dirty, quarantine, complete), peers) = {
-            let (counts, peers) = tokio::join!(counts, self.peer_statuses());
+        let ((record, tombstones, dirty, quarantine, complete, passed), peers) = {
+            let peers = async { if asks_others { self.peer_statuses().await } else { Vec::new() } };
+            let (counts, peers) = tokio::join!(counts, peers);
             (counts?, peers)
         };
         let of = |work| WorkStatus { finished: last_finished(&record, work), now: self.tasks.progress(work) };
@@ -51,6 +53,9 @@ impl Agent {
             process: std::process::id(),
             root: self.store.root().display().to_string(),
             epoch: self.map.epoch().get(),
+            map: self.map.fingerprint(),
+            passed,
+            unsettled: self.map.older().iter().map(|older| older.map().epoch().get()).collect(),
             complete,
             counted: record.counted,
             tombstones,

@@ -100,6 +100,9 @@ pub enum CliError {
         /// Why not.
         source: EditError,
     },
+    /// A map is not put in force, or it is not known which one is.
+    #[error(transparent)]
+    Apply(#[from] map::ApplyError),
     /// There is no such sub-cluster to add.
     #[error(transparent)]
     Subcluster(#[from] SubclusterError),

@@ -84,6 +84,17 @@ impl AgentClient {
         }
     }
 
+    /// The same, without asking other nodes whether they answer.
+    ///
+    /// # Errors
+    /// As [`AgentClient::call`].
+    pub async fn standing(&self) -> Result<Status, CallError> {
+        match self.call(Request::Standing, |_| {}).await? {
+            Answer::Status(status) => Ok(*status),
+            _ => Err(CallError::Strange(None)),
+        }
+    }
+
     /// Asks for a run of some work that begins from now on, and waits for its end; `show` is told how far it is.
     ///
     /// # Errors

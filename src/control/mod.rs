@@ -13,7 +13,7 @@ pub use client::{AgentClient, CallError, SIGN_OF_LIFE};
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::NodeName;
+use crate::cluster::{Fingerprint, NodeName};
 
 use crate::store::Counted;
 
@@ -47,6 +47,8 @@ impl std::fmt::Display for Work {
 pub enum Request {
     /// Say how the node is. Answered with [`Answer::Status`].
     Status,
+    /// The same, without asking other nodes whether they answer.
+    Standing,
     /// Hold a full pass that begins from now on. Answered with [`Answer::Finished`] or [`Answer::Failed`].
     Reconcile,
     /// Scrub the whole root, from now on. Answered with [`Answer::Finished`] or [`Answer::Failed`].
@@ -134,6 +136,12 @@ pub struct Status {
     pub root: String,
     /// The epoch of its map.
     pub epoch: u64,
+    /// The fingerprint of that map.
+    pub map: Fingerprint,
+    /// The epoch under which it has last finished a full pass; 0: under none.
+    pub passed: u64,
+    /// The epochs of older maps that are not settled, oldest first.
+    pub unsettled: Vec<u64>,
     /// Whether its root lacks nothing it should have.
     pub complete: bool,
     /// What the last walk over the root has counted; none: there was none yet.

@@ -248,19 +248,37 @@ pub fn difference(view: &View, file: &Path) -> Option<String> {
     })
 }
 
+/// The texts of the maps of a root at rest: those that it remembers, or else the one in `file`.
+///
+/// # Errors
+/// When they cannot be read or are refused.
+pub fn stored_texts(root: &Path, file: &Path) -> Result<Vec<MapText>, MapsError> {
+    let files = remembered_files(root)?;
+    if files.is_empty() {
+        return Ok(vec![MapText::load(file)?.0]);
+    }
+    files.iter().map(|file| read_remembered(file)).collect()
+}
+
+fn remembered_files(root: &Path) -> Result<Vec<PathBuf>, MapsError> {
+    let files = store::remembered_maps(root);
+    Ok(files.map_err(|source| StoreError::io("read the maps of", root, source))?)
+}
+
+fn read_remembered(file: &Path) -> Result<MapText, MapsError> {
+    let text = store::read_remembered_map(file);
+    Ok(text.map_err(|source| StoreError::io("read the map", file, source))?)
+}
+
 /// The view of the node `name` from its root at rest: of the maps that the root remembers, or else of the one in `file`.
 /// For commands; the root need not be open, and nothing in it changes.
 ///
 /// # Errors
 /// When the maps cannot be read or are refused, or the node is in none of them.
 pub fn view_at_rest(name: &NodeName, root: &Path, file: &Path) -> Result<View, MapsError> {
-    let files =
-        store::remembered_maps(root).map_err(|source| StoreError::io("read the maps of", root, source))?;
     let mut maps = Vec::new();
-    for file in files {
-        let text = store::read_remembered_map(&file);
-        let text = text.map_err(|source| StoreError::io("read the map", &file, source))?;
-        maps.push(Arc::new(text.parse(&file)?));
+    for file in remembered_files(root)? {
+        maps.push(Arc::new(read_remembered(&file)?.parse(&file)?));
     }
     if maps.is_empty() {
         let (_, map) = MapText::load(file)?;

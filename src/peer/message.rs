@@ -119,6 +119,8 @@ pub enum Operation {
     Offer,
     /// Your maps. Answer: [`MapsBody`].
     Maps,
+    /// How are you? Answer: [`Status`](crate::control::Status), without the other nodes.
+    Status,
     /// Here are maps. Body: [`MapsBody`]; answer: [`AdoptAnswer`].
     Adopt,
 }
@@ -153,6 +155,7 @@ impl Operation {
             Operation::Forget => "forget".into(),
             Operation::Offer => "offer".into(),
             Operation::Maps => "maps".into(),
+            Operation::Status => "status".into(),
             Operation::Adopt => ADOPT.into(),
         }
     }
@@ -183,6 +186,7 @@ impl Operation {
             "forget" if rest.is_empty() => Operation::Forget,
             "offer" if rest.is_empty() => Operation::Offer,
             "maps" if rest.is_empty() => Operation::Maps,
+            "status" if rest.is_empty() => Operation::Status,
             ADOPT if rest.is_empty() => Operation::Adopt,
             _ => return None,
         };
@@ -194,7 +198,12 @@ impl Operation {
     pub fn is_for_any_map(&self) -> bool {
         matches!(
             self,
-            Operation::Hello | Operation::Maps | Operation::Adopt | Operation::Drop(_) | Operation::Missed(_)
+            Operation::Hello
+                | Operation::Maps
+                | Operation::Status
+                | Operation::Adopt
+                | Operation::Drop(_)
+                | Operation::Missed(_)
         )
     }
 
@@ -355,6 +364,7 @@ mod tests {
             Operation::Forget,
             Operation::Offer,
             Operation::Maps,
+            Operation::Status,
             Operation::Adopt,
         ] {
             assert_eq!(Operation::parse(&operation.method(), &operation.path()), Some(operation));

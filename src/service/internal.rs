@@ -16,7 +16,7 @@ use super::refusal::text;
 use super::{IntakeError, Service};
 use crate::clock;
 use crate::cluster::{Fingerprint, NodeIndex, View};
-use crate::control::Request as AgentRequest;
+use crate::control::{AgentClient, Request as AgentRequest};
 use crate::deliver;
 use crate::disk::on_thread;
 use crate::maps::MapsError;
@@ -217,6 +217,11 @@ async fn perform(
             let maps = Arc::clone(&service.maps);
             let texts = on_thread(move || maps.texts()).await?;
             Ok(Reply::Control(control(&MapsBody { maps: texts })))
+        }
+        Operation::Status => {
+            let agent = AgentClient { root: service.store.root().to_owned() };
+            let status = agent.standing().await.map_err(CompareError::from)?;
+            Ok(Reply::Control(control(&status)))
         }
         Operation::Adopt => {
             let MapsBody { maps: offered } = parsed(&control_body)?;

@@ -1,11 +1,18 @@
 //! `webdfs map`: the map of a cluster, made and changed.
 
+mod apply;
+mod ask;
 mod diff;
 mod edit;
+mod status;
 
 use clap::Subcommand;
 
+pub use apply::ApplyError;
+
+use apply::ApplyArgs;
 use diff::DiffArgs;
+use status::StatusArgs;
 
 use super::CliError;
 
@@ -15,10 +22,14 @@ pub(super) use edit::{EditArgs, edit};
 #[derive(Debug, Subcommand)]
 pub(super) enum MapCommand {
     Diff(DiffArgs),
+    Apply(ApplyArgs),
+    Status(StatusArgs),
 }
 
 pub(super) fn run(command: &MapCommand) -> Result<(), CliError> {
     match command {
         MapCommand::Diff(args) => diff::run(args),
+        MapCommand::Apply(args) => apply::run(args),
+        MapCommand::Status(args) => status::run(args),
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{ANSWER_TIMEOUT, PeerClient, PeerError};
 use crate::chain::chain;
 use crate::cluster::{Fingerprint, NodeIndex, View};
+use crate::control::Status;
 use crate::disk::on_thread;
 use crate::peer::message::{AdoptAnswer, MapsBody, Operation};
 
@@ -19,6 +20,14 @@ impl PeerClient {
     /// When the node does not answer.
     pub async fn maps(&self, map: &View, node: NodeIndex) -> Result<MapsBody, PeerError> {
         self.control_once(PATIENCE, map, node, &Operation::Maps, &()).await
+    }
+
+    /// How are you?
+    ///
+    /// # Errors
+    /// When the node does not answer, or none of its processes does the background work.
+    pub async fn status(&self, map: &View, node: NodeIndex) -> Result<Status, PeerError> {
+        self.control_once(ANSWER_TIMEOUT, map, node, &Operation::Status, &()).await
     }
 
     /// Take these maps over, unless you have newer ones. What the node has then.
