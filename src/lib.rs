@@ -49,6 +49,7 @@ pub mod front;
 #[doc(hidden)]
 pub mod fuzzing;
 pub mod held;
+pub mod import;
 pub mod incoming;
 pub mod name;
 pub mod node;

@@ -34,6 +34,7 @@ const ORDER: &[&str] = &[
     "front",
     "fuzzing",
     "node",
+    "import",
     "cli",
 ];
 

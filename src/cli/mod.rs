@@ -7,7 +7,9 @@ mod check;
 mod config;
 pub mod demo;
 mod explain;
+mod import;
 mod locate;
+mod map;
 mod paths;
 mod serve;
 mod sim;
@@ -15,11 +17,14 @@ mod status;
 mod work;
 
 use std::io;
+use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
 use crate::config::ConfigError;
 use crate::control::{CallError, Work};
+use crate::import::JournalError;
+use crate::import::original::OriginalError;
 use crate::node::NodeError;
 
 pub use crate::chain::chain;
@@ -27,6 +32,7 @@ pub use args::{AgentArgs, CheckArgs, ReconcileArgs, ScrubArgs, ServeArgs, Status
 pub use config::{ConfigArgs, SiteError};
 pub use demo::DemoArgs;
 pub use explain::{ExplainArgs, MapsError};
+pub use import::ImportArgs;
 pub use locate::LocateArgs;
 pub use sim::{SimArgs, SimError};
 
@@ -44,6 +50,9 @@ enum Command {
     Check(CheckArgs),
     Config(ConfigArgs),
     Locate(LocateArgs),
+    #[command(subcommand)]
+    Map(map::MapCommand),
+    Import(ImportArgs),
     Explain(ExplainArgs),
     Sim(SimArgs),
     Agent(AgentArgs),
@@ -66,6 +75,34 @@ pub enum CliError {
         refused: usize,
         /// How many there were.
         asked: usize,
+    },
+    /// A configuration of the original webDFS is not taken over.
+    #[error(transparent)]
+    Original(#[from] OriginalError),
+    /// What is to be imported is not there.
+    #[error("{}: cannot be imported", .path.display())]
+    Source {
+        /// What was named.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The journal of an import cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Some files were not imported; each was named.
+    #[error("{failed} files were not imported; the same command tries them again")]
+    NotImported {
+        /// How many.
+        failed: u64,
+    },
+    /// A file could not be written.
+    #[error("{}: cannot be written", .file.display())]
+    Write {
+        /// The file, as it was named.
+        file: PathBuf,
+        /// What the system says.
+        source: io::Error,
     },
     /// The older maps do not go with the current one.
     #[error(transparent)]
@@ -117,6 +154,8 @@ impl Cli {
             Command::Check(args) => check::run(&args),
             Command::Config(args) => config::run(&args),
             Command::Locate(args) => locate::run(&args),
+            Command::Map(command) => map::run(&command),
+            Command::Import(args) => import::run(args),
             Command::Explain(args) => explain::run(&args),
             Command::Sim(args) => sim::run(&args),
             Command::Agent(args) => agent::run(args),
