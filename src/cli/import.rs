@@ -78,6 +78,10 @@ struct How {
     /// Replace files that are there with other bytes
     #[arg(long)]
     overwrite: bool,
+    /// Write files once more that are there with the same bytes, while nobody else writes them: those that the original
+    /// webDFS left in hashed folders get their names so
+    #[arg(long)]
+    again: bool,
     /// How often a file is tried again that no node could take, with growing pauses
     #[arg(long, value_name = "NUMBER", default_value_t = 8, value_parser = clap::value_parser!(u32).range(..=100))]
     retries: u32,
@@ -118,6 +122,7 @@ pub(super) fn run(args: ImportArgs) -> Result<(), CliError> {
         concurrency: how.concurrency.into(),
         retries: how.retries,
         overwrite: how.overwrite,
+        again: how.again,
         dry_run: how.dry_run,
         journal: how.resume,
     };

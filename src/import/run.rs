@@ -38,6 +38,8 @@ pub struct Import {
     pub retries: u32,
     /// Whether files with other bytes are replaced.
     pub overwrite: bool,
+    /// Whether files with the same bytes are written once more.
+    pub again: bool,
     /// Whether nothing is sent.
     pub dry_run: bool,
     /// Where it is written down what is finished.
@@ -82,9 +84,9 @@ pub async fn run(
         _ => (None, HashSet::new()),
     };
     let targets = Targets::new(import.to.iter().map(ToString::to_string).collect());
-    let (retries, overwrite) = (import.retries, import.overwrite);
+    let (retries, overwrite, again) = (import.retries, import.overwrite, import.again);
     let shared = Arc::new(Shared {
-        uploader: Uploader { http: Http::new(), targets, retries, overwrite },
+        uploader: Uploader { http: Http::new(), targets, retries, overwrite, again },
         source: source.clone(),
         prefix: import.prefix.clone(),
         finished,

@@ -80,8 +80,9 @@ impl Source {
         };
         match self {
             Self::Folder(folder) => folder::walk(folder, &mut add),
-            Self::List(file) => list::read_file(file, &mut add),
-            Self::Input | Self::MogileFs { .. } => return None,
+            Self::List(file) if file.is_file() => list::read_file(file, &mut add),
+            // A pipe is read once.
+            Self::List(_) | Self::Input | Self::MogileFs { .. } => return None,
         }
         Some(count)
     }

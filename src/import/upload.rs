@@ -59,6 +59,8 @@ pub(super) struct Uploader {
     pub(super) retries: u32,
     /// Whether a file with other bytes is replaced.
     pub(super) overwrite: bool,
+    /// Whether a file with the same bytes is written once more.
+    pub(super) again: bool,
 }
 
 /// How far one file is.
@@ -73,8 +75,10 @@ struct Progress {
 impl Uploader {
     /// Brings it to that URL path.
     pub(super) async fn bring(&self, path: &str, content: &Content) -> Result<Done, NotBrought> {
-        let mut progress =
-            Progress { look_first: self.overwrite || !content.is_small(), ..Progress::default() };
+        let mut progress = Progress {
+            look_first: self.overwrite || self.again || !content.is_small(),
+            ..Progress::default()
+        };
         let mut attempt = 0;
         loop {
             let target = self.targets.next().await;
@@ -107,10 +111,12 @@ impl Uploader {
     }
 
     async fn once(&self, url: &str, content: &Content, progress: &mut Progress) -> Result<Done, Trouble> {
+        let mut is_missing = !self.overwrite;
         if progress.look_first {
             match self.is_there(url, content).await? {
                 Some(true) if progress.was_sent => return Ok(Done::Stored),
-                Some(true) => return Ok(Done::Same),
+                Some(true) if !self.again => return Ok(Done::Same),
+                Some(true) => is_missing = false,
                 Some(false) if !self.overwrite => {
                     return Err(Trouble::lasting(
                         "there is another file of this name; it was left as it is (--overwrite replaces it)",
@@ -119,7 +125,7 @@ impl Uploader {
                 Some(false) | None => {}
             }
         }
-        let answer = self.http.send(self.put(url, content)?, sending(content)).await;
+        let answer = self.http.send(self.put(url, content, is_missing)?, sending(content)).await;
         progress.was_sent = true;
         let answer = match answer {
             Ok(answer) => answer,
@@ -146,14 +152,19 @@ impl Uploader {
         }
     }
 
-    fn put(&self, url: &str, content: &Content) -> Result<Request<super::http::RequestBody>, Trouble> {
+    fn put(
+        &self,
+        url: &str,
+        content: &Content,
+        is_missing: bool,
+    ) -> Result<Request<super::http::RequestBody>, Trouble> {
         let body = StreamBody::new(content.pieces().map_ok(Frame::data));
         let mut request = Request::builder()
             .method(Method::PUT)
             .uri(url)
             .header(header::CONTENT_LENGTH, content.length)
             .header(REPR_DIGEST, format!("sha-256=:{}:", STANDARD.encode(content.sha256)));
-        if !self.overwrite {
+        if is_missing {
             request = request.header(header::IF_NONE_MATCH, "*");
         }
         let request = request.body(body.boxed_unsync());

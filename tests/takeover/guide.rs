@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use super::common::{Cluster, Front, Options, assert_missing, assert_stored, wait_until};
-use super::{Original, RUSHP, RUSHR, on_disk};
+use super::{Original, RUSHP, RUSHR, Stored, on_disk};
 
 /// The `cluster_config.php` that such a cluster of the original has.
 fn config_php(original: Original, urls: &[String], clusters: &[(usize, f64)], replicas: usize) -> String {
@@ -92,6 +92,37 @@ fn is_served_at_its_urls(cluster: &Cluster, original: Original) {
     assert_missing(cluster, &target);
 }
 
+/// The names of files in hashed folders are known to nobody until they are written again, by a list of them.
+fn gets_its_names(cluster: &Cluster, original: Original) {
+    let all = &original.stored()[2..];
+    let (list, lost) = (cluster.config(0).with_file_name("list"), &all[0]);
+    let url = |stored: &Stored| format!("http://{}/dfs.php{}\n", cluster.address(1), stored.target());
+    fs::write(&list, all.iter().map(url).collect::<String>()).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    // The URLs have the prefix, and so have the names.
+    command
+        .arg("import")
+        .arg(&list)
+        .args(["--again", "--json", "--to"])
+        .arg(format!("http://{}", cluster.address(0)));
+    let output = command.output().unwrap();
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((&said["files"], &said["failed"]), (&all.len().into(), &0.into()), "{said}");
+    for stored in all {
+        assert_stored(cluster, &format!("/dfs.php{}", stored.target()), &stored.bytes);
+        let held = |node: &usize| cluster.store(*node).held(&stored.name).unwrap();
+        let first = held(&stored.nodes[0]);
+        wait_until("all copies are one version", || stored.nodes.iter().all(|node| held(node) == first));
+    }
+    // Now a copy that is lost is noticed and brought back.
+    let path = cluster.root(lost.nodes[1]).join(&lost.path);
+    fs::remove_file(&path).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    command.args(["reconcile", "--once", "--config"]).arg(cluster.config(lost.nodes[0]));
+    assert!(command.output().unwrap().status.success());
+    assert!(fs::read(path).unwrap() == lost.bytes);
+}
+
 #[test]
 fn a_cluster_of_rushr_with_hashed_paths_is_taken_over_by_the_guide() {
     const TOP: &str = "layout = \"webdfs_hashed\"\nphp = \"5.2\"";
@@ -99,7 +130,9 @@ fn a_cluster_of_rushr_with_hashed_paths_is_taken_over_by_the_guide() {
         RUSHR.lay_down(cluster);
         take_over(cluster, RUSHR, "5.2");
     };
-    is_served_at_its_urls(&Cluster::start(Front::Nginx, options(RUSHR, TOP, prepare)), RUSHR);
+    let cluster = Cluster::start(Front::Nginx, options(RUSHR, TOP, prepare));
+    is_served_at_its_urls(&cluster, RUSHR);
+    gets_its_names(&cluster, RUSHR);
 }
 
 #[test]
@@ -130,6 +163,6 @@ fn a_map_that_is_there_is_never_overwritten_and_a_bad_file_is_refused_with_its_l
     fs::write(&old, text.replace("'weight' => 1", "'weight' => rand(1, 2)")).unwrap();
     let output = import_php(&old, "5.2", &[]);
     let errors = String::from_utf8(output.stderr).unwrap();
-    assert!(errors.contains("cluster_config.php:13: 'weight' is what rand() returns"), "{errors}");
+    assert!(errors.contains("cluster_config.php:14: 'weight' is what rand() returns"), "{errors}");
     assert!(output.stdout.is_empty());
 }

@@ -6,6 +6,7 @@
 //! here.
 
 mod nodes;
+mod parser;
 mod settings;
 mod tokens;
 mod value;
@@ -14,7 +15,8 @@ mod write;
 use std::path::{Path, PathBuf};
 
 use nodes::Found;
-use value::{Key, List, Located, Value, lossy, returned};
+use parser::returned;
+use value::{Key, List, Located, Value, lossy};
 
 use crate::cluster::{ClusterMap, MapError, MapSpec, Place, PlacementSpec};
 use crate::php::PhpVersion;
