@@ -12,6 +12,9 @@ mod lists;
 /// A MogileFS: what a tracker says, by one that the test plays. A real one needs a database and several daemons.
 #[path = "import/mogilefs.rs"]
 mod mogilefs;
+/// Targets that refuse, by a web server that the test plays.
+#[path = "import/refusals.rs"]
+mod refusals;
 /// The import or a node is killed in the middle.
 #[path = "import/resumed.rs"]
 mod resumed;

@@ -108,9 +108,9 @@ pub(super) fn run(args: ImportArgs) -> Result<(), CliError> {
             (Source::Input, how, "standard input".to_owned())
         }
         (None, Some(path), Some(how)) => {
-            let path =
-                path.canonicalize().map_err(|source| CliError::Source { path: path.clone(), source })?;
-            let title = path.display().to_string();
+            path.metadata().map_err(|source| CliError::Source { path: path.clone(), source })?;
+            // A pipe has no name.
+            let title = path.canonicalize().unwrap_or_else(|_| path.clone()).display().to_string();
             (if path.is_dir() { Source::Folder(path) } else { Source::List(path) }, how, title)
         }
         _ => unreachable!("clap asks for a source and for --to"),

@@ -16,19 +16,27 @@ use crate::name::{NameError, ObjectName};
 /// The longest line, in bytes.
 const LINE_BYTES_MAX: usize = 16 << 10;
 
+/// What is made of a line.
+type Meaning = fn(&[u8]) -> Result<Item, String>;
+
 pub(super) fn read_file(file: &Path, found: &mut dyn FnMut(Found) -> bool) {
+    read_file_as(item, file, found);
+}
+
+/// The same for a file whose lines mean something else.
+pub(super) fn read_file_as(meaning: Meaning, file: &Path, found: &mut dyn FnMut(Found) -> bool) {
     let name = file.display().to_string();
     match File::open(file) {
-        Ok(file) => read(BufReader::new(file), &name, found),
+        Ok(file) => read(meaning, BufReader::new(file), &name, found),
         Err(error) => drop(found(Err(Failed::new(name, format!("cannot be read: {error}"))))),
     }
 }
 
 pub(super) fn read_input(found: &mut dyn FnMut(Found) -> bool) {
-    read(io::stdin().lock(), "standard input", found);
+    read(item, io::stdin().lock(), "standard input", found);
 }
 
-fn read(mut list: impl BufRead, of: &str, found: &mut dyn FnMut(Found) -> bool) {
+fn read(meaning: Meaning, mut list: impl BufRead, of: &str, found: &mut dyn FnMut(Found) -> bool) {
     let mut line = Vec::new();
     for number in 1u64.. {
         let refuse = |why: String| Err(Failed::new(format!("{of}:{number}"), why));
@@ -37,7 +45,7 @@ fn read(mut list: impl BufRead, of: &str, found: &mut dyn FnMut(Found) -> bool) 
             Ok(0) => return,
             Ok(_) if line.last() == Some(&b'\n') => match &line[..line.len() - 1] {
                 b"" => continue,
-                whole => item(whole.strip_suffix(b"\r").unwrap_or(whole)).map_err(|why| Failed::new(format!("{of}:{number}"), why)),
+                whole => meaning(whole.strip_suffix(b"\r").unwrap_or(whole)).or_else(refuse),
             },
             Ok(_) if line.len() > LINE_BYTES_MAX => {
                 if let Err(error) = skip_line(&mut list) {
@@ -137,7 +145,7 @@ mod tests {
 
     fn all(list: &[u8]) -> Vec<Result<(String, String), String>> {
         let mut found = Vec::new();
-        read(list, "l", &mut |one: Found| {
+        read(item, list, "l", &mut |one: Found| {
             found.push(match one {
                 Ok(item) => Ok((
                     item.name.url_path(),

@@ -17,6 +17,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::{sleep, timeout};
 
 use super::http::Trouble;
+use super::list;
 use super::source::{Found, Item, Origin};
 use super::summary::Failed;
 use super::upload::pause;
@@ -83,25 +84,12 @@ impl Tracker {
     pub(super) async fn name(&self, keys: Keys, found: &Sender<Found>) {
         let end = match keys {
             Keys::Prefix(prefix) => self.list(&prefix, found).await,
-            Keys::File(file) => match tokio::task::spawn_blocking(move || std::fs::read(&file)).await {
-                Ok(Ok(text)) => {
-                    for line in text.split_inclusive(|byte| *byte == b'\n') {
-                        let one = match line.strip_suffix(b"\n") {
-                            Some(key) => named(key.strip_suffix(b"\r").unwrap_or(key)),
-                            None => Err(Failed::new(
-                                line.escape_ascii(),
-                                "the list of keys ends within this line, so it may be cut off; if it is whole, end its last line with a newline",
-                            )),
-                        };
-                        if !line.trim_ascii().is_empty() && found.send(one).await.is_err() {
-                            return;
-                        }
-                    }
-                    Ok(())
-                }
-                Ok(Err(error)) => Err(format!("the list of keys cannot be read: {error}")),
-                Err(error) => Err(error.to_string()),
-            },
+            Keys::File(file) => {
+                let found = found.clone();
+                let read =
+                    move || list::read_file_as(named, &file, &mut |one| found.blocking_send(one).is_ok());
+                tokio::task::spawn_blocking(read).await.map_err(|error| error.to_string())
+            }
         };
         if let Err(why) = end {
             let _ = found.send(Err(Failed::new(format!("domain {}", self.0.domain), why))).await;
@@ -128,7 +116,11 @@ impl Tracker {
                         number - 1
                     ));
                 };
-                if found.send(named(key)).await.is_err() {
+                if found
+                    .send(named(key).map_err(|why| Failed::new(format!("key {}", key.escape_ascii()), why)))
+                    .await
+                    .is_err()
+                {
                     return Ok(());
                 }
             }
@@ -204,11 +196,9 @@ impl Tracker {
 }
 
 /// The file of a key: a key may begin with a slash or not, and the file's name is the same.
-fn named(key: &[u8]) -> Found {
-    match ObjectName::from_bytes(key.strip_prefix(b"/").unwrap_or(key)) {
-        Ok(name) => Ok(Item { name, origin: Origin::Key(key.to_vec()) }),
-        Err(error) => Err(Failed::new(format!("key {}", key.escape_ascii()), error)),
-    }
+fn named(key: &[u8]) -> Result<Item, String> {
+    let name = ObjectName::from_bytes(key.strip_prefix(b"/").unwrap_or(key));
+    Ok(Item { name: name.map_err(|error| error.to_string())?, origin: Origin::Key(key.to_vec()) })
 }
 
 fn parse(line: &[u8]) -> Result<Answer, String> {

@@ -73,15 +73,18 @@ fn a_list_brings_what_can_be_had_whole_and_names_the_rest() {
 }
 
 #[test]
-fn a_list_may_come_from_standard_input() {
+fn a_list_may_come_from_standard_input_or_a_pipe() {
     let cluster = Cluster::start(Front::Embedded, options());
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("a")).unwrap();
-    fs::write(dir.path().join("a/b.jpg"), "relative").unwrap();
-    let mut command = import(&cluster, "-".as_ref());
-    command.current_dir(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    child.stdin.take().unwrap().write_all(b"./a/b.jpg\n").unwrap();
-    assert!(child.wait_with_output().unwrap().status.success());
-    assert_stored(&cluster, "/a/b.jpg", b"relative");
+    for (number, source) in ["-", "/dev/stdin"].iter().enumerate() {
+        let name = format!("a/{number}.jpg");
+        fs::write(dir.path().join(&name), "relative").unwrap();
+        let mut command = import(&cluster, source.as_ref());
+        command.current_dir(dir.path()).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(format!("./{name}\n").as_bytes()).unwrap();
+        assert!(child.wait_with_output().unwrap().status.success());
+        assert_stored(&cluster, &format!("/{name}"), b"relative");
+    }
 }

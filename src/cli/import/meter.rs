@@ -28,7 +28,9 @@ impl Meter {
         // It may take as long as the import; nobody waits for it.
         std::thread::spawn(move || counted.store(source.count().unwrap_or_default(), Ordering::Relaxed));
         let now = Instant::now();
-        Self { bar: ProgressBar::no_length(), start: now, last: Mutex::new(now), total }
+        let bar = ProgressBar::no_length();
+        style(&bar, "{spinner} {pos} done: {msg}");
+        Self { bar, start: now, last: Mutex::new(now), total }
     }
 
     pub(super) fn show(&self, summary: &Summary) {
@@ -44,10 +46,7 @@ impl Meter {
             return;
         }
         if total > 0 && self.bar.length().is_none() {
-            let style = "{bar:40} {pos} of {len} ({eta} left), {msg}";
-            if let Ok(style) = ProgressStyle::with_template(style) {
-                self.bar.set_style(style);
-            }
+            style(&self.bar, "{bar:40} {pos} of {len} ({eta} left): {msg}");
             self.bar.set_length(total);
         }
         self.bar.set_position(summary.done());
@@ -59,6 +58,12 @@ impl Meter {
         let rate = *bytes as f64 / self.start.elapsed().as_secs_f64().max(0.001);
         let there = same + resumed;
         format!("{files} stored, {there} there, {failed} failed, {}/s", BinaryBytes(rate as u64))
+    }
+}
+
+fn style(bar: &ProgressBar, template: &str) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
     }
 }
 

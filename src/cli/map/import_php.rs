@@ -1,14 +1,14 @@
 //! `webdfs map import-php`: the map of a cluster of the original webDFS, from its configuration.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 
 use crate::cli::CliError;
 use crate::config::ConfigError;
-use crate::import::original::{Original, Wanted};
+use crate::import::original::{CONFIG_BYTES_MAX, Original, Wanted};
 use crate::php::PhpVersion;
 
 /// Make a cluster.toml from the cluster_config.php of an original webDFS (in PHP)
@@ -35,8 +35,7 @@ pub(in crate::cli) struct ImportPhpArgs {
 }
 
 pub(super) fn run(args: &ImportPhpArgs) -> Result<(), CliError> {
-    let text =
-        fs::read(&args.file).map_err(|source| ConfigError::Read { file: args.file.clone(), source })?;
+    let text = read(&args.file).map_err(|source| ConfigError::Read { file: args.file.clone(), source })?;
     let wanted = Wanted { php: args.php, entry: args.entry, epoch: args.epoch };
     let original = Original::read(&text, &args.file, wanted)?;
     let text = original.to_toml(&args.file);
@@ -44,6 +43,13 @@ pub(super) fn run(args: &ImportPhpArgs) -> Result<(), CliError> {
         Some(file) => write_new(file, &text).map_err(|source| CliError::Write { file: file.clone(), source }),
         None => Ok(io::stdout().lock().write_all(text.as_bytes())?),
     }
+}
+
+/// A byte more than is accepted, if there are so many.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    fs::File::open(file)?.take(CONFIG_BYTES_MAX as u64 + 1).read_to_end(&mut text)?;
+    Ok(text)
 }
 
 /// A file that is there stays as it is: it may be the map of a running cluster.

@@ -21,8 +21,8 @@ use value::{Key, List, Located, Value, lossy};
 use crate::cluster::{ClusterMap, MapError, MapSpec, Place, PlacementSpec};
 use crate::php::PhpVersion;
 
-/// The largest file that is read, in bytes: 65,536 nodes need a sixth of it.
-pub const CONFIG_BYTES_MAX: usize = 64 << 20;
+/// The largest file that is read, in bytes: 65,536 nodes need half of it.
+pub const CONFIG_BYTES_MAX: usize = 16 << 20;
 
 /// What the file does not say.
 #[derive(Clone, Copy, Debug)]
@@ -87,7 +87,7 @@ impl Original {
     pub fn read(text: &[u8], file: &Path, wanted: Wanted) -> Result<Self, OriginalError> {
         let refused = |Fault { line, reason }| OriginalError::Refused { file: file.to_owned(), line, reason };
         if text.len() > CONFIG_BYTES_MAX {
-            let reason = format!("the file has {} bytes; at most {CONFIG_BYTES_MAX} are read", text.len());
+            let reason = format!("the file has more than {CONFIG_BYTES_MAX} bytes, and no configuration has");
             return Err(refused(Fault { line: 1, reason }));
         }
         let root = returned(text).map_err(refused)?;

@@ -10,7 +10,7 @@ use super::value::{Key, List, Located, VALUE_BYTES, Value, lossy};
 /// How deep arrays may lie in each other; a configuration has five levels.
 const DEPTH_MAX: usize = 64;
 /// How much may come into being, in bytes: values of about [`VALUE_BYTES`] and their texts, copies by variables included.
-const WORK_MAX: usize = 32 << 20;
+const WORK_MAX: usize = 64 << 20;
 
 /// The value that the file returns.
 pub(super) fn returned(text: &[u8]) -> Result<Located, Fault> {
