@@ -32,9 +32,9 @@ const ORDER: &[&str] = &[
     "service",
     "agent",
     "front",
+    "import",
     "fuzzing",
     "node",
-    "import",
     "cli",
 ];
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
-use tokio::task::{JoinSet, spawn_blocking};
+use tokio::task::{JoinError, JoinSet, spawn_blocking};
 use tokio::time::sleep;
 
 use super::content::{self, Content, ReadError};
@@ -93,52 +93,82 @@ pub async fn run(
         dry_run: import.dry_run,
         keeps_journal: journal.is_some() && !import.dry_run,
     });
-    let named = Arc::new(Mutex::new(source.begin(2 * import.concurrency)));
+    let (named, naming) = source.begin(2 * import.concurrency);
+    let named = Arc::new(Mutex::new(named));
     let (done, mut outcomes) = channel(2 * import.concurrency);
     let mut workers = JoinSet::new();
     for _ in 0..import.concurrency {
         workers.spawn(work(Arc::clone(&shared), Arc::clone(&named), done.clone()));
     }
     drop(done);
-    let (mut summary, mut given_up_in_a_row) = (Summary::default(), 0);
+    let mut tally = Tally::default();
     while let Some(outcome) = outcomes.recv().await {
-        let mut in_a_row = 0;
-        let line = match outcome {
-            Outcome::Stored { bytes, line } => {
-                summary.files += 1;
-                summary.bytes += bytes;
-                line
-            }
-            Outcome::Same { line } => {
-                summary.same += 1;
-                line
-            }
-            Outcome::Resumed => {
-                summary.resumed += 1;
-                None
-            }
-            Outcome::Failed { failed, given_up } => {
-                summary.fail(failed);
-                in_a_row = if given_up { given_up_in_a_row + 1 } else { given_up_in_a_row };
-                None
-            }
-        };
-        given_up_in_a_row = in_a_row;
+        let line = tally.add(outcome);
         if let (Some(journal), Some(line)) = (&mut journal, line) {
             journal.finish(&line)?;
         }
-        progress(&summary);
-        if given_up_in_a_row == GIVEN_UP_MAX {
+        progress(&tally.summary);
+        if tally.given_up_in_a_row == GIVEN_UP_MAX {
             let why = format!("the last {GIVEN_UP_MAX} files were given up, so nothing more was tried");
-            summary.fail(Failed::new("the import", why));
+            tally.summary.fail(Failed::new("the import", why));
+            workers.abort_all();
+            naming.abort();
             break;
         }
     }
-    workers.shutdown().await;
+    while let Some(ended) = workers.join_next().await {
+        not_by_panic(ended);
+    }
+    if tally.given_up_in_a_row < GIVEN_UP_MAX {
+        // Else it may wait for standard input, for ever.
+        not_by_panic(naming.await);
+    }
     if let Some(journal) = &mut journal {
         journal.sync()?;
     }
-    Ok(summary)
+    Ok(tally.summary)
+}
+
+/// A task that has panicked has left something out, and nothing may look as if all had been done.
+fn not_by_panic(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && let Ok(panic) = error.try_into_panic()
+    {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+#[derive(Default)]
+struct Tally {
+    summary: Summary,
+    given_up_in_a_row: u32,
+}
+
+impl Tally {
+    /// Counts an outcome; returns what the journal is to say of it.
+    fn add(&mut self, outcome: Outcome) -> Option<String> {
+        let before = std::mem::take(&mut self.given_up_in_a_row);
+        match outcome {
+            Outcome::Stored { bytes, line } => {
+                self.summary.files += 1;
+                self.summary.bytes += bytes;
+                line
+            }
+            Outcome::Same { line } => {
+                self.summary.same += 1;
+                line
+            }
+            Outcome::Resumed => {
+                self.summary.resumed += 1;
+                None
+            }
+            Outcome::Failed { failed, given_up } => {
+                self.summary.fail(failed);
+                self.given_up_in_a_row = before + u32::from(given_up);
+                None
+            }
+        }
+    }
 }
 
 async fn work(shared: Arc<Shared>, named: Arc<Mutex<Receiver<Found>>>, done: Sender<Outcome>) {

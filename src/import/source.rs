@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tokio::sync::mpsc::{Receiver, channel};
-use tokio::task::spawn_blocking;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::mogilefs::{Keys, Tracker};
 use super::summary::Failed;
@@ -51,24 +51,20 @@ pub(super) enum Origin {
 pub(super) type Found = Result<Item, Failed>;
 
 impl Source {
-    /// Begins to name the files; at most `ahead` more than were taken.
-    pub(super) fn begin(&self, ahead: usize) -> Receiver<Found> {
+    /// Begins to name the files, in a task of its own; at most `ahead` more than were taken.
+    pub(super) fn begin(&self, ahead: usize) -> (Receiver<Found>, JoinHandle<()>) {
         let (found, named) = channel(ahead);
-        match self.clone() {
-            Self::Folder(folder) => drop(spawn_blocking(move || {
-                folder::walk(&folder, &mut |one| found.blocking_send(one).is_ok())
-            })),
-            Self::List(file) => drop(spawn_blocking(move || {
-                list::read_file(&file, &mut |one| found.blocking_send(one).is_ok())
-            })),
-            Self::Input => {
-                drop(spawn_blocking(move || list::read_input(&mut |one| found.blocking_send(one).is_ok())))
-            }
-            Self::MogileFs { tracker, keys } => {
-                drop(tokio::spawn(async move { tracker.name(keys, &found).await }))
-            }
-        }
-        named
+        let take = {
+            let found = found.clone();
+            move |one| found.blocking_send(one).is_ok()
+        };
+        let task = match self.clone() {
+            Self::Folder(folder) => spawn_blocking(move || folder::walk(&folder, &mut { take })),
+            Self::List(file) => spawn_blocking(move || list::read_file(&file, &mut { take })),
+            Self::Input => spawn_blocking(move || list::read_input(&mut { take })),
+            Self::MogileFs { tracker, keys } => tokio::spawn(async move { tracker.name(keys, &found).await }),
+        };
+        (named, task)
     }
 
     /// How many files there are, where that can be known beforehand. May take long.

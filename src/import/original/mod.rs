@@ -232,6 +232,23 @@ fn counted<'a>(value: &'a Located, name: &str) -> Result<impl Iterator<Item = &'
     Ok(entries.iter().map(|(_, entry)| entry))
 }
 
+/// Reads any bytes as `cluster_config.php`, without the check of the map, which takes much longer and has a target of its
+/// own.
+#[doc(hidden)]
+pub fn fuzz_php_config(data: &[u8]) {
+    let wanted = Wanted { php: PhpVersion::V5_2, entry: 0, epoch: 1 };
+    let result = returned(data).and_then(|root| take_over(&root, wanted));
+    let lines = 1 + data.iter().filter(|byte| **byte == b'\n').count();
+    match result {
+        Ok((original, found)) => {
+            let text = original.to_toml(Path::new("cluster_config.php"));
+            assert!(text.parse::<toml::Table>().is_ok(), "what is written is TOML: {text}");
+            assert!(found.line_of(Place::Map) <= lines, "a line of the file");
+        }
+        Err(fault) => assert!((1..=lines).contains(&fault.line), "{fault:?} is in a file of {lines} lines"),
+    }
+}
+
 #[cfg(test)]
 #[path = "tests.rs"]
 mod tests;
