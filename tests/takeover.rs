@@ -4,6 +4,13 @@
 mod common;
 mod placement_support;
 
+/// docs/takeover.md, step by step.
+#[path = "takeover/guide.rs"]
+mod guide;
+/// Maps made from configurations of the original.
+#[path = "takeover/vectors.rs"]
+mod vectors;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;

@@ -35,6 +35,7 @@ const ORDER: &[&str] = &[
     "service",
     "agent",
     "front",
+    "import",
     "fuzzing",
     "node",
     "cli",

@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::Agent;
 use super::pass::Order;
-use crate::cluster::{NodeIndex, NodeName};
+use crate::cluster::{NodeIndex, NodeName, NodeState};
 use crate::disk::on_thread;
 use crate::failpoint::{Step, step};
 use crate::store::{Identity, StoreError};
@@ -185,7 +185,9 @@ impl Agent {
 
     /// The identity of a root that is incomplete and not a new one among new ones, once others know which root it is.
     async fn lacking(&self) -> Result<Option<Identity>, StoreError> {
-        if !self.may_replay(self.map.own(), &self.standing) {
+        // One that is lost owns nothing, and is not to be complete before it is taken back.
+        let is_lost = self.map.node(self.map.own()).state() == NodeState::Lost;
+        if is_lost || !self.may_replay(self.map.own(), &self.standing) {
             return Ok(None);
         }
         let (store, name) = (Arc::clone(&self.store), self.name().clone());

@@ -16,7 +16,7 @@ use futures_util::future::join_all;
 use tokio::time::Instant;
 
 use super::{About, Agent, Complaints};
-use crate::cluster::{Epoch, NodeIndex, OlderMap};
+use crate::cluster::{Epoch, NodeIndex, NodeState, OlderMap};
 use crate::disk::on_thread;
 use crate::peer::client::PeerError;
 use crate::peer::message::Hello;
@@ -118,6 +118,14 @@ impl Agent {
             // What others are to remember must not be lost here.
             self.with_store(|store, agent| store.identify_durably(agent.name())).await?
         };
+        let is_lost = self.map.node(self.map.own()).state() == NodeState::Lost;
+        if is_lost && identity.returned.is_none() {
+            log::warn!(
+                "the map lists this node as lost: what it holds is moved out of the way, and it is incomplete"
+            );
+            self.with_store(|store, agent| store.begin_return_of_lost(agent.name())).await?;
+            return Ok(false);
+        }
         let Some(stamp) = identity.stamp.filter(|_| !identity.returning) else {
             self.prepare_to_stand(&identity, standing).await?;
             return Ok(false);
@@ -128,7 +136,11 @@ impl Agent {
         }
         let knowing = standing.knowing(stamp);
         // A root that somebody remembers otherwise is complete only when all have offered it what it should have.
-        if identity.is_newborn() && self.may_be_born_complete() && knowing + 1 >= self.map.replicas() {
+        if !is_lost
+            && identity.is_newborn()
+            && self.may_be_born_complete()
+            && knowing + 1 >= self.map.replicas()
+        {
             self.become_complete(identity).await?;
         }
         // Whoever restores a copy when few nodes answer must not outgrow what the others remember.

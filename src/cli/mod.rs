@@ -7,6 +7,7 @@ mod check;
 mod config;
 pub mod demo;
 mod explain;
+mod import;
 mod locate;
 mod map;
 mod maps;
@@ -26,6 +27,8 @@ use clap::{Parser, Subcommand};
 use crate::cluster::EditError;
 use crate::config::ConfigError;
 use crate::control::{CallError, Work};
+use crate::import::JournalError;
+use crate::import::original::OriginalError;
 use crate::node::NodeError;
 
 pub use crate::chain::chain;
@@ -33,6 +36,7 @@ pub use args::{AgentArgs, CheckArgs, ReconcileArgs, ScrubArgs, ServeArgs, Status
 pub use config::{ConfigArgs, SiteError};
 pub use demo::DemoArgs;
 pub use explain::ExplainArgs;
+pub use import::ImportArgs;
 pub use locate::LocateArgs;
 pub use maps::MapsError;
 pub use sim::{SimArgs, SimError};
@@ -58,6 +62,7 @@ enum Command {
     Node(node::NodeCommand),
     #[command(subcommand)]
     Subcluster(subcluster::SubclusterCommand),
+    Import(ImportArgs),
     Explain(ExplainArgs),
     Sim(SimArgs),
     Agent(AgentArgs),
@@ -80,6 +85,26 @@ pub enum CliError {
         refused: usize,
         /// How many there were.
         asked: usize,
+    },
+    /// A configuration of the original webDFS is not taken over.
+    #[error(transparent)]
+    Original(#[from] OriginalError),
+    /// What is to be imported is not there.
+    #[error("{}: cannot be imported", .path.display())]
+    Source {
+        /// What was named.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// The journal of an import cannot be used.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// Some files were not imported; each was named.
+    #[error("{failed} files were not imported; the same command tries them again")]
+    NotImported {
+        /// How many.
+        failed: u64,
     },
     /// A file could not be written.
     #[error("{}: cannot be written", .file.display())]
@@ -165,6 +190,7 @@ impl Cli {
             Command::Map(command) => map::run(&command),
             Command::Node(command) => node::run(command),
             Command::Subcluster(command) => subcluster::run(command),
+            Command::Import(args) => import::run(args),
             Command::Explain(args) => explain::run(&args),
             Command::Sim(args) => sim::run(&args),
             Command::Agent(args) => agent::run(args),

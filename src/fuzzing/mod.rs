@@ -12,6 +12,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use crate::cluster::crush::{CrushMap, CrushSpec, WEIGHT_ONE, parse_text, print_text};
 pub use crate::front::fastcgi::conn::fuzz::fuzz_records;
 pub use crate::front::fastcgi::pairs::fuzz_pairs;
+pub use crate::import::original::fuzz_php_config;
 use crate::name::{Exclude, NAME_BYTES_MAX, NameError, ObjectName, Prefix, Target, query};
 use crate::placement::crush;
 use crate::semantics::{FrontKind, Multipart, RANGES_MAX, Selection, Validators, content_type, select};
@@ -30,6 +31,7 @@ pub const TARGETS: &[(&str, FuzzTarget)] = &[
     ("map", fuzz_map),
     ("map_spec", fuzz_map_spec),
     ("crush_text", fuzz_crush_text),
+    ("php_config", fuzz_php_config),
 ];
 
 /// The target of a request line, read below several prefixes.

@@ -354,6 +354,8 @@ fn reload(source: &Source, now: &Generation, process: &Process) -> Result<Genera
     same("name", settings.name == now.settings.name)?;
     same("root", settings.root == now.settings.root)?;
     same("[listen]", settings.listen == now.settings.listen)?;
+    // Another map there changes nothing, but whoever deploys one that is bad is to know.
+    config::load_map(&settings.map)?;
     process.maps.compare_with(&settings.map);
     Generation::build(settings, process)
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Dir, FileType, OFlags, Stat};
 use rustix::io::Errno;
 
+use super::identity::Identity;
 use super::layout::{self, NameHash};
 use super::look::fingerprint;
 use super::read::{Replica, read_name};
@@ -42,6 +43,18 @@ pub struct Returned {
     pub path: PathBuf,
 }
 
+impl Identity {
+    /// The root has returned, and others remember this stamp.
+    fn returned_as(&mut self, remembered: Stamp) {
+        self.complete = false;
+        self.returned = Some(remembered);
+        self.returning = true;
+        self.passed = 0;
+        // Others must take it for newer than what they remember, and yet know it from what that might become.
+        self.stamp = Some(remembered.leap());
+    }
+}
+
 impl Store {
     /// Records that the root has returned, if the stamp that others remember of it says so: it is incomplete from now on,
     /// and [`Store::finish_return`] is to be called. Whether it has.
@@ -52,16 +65,25 @@ impl Store {
         let identity = self.change_identity(node, |identity| {
             let has_returned = identity.stamp.is_none_or(|own| remembered.contradicts(own));
             if has_returned {
-                identity.complete = false;
-                identity.returned = Some(remembered);
-                identity.returning = true;
-                identity.passed = 0;
-                // Others must take it for newer than what they remember, and yet know it from what that might become.
-                identity.stamp = Some(remembered.leap());
+                identity.returned_as(remembered);
             }
             has_returned
         })?;
         Ok(identity.returning)
+    }
+
+    /// Records that the root has returned although the others may know it as it is, for they have given it up: as
+    /// [`Store::begin_return`]. Does nothing if it has returned already and is not complete again.
+    ///
+    /// # Errors
+    /// As [`Store::begin_return`].
+    pub fn begin_return_of_lost(&self, node: &NodeName) -> Result<(), StoreError> {
+        self.change_identity(node, |identity| {
+            let Some(own) = identity.stamp.filter(|_| identity.returned.is_none()) else { return false };
+            identity.returned_as(own);
+            true
+        })?;
+        Ok(())
     }
 
     /// Moves all files of a root that has returned to quarantine, but for those with excluded names: no request ever reaches

@@ -4,6 +4,7 @@ mod apply;
 mod ask;
 mod diff;
 mod edit;
+mod import_php;
 mod status;
 
 use clap::Subcommand;
@@ -12,6 +13,7 @@ pub use apply::ApplyError;
 
 use apply::ApplyArgs;
 use diff::DiffArgs;
+use import_php::ImportPhpArgs;
 use status::StatusArgs;
 
 use super::CliError;
@@ -24,6 +26,7 @@ pub(super) enum MapCommand {
     Diff(DiffArgs),
     Apply(ApplyArgs),
     Status(StatusArgs),
+    ImportPhp(ImportPhpArgs),
 }
 
 pub(super) fn run(command: &MapCommand) -> Result<(), CliError> {
@@ -31,5 +34,6 @@ pub(super) fn run(command: &MapCommand) -> Result<(), CliError> {
         MapCommand::Diff(args) => diff::run(args),
         MapCommand::Apply(args) => apply::run(args),
         MapCommand::Status(args) => status::run(args),
+        MapCommand::ImportPhp(args) => import_php::run(args),
     }
 }
