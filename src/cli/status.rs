@@ -26,6 +26,7 @@ fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
     let mut line = |about: &str, what: &str| writeln!(out, "{about:<12}{what}");
     line("node", &format!("{}, epoch {}, process {}", status.node, status.epoch, status.process))?;
     line("root", &status.root)?;
+    line("map", &maps(status))?;
     let complete = if status.complete { "yes" } else { "no, it may lack files that it should have" };
     line("complete", complete)?;
     line("objects", &objects(status))?;
@@ -38,6 +39,16 @@ fn print(out: &mut impl Write, status: &Status) -> io::Result<()> {
         line("peer", &peer_line(peer))?;
     }
     Ok(())
+}
+
+fn maps(status: &Status) -> String {
+    let Status { map, epoch, passed, unsettled, .. } = status;
+    if unsettled.is_empty() {
+        return format!("{map}, settled");
+    }
+    let older: Vec<_> = unsettled.iter().map(ToString::to_string).collect();
+    let own = if passed == epoch { "this node has finished its pass" } else { "files move" };
+    format!("{map}, {own}; not settled, so that files are still looked for under epoch {}", older.join(", "))
 }
 
 fn objects(status: &Status) -> String {
@@ -101,6 +112,9 @@ mod tests {
             process: 77,
             root: "/srv/webdfs".to_owned(),
             epoch: 3,
+            map: crate::cluster::Fingerprint::default(),
+            passed: 3,
+            unsettled: Vec::new(),
             complete: true,
             counted: None,
             tombstones: 4,
@@ -116,6 +130,7 @@ mod tests {
         let expected = [
             "node        img1, epoch 3, process 77",
             "root        /srv/webdfs",
+            "map         00000000000000000000000000000000, settled",
             "complete    yes",
             "objects     not counted yet",
             "tombstones  4",

@@ -13,7 +13,7 @@ use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::message::HeldAnswer;
 use crate::resolve::{FormerOwners, Route};
-use crate::store::StoreError;
+use crate::store::{Store, StoreError};
 use crate::version::Version;
 
 /// For how long after a map came into force nothing is removed from a node that owns it no more: the web server may have been
@@ -83,9 +83,7 @@ impl Service {
             let (service, map, name) = (Arc::clone(self), Arc::clone(map), name.clone());
             self.background.spawn(async move {
                 if node == map.own() {
-                    if let Err(error) = service.drop_superseded(&map, &name, version).await {
-                        log::warn!("{name} is not removed yet: {error}");
-                    }
+                    service.drop_superseded(name, version);
                 } else if let Err(error) = service.peers.superseded(&map, node, &name, version).await {
                     log::debug!("{name} is not removed there yet: {error}");
                 }
@@ -93,25 +91,31 @@ impl Service {
         }
     }
 
-    /// Removes what this node holds of a name below a version, if it owns it no more. Its owners have something newer.
-    pub(super) async fn drop_superseded(
-        &self,
-        map: &View,
-        name: &ObjectName,
-        version: Version,
-    ) -> Result<(), StoreError> {
-        if Route::of(map, name).own || self.maps.since().elapsed() < REMOVED_AFTER {
-            return Ok(());
-        }
-        let (store, name) = (Arc::clone(&self.store), name.clone());
-        on_thread(move || {
-            let held = store.held(&name)?;
-            let is_older = held.version().is_some_and(|held| held < version);
-            if is_older && held.copy().is_some() && !held.is_by_hand() {
-                store.unlink_confirmed(&name, &held)?;
+    /// Removes, in the background, what this node holds of a name below a version, if it owns it no more. Its owners have
+    /// something newer.
+    pub(super) fn drop_superseded(self: &Arc<Self>, name: ObjectName, version: Version) {
+        let service = Arc::clone(self);
+        self.background.spawn(async move {
+            tokio::time::sleep(REMOVED_AFTER.saturating_sub(service.maps.since().elapsed())).await;
+            if Route::of(&service.map(), &name).own {
+                return;
             }
-            Ok(())
-        })
-        .await
+            let store = Arc::clone(&service.store);
+            on_thread(move || {
+                if let Err(error) = remove_older(&store, &name, version) {
+                    log::warn!("{name} is not removed yet: {error}");
+                }
+            })
+            .await;
+        });
     }
+}
+
+fn remove_older(store: &Store, name: &ObjectName, version: Version) -> Result<(), StoreError> {
+    let held = store.held(name)?;
+    let is_older = held.version().is_some_and(|held| held < version);
+    if is_older && held.copy().is_some() && !held.is_by_hand() {
+        store.unlink_confirmed(name, &held)?;
+    }
+    Ok(())
 }

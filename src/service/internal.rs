@@ -256,7 +256,7 @@ async fn perform(
         }
         Operation::Superseded(name) => {
             let DeleteOrder { version, .. } = parsed(&control_body)?;
-            service.drop_superseded(&map, &name, version).await?;
+            service.drop_superseded(name, version);
             Ok(Reply::Control(control(&())))
         }
         Operation::Missed(name) => {
