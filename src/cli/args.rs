@@ -21,9 +21,6 @@ pub struct ServeArgs {
     /// Let the embedded front listen here, in place of what the file says
     #[arg(long, value_name = "HOST:PORT")]
     pub http: Option<String>,
-    /// Let gossip listen here, by UDP, in place of what the file says
-    #[arg(long, value_name = "HOST:PORT")]
-    pub gossip: Option<String>,
     /// Stop when the process that started this one ends, however it ends; for web servers that start webdfs themselves
     #[arg(long)]
     pub die_with_parent: bool,
@@ -88,7 +85,7 @@ pub struct ScrubArgs {
 impl ServeArgs {
     /// What goes before the file.
     pub fn overrides(&self) -> Overrides {
-        Overrides { fcgi: self.fcgi.clone(), http: self.http.clone(), gossip: self.gossip.clone() }
+        Overrides { fcgi: self.fcgi.clone(), http: self.http.clone() }
     }
 }
 
@@ -119,10 +116,8 @@ mod tests {
 
     #[test]
     fn serve_passes_on_what_goes_before_the_file() {
-        let line = "serve --config n.toml --fcgi unix:w.sock --gossip 10.0.0.1:7071";
-        let Ok(All::Serve(args)) = parse(line) else { panic!() };
-        let (fcgi, gossip) = (Some("unix:w.sock".to_owned()), Some("10.0.0.1:7071".to_owned()));
-        assert_eq!(args.overrides(), Overrides { fcgi, http: None, gossip });
+        let Ok(All::Serve(args)) = parse("serve --config n.toml --fcgi unix:w.sock") else { panic!() };
+        assert_eq!(args.overrides(), Overrides { fcgi: Some("unix:w.sock".to_owned()), http: None });
     }
 
     #[test]

@@ -149,9 +149,9 @@ mod tests {
         status.scrub.now =
             Progress { state: State::Running, doing: "reading".to_owned(), done: 1, of: Some(9), bytes: 512 };
         let lines = lines(&status);
-        assert_eq!(lines[2], "complete    no, it may lack files that it should have");
-        assert_eq!(lines[3], "objects     7, 3.00 MiB, counted Thu, 01 Jan 1970 00:00:00 GMT");
-        assert_eq!(lines[7], "full pass   failed the last time; finished Fri, 31 Dec 9999 23:59:59 GMT");
-        assert_eq!(lines[8], "scrub       runs now: reading, 1 of 9 keys, 512 B; never finished");
+        assert_eq!(lines[3], "complete    no, it may lack files that it should have");
+        assert_eq!(lines[4], "objects     7, 3.00 MiB, counted Thu, 01 Jan 1970 00:00:00 GMT");
+        assert_eq!(lines[8], "full pass   failed the last time; finished Fri, 31 Dec 9999 23:59:59 GMT");
+        assert_eq!(lines[9], "scrub       runs now: reading, 1 of 9 keys, 512 B; never finished");
     }
 }

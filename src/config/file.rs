@@ -46,7 +46,6 @@ pub(super) struct ListenFile {
     pub fcgi: Text,
     pub fcgi_mode: Text,
     pub http: Text,
-    pub gossip: Text,
 }
 
 /// node.toml, the table `[deliver]`.

@@ -326,7 +326,6 @@ impl Settings {
             ("read", word(&READS, self.read).to_owned()),
             ("listen.fcgi", self.listen.fcgi.to_string()),
             ("listen.http", self.listen.http.clone().unwrap_or_else(none)),
-            ("listen.gossip", self.listen.gossip.clone().unwrap_or_else(none)),
             ("deliver.map_max", size::show(self.deliver.map_max)),
             ("deliver.remote", word(&REMOTES, self.deliver.remote).to_owned()),
             ("write.allow", self.write.allow.to_string()),
