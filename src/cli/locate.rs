@@ -8,7 +8,6 @@ use serde::Serialize;
 use super::CliError;
 use super::paths::{MapSource, Owner, answers};
 use crate::cluster::ClusterMap;
-use crate::config::load_map;
 use crate::name::ObjectName;
 use crate::placement::{self, ObjectKey};
 
@@ -41,7 +40,7 @@ struct Located<'a> {
 /// When the configuration is refused, a path names no file, or nothing can be printed.
 pub(super) fn run(args: &LocateArgs) -> Result<(), CliError> {
     let naming = args.source.naming()?;
-    let map = load_map(&naming.map)?;
+    let map = super::maps::newest(&naming)?.map;
     let (found, refused) = answers(&args.paths, &naming, |path, name| locate(&map, path, &name));
     print(&mut io::stdout().lock(), &found, args.json)?;
     refused.end()

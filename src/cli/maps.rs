@@ -142,7 +142,8 @@ pub(super) fn gather(naming: &Naming, older: &[PathBuf]) -> Result<(Vec<FromFile
 /// What there is to say of a map that a person has deployed and that is not in force.
 fn not_in_force(file: &Path, current: &FromFile) -> Option<String> {
     let deployed = FromFile::load(file).ok()?;
-    let differs = deployed.map.fingerprint() != current.map.fingerprint();
+    let is_older = deployed.map.epoch() < current.map.epoch();
+    let differs = deployed.map.fingerprint() != current.map.fingerprint() && !is_older;
     let about = |map: &ClusterMap| format!("map {} of epoch {}", map.fingerprint(), map.epoch());
     let (file, other, current) = (file.display(), about(&deployed.map), about(&current.map));
     differs.then(|| format!("{file} is {other}, and {current}, which the root remembers, is in force"))
@@ -257,8 +258,7 @@ mod tests {
         let (maps, notes) = gather(&naming, &named).unwrap();
         assert_eq!(epochs(&maps), [9, 5, 4, 3, 2], "the newest that the root remembers is in force");
         assert_eq!(maps[2].file, named[1], "each map once");
-        assert_eq!(notes.len(), 1, "{notes:?}");
-        assert!(notes[0].contains("cluster.toml is map"), "{notes:?}");
+        assert!(notes.is_empty(), "an older file is what is left of the first map: {notes:?}");
     }
 
     #[test]
