@@ -319,7 +319,6 @@ enum About {
     Socket,
     Standing,
     Marks(NodeIndex),
-    Map(NodeIndex),
 }
 
 /// What has been complained about, so that a node that is down, or a disk, fills no log.

@@ -53,10 +53,10 @@ impl Agent {
             for (node, answer) in greeted.await {
                 match answer {
                     Ok(answer) => {
-                        complaints.settle(About::Map(node));
+                        complaints.settle(About::Node(node));
                         heard.0.insert(node, answer);
                     }
-                    Err(error) => complaints.raise(About::Map(node), &error),
+                    Err(error) => complaints.raise(About::Node(node), &error),
                 }
             }
             let all_have_passed = settlers.iter().all(|node| heard.has_passed(*node, epoch));
