@@ -81,7 +81,7 @@ fn a_status_tells_what_a_node_holds_and_lacks_and_which_others_answer() {
     let Ran { code, out, err } = run(&["status"], &cluster.config(0));
     assert_eq!((code, err.as_str()), (0, ""));
     let lines: Vec<&str> = out.lines().collect();
-    assert_eq!((&lines[0][..25], lines[2]), ("node        img1, epoch 1", "complete    yes"));
+    assert_eq!((&lines[0][..25], lines[3]), ("node        img1, epoch 1", "complete    yes"));
     assert!(lines.iter().any(|line| line.starts_with("peer        img2 down: ")), "{out}");
     assert_eq!(lines.last(), Some(&"peer        img3 up"));
 
