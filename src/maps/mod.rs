@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
@@ -20,6 +20,9 @@ use crate::chain::chain;
 use crate::cluster::{ClusterMap, Epoch, Fingerprint, NodeName, View};
 use crate::config::MapText;
 use crate::store::{self, MapsChange, Store, StoreError, StoredMap};
+
+/// After the maps of the root could not be read, they are read again after this time.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// The maps of one root, as one process knows them.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Maps {
     reading: Mutex<()>,
     current: watch::Sender<Arc<View>>,
     since: Mutex<Instant>,
+    /// When they could not be read the last time; none: they could.
+    failed: Mutex<Option<Instant>>,
 }
 
 /// A map among those of the root that was understood.
@@ -81,6 +86,7 @@ impl Maps {
             reading: Mutex::new(()),
             current: watch::Sender::new(Arc::new(view)),
             since: Mutex::new(Instant::now()),
+            failed: Mutex::default(),
         }
     }
 
@@ -201,6 +207,20 @@ impl Maps {
         })?;
         self.view();
         Ok(())
+    }
+
+    /// Reads the maps of the root; if they are refused, not again before a while is over, since every request asks for them.
+    fn try_to_read_anew(&self) {
+        let is_due = |failed: Option<Instant>| failed.is_none_or(|at| at.elapsed() >= AGAIN);
+        if !is_due(*self.failed.lock().expect("no holder panics")) {
+            return;
+        }
+        let result = self.read_anew();
+        let failed = result.as_ref().is_err().then(Instant::now);
+        *self.failed.lock().expect("no holder panics") = failed;
+        if let Err(error) = result {
+            log::error!("the maps in force stay, since those in the root are refused: {}", chain(&error));
+        }
     }
 
     fn read_anew(&self) -> Result<(), MapsError> {

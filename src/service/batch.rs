@@ -24,6 +24,8 @@ pub(super) enum BatchError {
     Body(#[from] BodyError),
     #[error("the batch has another length than its list says")]
     Length,
+    #[error("the map has changed meanwhile")]
+    MapChanged,
     #[error(transparent)]
     List(#[from] ListError),
     #[error(transparent)]
@@ -60,6 +62,7 @@ impl Service {
     /// Takes in the copies of a batch that `from` sends. Cut off anywhere, nothing of it becomes visible.
     pub(super) async fn take_batch(
         &self,
+        epoch: u64,
         from: &NodeName,
         digest: ListDigest,
         body: ByteStream,
@@ -92,6 +95,10 @@ impl Service {
             return Err(BatchError::Length);
         }
         taking = self.add(taking, waiting).await?;
+        // The pass under another map would not find it, and its sender has it still.
+        if self.map().epoch_in_force() != epoch {
+            return Err(BatchError::MapChanged);
+        }
         let outcomes = on_thread(move || taking.finish()).await?;
         names.iter().for_each(|name| self.lookups.forget(name));
         Ok(BatchAnswer { outcomes })

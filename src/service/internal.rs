@@ -89,6 +89,7 @@ impl InternalError {
             InternalError::Batch(BatchError::Store(error))
             | InternalError::Compare(CompareError::Store(error)) => of_store(error),
             InternalError::Batch(BatchError::List(ListError::TooLarge)) => StatusCode::PAYLOAD_TOO_LARGE,
+            InternalError::Batch(BatchError::MapChanged) => StatusCode::SERVICE_UNAVAILABLE,
             InternalError::Batch(_) => StatusCode::BAD_REQUEST,
             InternalError::Compare(CompareError::NoInventory) => StatusCode::CONFLICT,
             InternalError::Compare(CompareError::Agent(_)) => StatusCode::SERVICE_UNAVAILABLE,
@@ -285,7 +286,9 @@ async fn perform(
         }
         Operation::Batch(digest) => {
             let body = file_body.unwrap_or_else(|| Box::pin(futures_util::stream::empty()));
-            Ok(Reply::Control(control(&service.take_batch(&envelope.from, digest, body).await?)))
+            Ok(Reply::Control(control(
+                &service.take_batch(map.epoch_in_force(), &envelope.from, digest, body).await?,
+            )))
         }
         Operation::Inventory => {
             let InventoryOrder { max_age_ms } = parsed(&control_body)?;
