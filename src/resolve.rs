@@ -1,6 +1,6 @@
 //! Where an object should be: name and maps -> [`Route`].  Pure: it never looks at the disk.
 
-use crate::cluster::{NodeIndex, View};
+use crate::cluster::{NodeIndex, NodeState, View};
 use crate::name::ObjectName;
 use crate::placement::{ObjectKey, locate};
 use crate::quorum::read_quorum;
@@ -35,7 +35,9 @@ impl Route {
         for older in view.older().iter().rev() {
             let map = older.map();
             let owners: Vec<_> = locate(map, key).iter().map(|node| older.place(*node)).collect();
-            let read_quorum = read_quorum(map.replicas(), map.write_quorum());
+            // What was on those that are given up is not waited for.
+            let alive = owners.iter().filter(|node| view.node(**node).state() != NodeState::Lost).count();
+            let read_quorum = read_quorum(map.replicas(), map.write_quorum()).min(alive);
             let former = FormerOwners { owners, read_quorum };
             if !route.covers(&former, read_quorum_of(view), own) {
                 route.former.push(former);

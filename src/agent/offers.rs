@@ -11,7 +11,7 @@ use tokio::time::sleep;
 
 use super::Agent;
 use super::pass::Order;
-use crate::cluster::{NodeIndex, NodeName, NodeState};
+use crate::cluster::{NodeIndex, NodeName};
 use crate::disk::on_thread;
 use crate::failpoint::{Step, step};
 use crate::store::{Identity, StoreError};
@@ -186,13 +186,13 @@ impl Agent {
     /// The identity of a root that is incomplete and not a new one among new ones, once others know which root it is.
     async fn lacking(&self) -> Result<Option<Identity>, StoreError> {
         // One that is lost owns nothing, and is not to be complete before it is taken back.
-        let is_lost = self.map.node(self.map.own()).state() == NodeState::Lost;
-        if is_lost || !self.may_replay(self.map.own(), &self.standing) {
+        if self.is_lost(self.map.own()) || !self.may_replay(self.map.own(), &self.standing) {
             return Ok(None);
         }
         let (store, name) = (Arc::clone(&self.store), self.name().clone());
         let identity = on_thread(move || store.identify(&name)).await?;
+        let is_born_complete = |identity: &Identity| identity.is_newborn() && self.may_be_born_complete();
         Ok(Some(identity)
-            .filter(|identity| !identity.complete && !identity.is_newborn() && !identity.returning))
+            .filter(|identity| !identity.complete && !identity.returning && !is_born_complete(identity)))
     }
 }

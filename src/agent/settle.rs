@@ -76,7 +76,8 @@ impl Agent {
     async fn settle(&self) {
         let (maps, epoch) = (self.maps.clone(), self.map.epoch());
         match on_thread(move || maps.settle(epoch)).await {
-            Ok(()) => log::info!("the map of epoch {epoch} is settled: older maps are forgotten"),
+            Ok(true) => log::info!("the map of epoch {epoch} is settled: older maps are forgotten"),
+            Ok(false) => {}
             Err(error) => log::warn!("older maps are not forgotten yet: {}", chain(&error)),
         }
     }

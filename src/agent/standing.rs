@@ -118,7 +118,7 @@ impl Agent {
             // What others are to remember must not be lost here.
             self.with_store(|store, agent| store.identify_durably(agent.name())).await?
         };
-        let is_lost = self.map.node(self.map.own()).state() == NodeState::Lost;
+        let is_lost = self.is_lost(self.map.own());
         if is_lost && identity.returned.is_none() {
             log::warn!(
                 "the map lists this node as lost: what it holds is moved out of the way, and it is incomplete"
@@ -153,7 +153,7 @@ impl Agent {
 
     /// Whether a root that is new lacks nothing it should have: the cluster is as new, or those that had everything before
     /// this node came answer for it, since the older maps are not settled.
-    fn may_be_born_complete(&self) -> bool {
+    pub(super) fn may_be_born_complete(&self) -> bool {
         let name = self.name();
         let is_member = |older: &OlderMap| older.map().index_of(name).is_some();
         let older = self.map.older();
@@ -177,8 +177,8 @@ impl Agent {
 
     /// Tells the stamp to the nodes that do not know it; the newest that any of them remembers, if that contradicts it.
     async fn introduce(&self, stamp: Stamp, standing: &Standing, complaints: &Complaints) -> Option<Stamp> {
-        let nodes = self.map.indexed().map(|(node, _)| node);
-        let others = nodes.filter(|node| *node != self.map.own() && !standing.has_told(*node, stamp));
+        let others =
+            self.map.others().filter(|node| !self.is_lost(*node) && !standing.has_told(*node, stamp));
         let greet = |node| async move {
             let answer = self.peers.hello(&self.map, node, Hello { stamp: Some(stamp) }).await?;
             Ok::<_, PeerError>(answer.remembered)
@@ -225,8 +225,13 @@ impl Agent {
         Ok(())
     }
 
+    /// Whether a node is given up.
+    pub(super) fn is_lost(&self, node: NodeIndex) -> bool {
+        self.map.node(node).state() == NodeState::Lost
+    }
+
     fn peer_count(&self) -> usize {
-        self.map.nodes().len() - 1
+        self.map.others().filter(|node| !self.is_lost(*node)).count()
     }
 
     async fn with_store<T: Send + 'static>(

@@ -17,7 +17,7 @@ use tokio::sync::watch;
 pub use error::MapsError;
 
 use crate::chain::chain;
-use crate::cluster::{ClusterMap, Epoch, Fingerprint, NodeName, View};
+use crate::cluster::{ClusterMap, Epoch, Fingerprint, NodeName, NodeState, View};
 use crate::config::MapText;
 use crate::store::{self, MapsChange, Store, StoreError, StoredMap};
 
@@ -63,11 +63,15 @@ impl Maps {
             let first = StoredMap { stem: Epoch::FIRST.to_string(), text };
             store.change_maps(|stored| {
                 let add = if stored.is_empty() { vec![first] } else { Vec::new() };
-                Ok::<_, MapsError>(MapsChange { add, remove: Vec::new() })
+                Ok::<_, MapsError>(MapsChange { add, ..MapsChange::default() })
             })?;
         }
-        let serial = store.maps_serial()?;
-        let view = view_of(name, known(&store)?)?;
+        let (serial, view) = read(name, &store)?;
+        let view = match view {
+            // Stopped while it joined, before it had the map that it is in.
+            Err(error @ MapsError::NotAMember(_)) => proposal(name, file).map_err(|_| error)?,
+            view => view?,
+        };
         Ok(Self::new(name, store, serial, view))
     }
 
@@ -94,14 +98,7 @@ impl Maps {
     pub fn view(&self) -> Arc<View> {
         match self.store.maps_serial() {
             Ok(serial) if serial == self.serial.load(Ordering::Acquire) => {}
-            Ok(_) => {
-                if let Err(error) = self.read_anew() {
-                    log::error!(
-                        "the maps in force stay, since those in the root are refused: {}",
-                        chain(&error)
-                    );
-                }
-            }
+            Ok(_) => self.try_to_read_anew(),
             Err(error) => log::error!("whether the maps have changed is not known: {error}"),
         }
         Arc::clone(&self.current.borrow())
@@ -111,6 +108,14 @@ impl Maps {
     pub fn is_joining(&self) -> bool {
         let joins = self.current.borrow().is_proposal();
         joins && self.view().is_proposal()
+    }
+
+    /// Whether the map of this epoch is the one in force, beyond doubt: not if the maps of the root cannot be read.
+    pub fn is_in_force(&self, epoch: u64) -> bool {
+        let view = self.view();
+        let serial = self.store.maps_serial();
+        view.epoch_in_force() == epoch
+            && serial.is_ok_and(|serial| serial == self.serial.load(Ordering::Acquire))
     }
 
     /// Is told of every change that this process has taken notice of.
@@ -149,8 +154,31 @@ impl Maps {
         let Some((_, newest)) = offered.iter().max_by_key(|(_, map)| map.epoch()) else { return Ok(false) };
         let newest = Arc::clone(newest);
         let before = self.view().epoch_in_force();
-        self.store.change_maps(|stored| self.merged(understood(&self.store, stored)?, offered, &newest))?;
+        self.store.change_maps(|stored| {
+            let stored = understood(&self.store, stored)?;
+            let was_given_up = self.was_given_up(&stored, &offered);
+            let change = self.merged(stored, offered, &newest)?;
+            if was_given_up && !change.add.is_empty() {
+                // Before it works by a map that may have taken it back since.
+                self.store.begin_return_of_lost(&self.name)?;
+            }
+            Ok::<_, MapsError>(change)
+        })?;
         Ok(self.view().epoch_in_force() > before)
+    }
+
+    /// Whether the others have given this node up since the maps that it knows: they say so, or have settled maps without it.
+    fn was_given_up(&self, stored: &[Known], offered: &[(MapText, Arc<ClusterMap>)]) -> bool {
+        let Some(newest) = stored.iter().map(|known| known.map.epoch()).max() else { return false };
+        let is_lost = |map: &ClusterMap| {
+            map.index_of(&self.name).is_some_and(|own| map.node(own).state() == NodeState::Lost)
+        };
+        let lists_it = |map: &ClusterMap| map.index_of(&self.name).is_some();
+        let is_member = stored.iter().any(|known| lists_it(&known.map));
+        let lowest = offered.iter().map(|(_, map)| map.epoch()).min();
+        is_member
+            && (offered.iter().any(|(_, map)| map.epoch() > newest && is_lost(map))
+                || lowest.is_some_and(|lowest| lowest > newest))
     }
 
     /// What is to be added to the maps of the root.
@@ -161,20 +189,22 @@ impl Maps {
         newest: &Arc<ClusterMap>,
     ) -> Result<MapsChange, MapsError> {
         let current = stored.iter().map(|known| &known.map).max_by_key(|map| map.epoch());
+        // Whatever is older than all that this root remembers is settled.
+        let lowest = stored.iter().map(|known| known.map.epoch()).min();
         if let Some(current) = current {
             let (epoch, own, theirs) = (newest.epoch(), current.fingerprint(), newest.fingerprint());
             if epoch == current.epoch() && own != theirs {
                 return Err(MapsError::SameEpoch { epoch, own, theirs });
             }
-            if epoch <= current.epoch() {
-                return Ok(MapsChange::default());
+            if epoch < current.epoch() {
+                return Ok(self.told_anew(current));
             }
         }
         let mut stems: BTreeMap<String, Fingerprint> =
             stored.iter().map(|known| (known.stem.clone(), known.map.fingerprint())).collect();
         let mut add = Vec::new();
         for (text, map) in &offered {
-            if stems.values().any(|known| *known == map.fingerprint()) {
+            if stems.values().any(|known| *known == map.fingerprint()) || lowest > Some(map.epoch()) {
                 continue;
             }
             let mut stem = map.epoch().to_string();
@@ -182,31 +212,45 @@ impl Maps {
                 stem = format!("{stem}-{}", map.fingerprint());
             }
             stems.insert(stem.clone(), map.fingerprint());
-            add.push(StoredMap { stem, text: text.clone() });
+            add.push((map.epoch(), StoredMap { stem, text: text.clone() }));
         }
+        if let Some(current) = current.filter(|_| add.is_empty()) {
+            return Ok(self.told_anew(current));
+        }
+        // The newest last: what was interrupted is taken over the next time.
+        add.sort_by_key(|(epoch, _)| *epoch);
+        let add = add.into_iter().map(|(_, stored)| stored).collect();
         let maps = stored.into_iter().map(|known| known.map).chain(offered.into_iter().map(|(_, map)| map));
         let older = maps.filter(|map| map.fingerprint() != newest.fingerprint()).collect();
         View::new(&self.name, Arc::clone(newest), older)?;
-        Ok(MapsChange { add, remove: Vec::new() })
+        Ok(MapsChange { add, ..MapsChange::default() })
+    }
+
+    /// No change, unless a process died when it had made one and had not said so.
+    fn told_anew(&self, current: &ClusterMap) -> MapsChange {
+        let is_known = self.current.borrow().epoch_in_force() == current.epoch().get();
+        MapsChange { touch: !is_known, ..MapsChange::default() }
     }
 
     /// Forgets the older maps, unless the current one is not that of this epoch any more: it is settled. A node that is not
-    /// in it keeps them, for they are all that says who it is.
+    /// in it keeps them, for they are all that says who it is. Whether there were any to forget.
     ///
     /// # Errors
     /// When the disk fails.
-    pub fn settle(&self, epoch: Epoch) -> Result<(), MapsError> {
+    pub fn settle(&self, epoch: Epoch) -> Result<bool, MapsError> {
+        let mut forgets = false;
         self.store.change_maps(|stored| {
             let known = understood(&self.store, stored)?;
             let current = known.iter().map(|known| &known.map).max_by_key(|map| map.epoch());
             let is_settled =
                 current.is_some_and(|map| map.epoch() == epoch && map.index_of(&self.name).is_some());
             let older = known.iter().filter(|known| known.map.epoch() < epoch);
-            let remove = older.filter(|_| is_settled).map(|known| known.stem.clone()).collect();
-            Ok::<_, MapsError>(MapsChange { add: Vec::new(), remove })
+            let remove: Vec<_> = older.filter(|_| is_settled).map(|known| known.stem.clone()).collect();
+            forgets = !remove.is_empty();
+            Ok::<_, MapsError>(MapsChange { remove, touch: is_settled, ..MapsChange::default() })
         })?;
         self.view();
-        Ok(())
+        Ok(forgets)
     }
 
     /// Reads the maps of the root; if they are refused, not again before a while is over, since every request asks for them.
@@ -225,12 +269,11 @@ impl Maps {
 
     fn read_anew(&self) -> Result<(), MapsError> {
         let _reading = self.reading.lock().expect("no holder panics");
-        // Before the maps: a change in between is found the next time.
-        let serial = self.store.maps_serial()?;
+        let (serial, view) = read(&self.name, &self.store)?;
         if serial == self.serial.load(Ordering::Acquire) {
             return Ok(());
         }
-        let view = view_of(&self.name, known(&self.store)?)?;
+        let view = view?;
         let before = Arc::clone(&self.current.borrow());
         if before.epoch_in_force() != view.epoch_in_force() {
             *self.since.lock().expect("no holder panics") = Instant::now();
@@ -316,8 +359,16 @@ fn newest_first(name: &NodeName, mut maps: Vec<Arc<ClusterMap>>) -> Result<View,
     Ok(View::new(name, current, maps)?)
 }
 
-fn known(store: &Store) -> Result<Vec<Known>, MapsError> {
-    understood(store, store.stored_maps()?)
+/// The maps of a root as they are at one moment, and the number that they have then.
+fn read(name: &NodeName, store: &Store) -> Result<(u64, Result<View, MapsError>), MapsError> {
+    let _these = store.hold_maps()?;
+    let known = understood(store, store.stored_maps()?)?;
+    Ok((store.maps_serial()?, newest_first(name, known.into_iter().map(|known| known.map).collect())))
+}
+
+fn proposal(name: &NodeName, file: &Path) -> Result<View, MapsError> {
+    let (_, map) = MapText::load(file)?;
+    Ok(View::proposed(name, Arc::new(map))?)
 }
 
 fn understood(store: &Store, stored: Vec<StoredMap>) -> Result<Vec<Known>, MapsError> {
@@ -327,10 +378,6 @@ fn understood(store: &Store, stored: Vec<StoredMap>) -> Result<Vec<Known>, MapsE
         Ok(Known { stem, map })
     });
     known.collect()
-}
-
-fn view_of(name: &NodeName, known: Vec<Known>) -> Result<View, MapsError> {
-    newest_first(name, known.into_iter().map(|known| known.map).collect())
 }
 
 impl From<StoreError> for MapsError {

@@ -35,7 +35,7 @@ struct Failures {
 impl Health {
     /// Nodes are asked under this epoch from now on. Under another one they may have other indexes, and nothing is known.
     pub fn begin(&self, epoch: u64) {
-        if self.epoch.swap(epoch, Ordering::Relaxed) != epoch {
+        if self.epoch.fetch_max(epoch, Ordering::Relaxed) < epoch {
             self.failed.lock().expect("no holder panics").clear();
         }
     }

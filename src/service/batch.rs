@@ -96,7 +96,7 @@ impl Service {
         }
         taking = self.add(taking, waiting).await?;
         // The pass under another map would not find it, and its sender has it still.
-        if self.map().epoch_in_force() != epoch {
+        if !self.maps.is_in_force(epoch) {
             return Err(BatchError::MapChanged);
         }
         let outcomes = on_thread(move || taking.finish()).await?;

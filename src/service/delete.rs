@@ -78,6 +78,8 @@ pub(super) enum OnlyIf<'a> {
     Headers(&'a HeaderMap),
     /// The newest copy is still this one.
     Version(Version),
+    /// Nothing any more: it has begun.
+    Begun,
 }
 
 /// How often a deletion is tried again because the map has changed meanwhile.
@@ -90,10 +92,15 @@ pub(super) async fn delete(
     only_if: OnlyIf<'_>,
 ) -> Result<(), DeleteError> {
     let mut left = MAPS_MAX;
+    let mut only_if = only_if;
     loop {
         let map = service.map();
         let result = delete_under(service, &map, name, &only_if).await;
         left -= 1;
+        // The condition held, and what is found from now on may be the tombstone of this very deletion.
+        if matches!(result, Err(DeleteError::Unknown { .. })) {
+            only_if = OnlyIf::Begun;
+        }
         let may_be_the_map = matches!(
             result,
             Err(DeleteError::NotHeard { .. } | DeleteError::Moving | DeleteError::Unknown { .. })
@@ -136,7 +143,8 @@ async fn delete_under(
     answers.extend(former.answers);
     let answers: Vec<_> = answers.into_iter().map(|(_, answer)| answer).collect();
     // Before the conditions, which say nothing about what is missing anyway (RFC 9110 section 13.2.1).
-    if nothing_to_delete(&answers, asked) {
+    let has_begun = matches!(only_if, OnlyIf::Begun);
+    if !has_begun && nothing_to_delete(&answers, asked) {
         return Err(DeleteError::Missing);
     }
     let newest = newest(answers.iter().map(|answer| answer.held));
@@ -150,6 +158,7 @@ async fn delete_under(
             let current = newest.copy().map(validators);
             evaluate(&Method::DELETE, headers, current.as_ref()) == Precondition::Proceed
         }
+        OnlyIf::Begun => true,
         OnlyIf::Version(_) if newest.copy().is_none() => return Err(DeleteError::Missing),
         OnlyIf::Version(version) => newest.version() == Some(*version),
     };

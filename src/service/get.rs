@@ -41,11 +41,29 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, name: &Obj
 
 /// The answer that no owner has a newer one for. The request is never handed on: who answered it then might not compare.
 async fn newest_answer(service: &Arc<Service>, request: &Request, name: &ObjectName) -> Response {
-    let map = service.map();
-    let route = Route::of(&map, name);
-    match newest::find(service, &map, name, &route, wanted(request)).await {
+    let (map, route, place) = newest_place(service, name, wanted(request)).await;
+    match place {
         Place::Here(replica) => own_answer(service, request, name, &replica),
         Place::Elsewhere(found) => found_answer(service, request, name, (&map, &route), found).await,
+    }
+}
+
+/// Where the newest is, under the maps that are in force by then.
+async fn newest_place(
+    service: &Arc<Service>,
+    name: &ObjectName,
+    wanted: Wanted<'_>,
+) -> (Arc<View>, Route, Place) {
+    let mut left = MAPS_MAX;
+    loop {
+        let map = service.map();
+        let route = Route::of(&map, name);
+        let place = newest::find(service, &map, name, &route, wanted).await;
+        left -= 1;
+        let is_open = matches!(place, Place::Elsewhere(Found::Unknown));
+        if left == 0 || !is_open || service.map().epoch_in_force() == map.epoch_in_force() {
+            return (map, route, place);
+        }
     }
 }
 
@@ -57,7 +75,9 @@ async fn elsewhere(service: &Arc<Service>, request: &Request, name: &ObjectName,
     let map = service.map();
     let route = Route::of(&map, name);
     note_failed_peers(service, &map, request);
+    // While files move, a new owner may neither have it nor know of the map yet.
     if !route.own
+        && route.former.is_empty()
         && let Some(response) = hand_on(service, &map, request, &route)
     {
         return response;
@@ -278,7 +298,11 @@ pub(super) async fn open(service: &Arc<Service>, name: &ObjectName) -> Result<So
     let headers = HeaderMap::new();
     let wanted = Wanted::Copy(&headers);
     let place = match service.settings.read {
-        Read::Quorum => newest::find(service, &map, name, &route, wanted).await,
+        Read::Quorum => {
+            let place;
+            (map, route, place) = newest_place(service, name, wanted).await;
+            place
+        }
         Read::Any => match own(service, name).await {
             Own::Replica(replica) => Place::Here(replica),
             own => {

@@ -104,6 +104,10 @@ pub(super) async fn look_up(
     let lead = match service.lookups.turn(map.epoch_in_force(), name).await {
         Turn::Known(Verdict::Missing) => return Found::Missing,
         Turn::Known(Verdict::Unknown) => return Found::Unknown,
+        // Settling leaves out the nodes of older maps alone.
+        Turn::Known(Verdict::At(node)) if node.get() >= map.nodes().len() => {
+            return question.ask_all(own).await.1;
+        }
         Turn::Known(Verdict::At(node)) => {
             return match question.ask(node).await {
                 Ok(Reply::Found { version, found, .. }) if !own.hides(version) => found,

@@ -73,7 +73,7 @@ impl Service {
         let (prepared, held, counts) =
             intake::receive(&self.store, (id, name), map.epoch_in_force(), limits, body).await?;
         // The pass under the next map waits for what is prepared under this one, and this may have come too late for it.
-        if self.map().epoch_in_force() != map.epoch_in_force() {
+        if !self.maps.is_in_force(map.epoch_in_force()) {
             let store = Arc::clone(&self.store);
             on_thread(move || store.discard(id)).await;
             return Err(IntakeError::MapChanged);
@@ -158,7 +158,7 @@ impl Service {
         on_thread(move || {
             // The pass under the next map must find it, so that map has to wait.
             let _these = store.hold_maps()?;
-            if maps.view().epoch_in_force() != epoch {
+            if !maps.is_in_force(epoch) {
                 return Err(OrderError::MapChanged);
             }
             check_clock(&store, &name, order.version, &from)?;

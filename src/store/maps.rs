@@ -27,6 +27,8 @@ pub struct MapsChange {
     pub add: Vec<StoredMap>,
     /// The stems of maps to forget, after that.
     pub remove: Vec<String>,
+    /// Whether all processes are to look at them again, though nothing else is to change.
+    pub touch: bool,
 }
 
 /// The files of the maps that the storage root at `root` remembers, in no order. None where it remembers none, as a
@@ -98,8 +100,8 @@ impl Store {
         decide: impl FnOnce(Vec<StoredMap>) -> Result<MapsChange, E>,
     ) -> Result<(), E> {
         let _lock = self.lock_maps()?;
-        let MapsChange { add, remove } = decide(self.stored_maps()?)?;
-        if add.is_empty() && remove.is_empty() {
+        let MapsChange { add, remove, touch } = decide(self.stored_maps()?)?;
+        if add.is_empty() && remove.is_empty() && !touch {
             return Ok(());
         }
         for StoredMap { stem, text } in add {

@@ -153,7 +153,10 @@ impl Agent {
         }
         let store = Arc::clone(&self.store);
         let inventory = on_thread(move || store.inventory()).await?;
-        let Some(inventory) = inventory else { return Ok(Report { unanswered, ..Report::default() }) };
+        // Another process that was just elected forgets it: what was walked over is not known.
+        let Some(inventory) = inventory else {
+            return Ok(Report { unanswered, unsettled: 1, ..Report::default() });
+        };
         failpoint::step(failpoint::Step::PassWalked);
         let pass = Pass {
             agent: self,
@@ -220,6 +223,10 @@ impl Pass<'_> {
                 let (ranges, sums, moving) = (ranges.clone(), Arc::clone(&sums), moving_to(&strays, node));
                 let settled = async move {
                     self.move_to(node, &moving).await?;
+                    // One that is in the map no more owns nothing to compare.
+                    if !self.agent.map.is_current(self.agent.map.own()) {
+                        return Ok(());
+                    }
                     self.compare(node, ranges, &sums[&node]).await
                 };
                 async move { (node, settled.await) }

@@ -128,8 +128,10 @@ impl Pass<'_> {
         let ended = on_thread(move || {
             let end = |stray: Stray| {
                 // What was confirmed under one map says nothing about the next, under which this node may be an owner.
-                let is_in_force = maps.view().epoch_in_force() == epoch;
-                (if is_in_force { stray.end(&store) } else { Ok(false) }, stray)
+                let ended = store
+                    .hold_maps()
+                    .and_then(|_these| if maps.is_in_force(epoch) { stray.end(&store) } else { Ok(false) });
+                (ended, stray)
             };
             strays.into_iter().map(end).collect()
         });
@@ -137,12 +139,12 @@ impl Pass<'_> {
         for (result, stray) in ended {
             match (result, stray.fate()) {
                 (Err(error), _) => self.leave(&stray.item.name, &error),
-                (_, Fate::Stays) => {
+                (_, Fate::Stays) | (Ok(false), _) => {
                     log::debug!("{} belongs elsewhere and stays until its owners answer", stray.item.name);
                     add(&self.counts.strays, 1);
                 }
-                (Ok(done), Fate::Goes) => add(&self.counts.removed, usize::from(done)),
-                (Ok(done), Fate::Quarantine) => add(&self.counts.quarantined, usize::from(done)),
+                (Ok(true), Fate::Goes) => add(&self.counts.removed, 1),
+                (Ok(true), Fate::Quarantine) => add(&self.counts.quarantined, 1),
             }
         }
     }

@@ -67,6 +67,10 @@ impl Attempt {
 impl Task for Reconcile {
     fn run(&self, occasion: Occasion, shown: tasks::Report) -> BoxFuture<'_, Result<(), Unfinished>> {
         Box::pin(async move {
+            // Where all that a node held is elsewhere, and it is in the map no more, there is nothing left to do.
+            if !self.agent.map.is_current(self.agent.map.own()) && self.agent.has_passed().await {
+                return Ok(());
+            }
             self.introduction().await;
             if occasion == Occasion::Due && self.is_to_be_put_off().await.map_err(Unfinished::new)? {
                 return Err(Unfinished::new("it is put off while other nodes bring what this root lacks"));
@@ -103,10 +107,10 @@ impl Task for Reconcile {
                 sleep(LOOK_EVERY).await;
                 let down_before = std::mem::replace(&mut down, self.down(&silent).await);
                 let moves = !self.agent.map.older().is_empty();
-                let rest = match down.is_empty() && !silent.is_empty() {
-                    _ if moves => MOVING_RETRY,
-                    true => RETRY,
-                    false => REST,
+                let rest = match (down.is_empty(), silent.is_empty()) {
+                    (true, _) if moves => MOVING_RETRY,
+                    (true, false) => RETRY,
+                    _ => REST,
                 };
                 if !down_before.is_subset(&down) || ended.elapsed() >= rest {
                     return;
