@@ -2,12 +2,14 @@
 //! make it ask a third node.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
 
 use super::batch::BatchError;
 use super::orders::OrderError;
@@ -35,6 +37,11 @@ use crate::response::{ByteStream, Response};
 use crate::semantics::Validators;
 use crate::store::StoreError;
 use crate::version::Version;
+
+/// Bodies with maps that are taken in at the same time.
+static LARGE_BODIES: Semaphore = Semaphore::const_new(4);
+/// How long the whole control body of a message may take to come.
+const BODY_TIME: Duration = Duration::from_secs(15);
 
 /// Why another node's request is refused.
 #[derive(Debug, thiserror::Error)]
@@ -185,8 +192,13 @@ async fn perform(
     let (control_body, file_body) = if request.method == Method::PUT {
         (None, Some(body))
     } else {
-        let max = if path == ADOPT { MAPS_BYTES_MAX } else { CONTROL_BYTES_MAX };
-        (Some(collect(body, max).await.map_err(|_| EnvelopeError::Unsigned)?), None)
+        // What a stranger may have this process hold is bounded: only a few maps come at a time.
+        let (_turn, max) = match path {
+            ADOPT => (LARGE_BODIES.acquire().await.ok(), MAPS_BYTES_MAX),
+            _ => (None, CONTROL_BYTES_MAX),
+        };
+        let collected = tokio::time::timeout(BODY_TIME, collect(body, max)).await;
+        (Some(collected.ok().and_then(Result::ok).ok_or(EnvelopeError::Unsigned)?), None)
     };
     let envelope =
         Envelope::open(&service.signer, &request.headers, &request.method, path, control_body.as_deref())?;

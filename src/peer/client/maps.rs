@@ -1,17 +1,45 @@
 //! Bringing maps to where older ones are found: to another node, or here (design section 9). It is always the one who asks
 //! that does so, since whoever answers may have no process left to be asked by a third.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use super::{ANSWER_TIMEOUT, PeerClient, PeerError};
 use crate::chain::chain;
-use crate::cluster::{Fingerprint, NodeIndex, View};
+use crate::cluster::{Fingerprint, NodeIndex, NodeName, View};
 use crate::control::Status;
 use crate::disk::on_thread;
+use crate::maps::Maps;
 use crate::peer::message::{AdoptAnswer, MapsBody, Operation};
 
 /// How long a node may take to check and store maps: those of a very large cluster have megabytes.
 const PATIENCE: Duration = ANSWER_TIMEOUT.saturating_mul(4);
+
+/// What has been tried for a node is not tried again within this time.
+const AGAIN: Duration = Duration::from_secs(1);
+
+/// What has been done for each node.
+#[derive(Debug, Clone, Default)]
+pub(super) struct CatchingUp(Arc<Mutex<HashMap<NodeName, Turn>>>);
+
+/// Whose turn it is, and how it went the last time.
+type Turn = Arc<tokio::sync::Mutex<Option<Attempt>>>;
+
+/// How it went.
+#[derive(Debug)]
+struct Attempt {
+    /// The epochs that met: the own one, and that of the node.
+    epochs: (u64, u64),
+    ended: Instant,
+    may_ask: bool,
+}
+
+impl CatchingUp {
+    fn of(&self, node: &NodeName) -> Turn {
+        Arc::clone(self.0.lock().expect("no holder panics").entry(node.clone()).or_default())
+    }
+}
 
 impl PeerClient {
     /// Your maps: the one in force and those that are not settled.
@@ -47,7 +75,26 @@ impl PeerClient {
     /// under `map`. Whether that node may be asked again under `map`.
     pub(super) async fn catch_up(&self, map: &View, node: NodeIndex, theirs: (u64, Fingerprint)) -> bool {
         let Some(maps) = &self.maps else { return false };
-        let _turn = self.catching_up.lock().await;
+        let turn = self.catching_up.of(map.node(node).name());
+        let mut last = turn.lock().await;
+        let epochs = (map.epoch_in_force(), theirs.0);
+        // Whoever waited for somebody who did the same.
+        if let Some(last) = last.as_ref().filter(|last| last.epochs == epochs && last.ended.elapsed() < AGAIN)
+        {
+            return last.may_ask;
+        }
+        let may_ask = self.bring_maps(maps, map, node, theirs).await;
+        *last = Some(Attempt { epochs, ended: Instant::now(), may_ask });
+        may_ask
+    }
+
+    async fn bring_maps(
+        &self,
+        maps: &Arc<Maps>,
+        map: &View,
+        node: NodeIndex,
+        theirs: (u64, Fingerprint),
+    ) -> bool {
         let now = maps.view();
         if theirs.0 > now.epoch_in_force() {
             let name = map.node(node).name();
@@ -58,7 +105,7 @@ impl PeerClient {
                     return false;
                 }
             };
-            let (maps, from) = (maps.clone(), format!("node {name}"));
+            let (maps, from) = (Arc::clone(maps), format!("node {name}"));
             if let Err(error) = on_thread(move || maps.adopt(fetched.maps, &from)).await {
                 log::error!("the maps of node {name} are refused here: {}", chain(&error));
             }
@@ -68,7 +115,8 @@ impl PeerClient {
             return false;
         }
         let sent = async {
-            let texts = maps.texts().map_err(|error| chain(&error))?;
+            let maps = Arc::clone(maps);
+            let texts = on_thread(move || maps.texts()).await.map_err(|error| chain(&error))?;
             let body = MapsBody { maps: texts };
             self.adopt(map, node, &body).await.map_err(|error| error.to_string())
         };

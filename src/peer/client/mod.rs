@@ -13,7 +13,6 @@ use http::{HeaderMap, Response, StatusCode};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::Mutex;
 use tokio::time::timeout;
 
 pub use error::PeerError;
@@ -34,6 +33,7 @@ use crate::peer::sign::Signer;
 use crate::response::ByteStream;
 use crate::store::{Outcome, SpoolId};
 use crate::version::Version;
+use maps::CatchingUp;
 
 /// Bytes read at once from a connection. hyper would go up to four times as many, and they wait in memory while the
 /// client whom they are for is slow.
@@ -86,8 +86,9 @@ pub struct PeerClient {
     health: Health,
     /// What is brought up to date when another node turns out to have newer maps, and sent to those that have older ones.
     maps: Option<Arc<Maps>>,
-    /// Held while that is done.
-    catching_up: Arc<Mutex<()>>,
+    /// For each node that this was needed for, when and under which epochs, and whether it may be asked again since. The
+    /// inner lock is held while it is done.
+    catching_up: CatchingUp,
 }
 
 impl PeerClient {
@@ -105,7 +106,7 @@ impl PeerClient {
             .pool_max_idle_per_host(IDLE_PER_NODE)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { own, signer, http, health: Health::default(), maps, catching_up: Arc::default() }
+        Self { own, signer, http, health: Health::default(), maps, catching_up: CatchingUp::default() }
     }
 
     /// Nodes in the order in which to ask them: as given, those put aside last. Not to be called for anything else: the
