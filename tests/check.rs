@@ -6,7 +6,7 @@ use std::fs::Permissions;
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::process::Command;
 
-use common::{Cluster, Front, Options};
+use common::{Cluster, Front, Options, wait_until};
 
 on_both_fronts!(
     a_cluster_that_is_well_passes_every_test,

@@ -49,6 +49,18 @@ impl Service {
         self.known.get().is_some() || self.map().nodes().len() == 1
     }
 
+    /// Whether another node has said, to this or to another process of the root, that it knows this root.
+    pub(super) async fn is_known_by_now(&self) -> bool {
+        if self.is_known() {
+            return true;
+        }
+        let store = Arc::clone(&self.store);
+        if let Ok(Some(known)) = on_thread(move || store.known_root()).await {
+            let _ = self.known.set(known);
+        }
+        self.is_known()
+    }
+
     /// Takes the first answer of another node, or what another process knows.
     async fn ask_whether_known(&self) -> Result<(), StoreError> {
         let (store, name) = (Arc::clone(&self.store), self.name.clone());

@@ -223,7 +223,7 @@ impl Service {
     /// Whether the root is complete. The root itself is asked, for another process of it may find out that it is, or that
     /// it is not any more. It says nothing before another node has said that it knows this root.
     async fn is_complete(&self) -> bool {
-        if !self.is_known() {
+        if !self.is_known_by_now().await {
             return false;
         }
         if let Some(complete) = self.store.is_complete_cached() {
