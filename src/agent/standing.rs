@@ -20,14 +20,18 @@ use crate::cluster::{Epoch, NodeIndex, NodeState, OlderMap};
 use crate::disk::on_thread;
 use crate::peer::client::PeerError;
 use crate::peer::message::Hello;
-use crate::store::{Identity, Stamp, Store, StoreError};
+use crate::store::{Identity, KnownRoot, Stamp, Store, StoreError};
 
 /// How often the stamp is raised: a copy of the root that is older than this is known as one when it is put back.
 const RAISED_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Which nodes know this root.
 #[derive(Debug, Default)]
-pub struct Standing(Mutex<Known>);
+pub struct Standing {
+    known: Mutex<Known>,
+    /// What tells all processes of the root as soon as a node knows it.
+    known_root: Mutex<Option<KnownRoot>>,
+}
 
 #[derive(Debug, Default)]
 struct Known {
@@ -65,6 +69,7 @@ impl Standing {
     /// Nobody knows this root any more.
     fn forget(&self) {
         *self.known() = Known::default();
+        *self.known_root.lock().expect("no holder panics") = None;
     }
 
     fn is_to_be_raised(&self) -> bool {
@@ -76,7 +81,7 @@ impl Standing {
     }
 
     fn known(&self) -> std::sync::MutexGuard<'_, Known> {
-        self.0.lock().expect("no holder panics")
+        self.known.lock().expect("no holder panics")
     }
 }
 
@@ -133,6 +138,10 @@ impl Agent {
         if let Some(newest) = self.introduce(stamp, standing, complaints).await {
             self.return_before(newest, standing).await?;
             return Ok(false);
+        }
+        if standing.is_known() && standing.known_root.lock().expect("no holder panics").is_none() {
+            let known = self.with_store(|store, _| store.make_known()).await?;
+            *standing.known_root.lock().expect("no holder panics") = Some(known);
         }
         let knowing = standing.knowing(stamp);
         // A root that somebody remembers otherwise is complete only when all have offered it what it should have.

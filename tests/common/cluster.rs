@@ -329,7 +329,11 @@ impl Cluster {
                 let answer = Call::new("GET", &self.missing()).try_send(address);
                 answer.is_ok_and(|answer| matches!(answer.status, 404 | 307))
             };
+            // What a node lacks counts only once another knows its root.
+            let is_alone = self.options.members.unwrap_or(self.options.nodes) == 1;
+            let is_known = || is_alone || self.store(node).known_root().is_ok_and(|known| known.is_some());
             complete
+                && is_known()
                 && judges(self.address(node))
                 && judges(self.side_address(node))
                 && servers::are_spawned_ready(self, node)
