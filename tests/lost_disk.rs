@@ -8,7 +8,10 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use common::signed::{Seal, signed};
 use common::{Answer, Call, Cluster, Front, Options, assert_missing, wait_until};
+use webdfs::name::ObjectName;
+use webdfs::peer::message::Operation;
 
 /// The node whose disk it is.
 const NODE: usize = 0;
@@ -382,4 +385,43 @@ fn a_root_that_is_being_filled_leaves_that_to_those_who_bring_the_files_in_batch
     assert!(is_complete(&cluster));
     assert!(after_that().is_some_and(|log| log.contains(" 0 sent, 0 fetched")), "{}", cluster.log(NODE));
     assert!((0..300).all(|number| cluster.has_file(NODE, &format!("/many/{number}.jpg"))));
+}
+
+#[test]
+fn another_node_gets_no_copy_before_it_is_known_which_root_a_node_has() {
+    let cluster = Cluster::start(Front::Embedded, Options::default());
+    expect_everywhere(cluster.put(1, "/kept.jpg", "old"));
+    wait_until_known(&cluster, None);
+    cluster.kill(NODE);
+    let backup = cluster.root(NODE).with_extension("backup");
+    copy(&cluster.root(NODE), &backup);
+    cluster.restart(NODE);
+    cluster.wait_until_ready(NODE);
+    wait_until_known(&cluster, stamp_in(&backup).as_deref());
+    cluster.put(1, "/kept.jpg", "new").expect(204);
+    cluster.kill(NODE);
+    fs::remove_dir_all(cluster.root(NODE)).unwrap();
+    fs::rename(&backup, cluster.root(NODE)).unwrap();
+    // As long as they hang, the node knows nothing.
+    OTHERS.iter().for_each(|node| cluster.pause(*node));
+    cluster.restart(NODE);
+    let operation = Operation::Object(ObjectName::from_bytes(b"kept.jpg").unwrap());
+    let asking = std::thread::scope(|scope| {
+        let asking = scope.spawn(|| {
+            let ask =
+                || signed(&cluster, NODE, &operation, b"", Seal::default()).try_send(cluster.address(NODE));
+            let mut answer = ask();
+            wait_until("it answers", || {
+                if answer.is_err() {
+                    answer = ask();
+                }
+                answer.is_ok()
+            });
+            answer.unwrap()
+        });
+        wait_until("it listens", || std::net::TcpStream::connect(cluster.address(NODE)).is_ok());
+        OTHERS.iter().for_each(|node| cluster.resume(*node));
+        asking.join().unwrap()
+    });
+    assert_ne!(asking.body, b"old", "{asking}");
 }

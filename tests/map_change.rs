@@ -396,3 +396,53 @@ fn the_docroot_of_one_machine_is_served_in_place_and_spread_to_the_nodes_that_ar
     // What is excluded stays where it is.
     assert_eq!(holders(&cluster, 3, "/shop/index.php"), [0]);
 }
+
+#[test]
+fn a_node_that_was_given_up_while_it_was_away_has_returned_although_it_is_taken_back_by_then() {
+    let (cluster, paths) = moving();
+    let groups: [Group<'_>; 2] = [("first", 1.0, &[(0, ""), (1, ""), (2, "state = \"lost\"")]), SECOND];
+    applied(&cluster, 0, &map(&cluster, 3, (3, 2), &groups));
+    wait_until_settled(&cluster, &[0, 1, 3, 4, 5], 3);
+    let deleted = &paths[..20];
+    deleted.iter().for_each(|path| _ = cluster.delete(0, path).expect(204));
+    // As a day later: nobody remembers the deletions any more.
+    for node in [0, 1, 3, 4, 5] {
+        cluster.kill(node);
+        fs::remove_dir_all(cluster.root(node).join(".webdfs/tombstones")).unwrap();
+        cluster.restart(node);
+    }
+    [0, 1, 3, 4, 5].iter().for_each(|node| cluster.wait_until_ready(*node));
+    applied(&cluster, 0, &map(&cluster, 4, (3, 2), &[FIRST, SECOND]));
+    cluster.restart(2);
+    wait_until_settled(&cluster, &[0, 1, 2, 3, 4, 5], 4);
+    cluster.wait_until_ready(2);
+    for path in deleted {
+        assert_eq!(holders(&cluster, 6, path), Vec::<usize>::new(), "{path}");
+        cluster.get(2, path).expect(404);
+    }
+}
+
+#[test]
+fn a_node_that_starts_two_changes_after_it_was_added_becomes_complete() {
+    let cluster = Cluster::start(Front::Embedded, three_of_six());
+    cluster.put(0, "/two.jpg", "two").expect(201);
+    applied(&cluster, 0, &map(&cluster, 2, (3, 2), &[FIRST, SECOND]));
+    let public = [(0, "public_url = \"http://images.example.com\""), (1, ""), (2, "")];
+    let next = map(&cluster, 3, (3, 2), &[("first", 1.0, &public), SECOND]);
+    applied(&cluster, 0, &next);
+    (3..6).for_each(|node| add(&cluster, node, &next));
+    (0..6).for_each(|node| cluster.wait_until_ready(node));
+    wait_until_settled(&cluster, &[0, 1, 2, 3, 4, 5], 3);
+}
+
+#[test]
+fn a_map_that_a_process_stored_and_died_before_it_said_so_comes_into_force_by_the_next_message() {
+    let cluster = Cluster::start(Front::Embedded, Options::default());
+    cluster.put(0, "/said.jpg", "said").expect(201);
+    let public = [(0, "public_url = \"http://images.example.com\""), (1, ""), (2, "")];
+    let next = map(&cluster, 2, (3, 2), &[("first", 1.0, &public)]);
+    fs::write(cluster.root(1).join(".webdfs/maps/2.toml"), &next).unwrap();
+    applied(&cluster, 0, &next);
+    wait_until_settled(&cluster, &[0, 1, 2], 2);
+    assert_eq!(cluster.put(1, "/said.jpg", "again").expect(204).header("webdfs-replicas"), Some("3/3"));
+}
