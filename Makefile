@@ -6,7 +6,7 @@ SECONDS_PER_RUN ?= 2
 SECONDS ?= 600
 SEED ?= 1
 
-.PHONY: all test lint deps chaos chaos-selftest million bench bench-delivery bench-placement demo clean
+.PHONY: all test lint deps chaos chaos-selftest million growth spread bench bench-delivery bench-placement demo clean
 
 all:
 	$(CARGO) build --release
@@ -25,7 +25,7 @@ lint:
 deps:
 	tools/install-test-deps
 
-# Five nodes, and everything that may go wrong: do they keep every promise? `make test` has a minute of it.
+# Five to eight nodes, and everything that may go wrong while the map changes: do they keep every promise? `make test` has a minute of it.
 chaos: deps
 	WEBDFS_CHAOS_SECONDS=$(SECONDS) WEBDFS_CHAOS_SEED=$(SEED) $(CARGO) test --test chaos five_nodes -- --nocapture
 
@@ -34,9 +34,19 @@ chaos-selftest: deps
 	WEBDFS_CHAOS_HUNT=1 $(CARGO) test --test chaos noticed -- --nocapture --test-threads=1
 	$(CARGO) test --test crash_selftest
 
-# The memory of a pass and a scrub over a million files, on two nodes. Wants 4 GB of disk and two million inodes; minutes.
+# The memory of a pass and a scrub over a million files, on two nodes, and of a pass in a large cluster; and a docroot of a million files that is adopted and
+# spread over three. Wants 12 GB of disk and three million inodes; half an hour.
 million: deps
-	$(CARGO) test --test agent a_million -- --ignored --nocapture --test-threads=1
+	$(CARGO) test --test agent -- --ignored --nocapture --test-threads=1
+	$(CARGO) test --release --test growth a_docroot_of_a_million -- --ignored --nocapture
+
+# What it costs a site under load when its cluster grows and shrinks, in figures. Five minutes; wants a quiet machine.
+growth: deps
+	$(CARGO) test --release --test growth -- --ignored --nocapture --test-threads=1 a_site the_cost
+
+# How long a new map takes to be on all of twenty nodes, with gossip and without. Some minutes.
+spread: deps
+	$(CARGO) test --test gossip_cluster twenty_nodes -- --ignored --nocapture
 
 # Ratios against other programs, each pair measured alternately in one run. Takes some minutes; wants a quiet machine.
 bench: deps

@@ -125,6 +125,8 @@ points! {
     EarlyAcknowledgement = "wrong.early-acknowledgement",
     /// A commit is done before it is durable.
     NoSync = "wrong.no-sync",
+    /// A name is looked up under the newest map alone, while files are where older ones place them.
+    NewestMapOnly = "wrong.newest-map-only",
     /// An owner unlinks what is deleted, and remembers nothing of it.
     NoTombstone = "wrong.no-tombstone",
     /// A copy that belongs elsewhere is unlinked before its owners have confirmed that they have it.

@@ -29,9 +29,9 @@
 //! Below the map stands [`php`], the random numbers and placements of the original webDFS; both it and `cluster/crush`,
 //! CRUSH maps and their text, are checked and prepared when a map is read, so that a lookup cannot fail.
 //! [`placement::narrate`] tells a lookup in words. Beside all this, [`sim`] places made-up objects, to tell what a map
-//! will do; [`change`] says what speaks against putting one map in the place of another, [`import`] brings in what other
-//! systems hold, as any other client would, and `fuzzing` holds what fuzzers and `make test` feed with bytes that nobody
-//! chose.
+//! will do; [`gossip`] shows each node what the others tell of themselves, [`change`] says what speaks against putting
+//! one map in the place of another, [`import`] brings in what other systems hold, as any other client would, and
+//! `fuzzing` holds what fuzzers and `make test` feed with bytes that nobody chose.
 //! `failpoint` lists where tests may stop the program between two steps, or make it do wrong; a release has none of that.
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
@@ -51,6 +51,7 @@ pub mod failpoint;
 pub mod front;
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod gossip;
 pub mod held;
 pub mod import;
 pub mod incoming;

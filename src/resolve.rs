@@ -2,7 +2,7 @@
 
 use crate::cluster::{NodeIndex, NodeState, View};
 use crate::name::ObjectName;
-use crate::placement::{ObjectKey, locate};
+use crate::placement::{ObjectKey, Paired, locate};
 use crate::quorum::read_quorum;
 
 /// Where an object should be, as seen from one node.
@@ -63,6 +63,13 @@ impl Route {
         self.own.then_some(own).into_iter().chain(self.others.iter().copied()).collect()
     }
 
+    /// The other owners that owned the object under every unsettled map as well, in rank order: what moves does not concern
+    /// them, whichever of the maps they know.
+    pub fn lasting(&self) -> Vec<NodeIndex> {
+        let is_lasting = |node: &&NodeIndex| self.former.iter().all(|former| former.owners.contains(node));
+        self.others.iter().filter(is_lasting).copied().collect()
+    }
+
     /// Whether a node owned the object under an older map that is not settled.
     pub fn was_owner(&self, node: NodeIndex) -> bool {
         self.former.iter().any(|former| former.owners.contains(&node))
@@ -80,6 +87,31 @@ impl Route {
         }
         nodes
     }
+}
+
+/// Who brings an object to `to`, which owns it now and did not under the oldest map that is not settled: the node that gives
+/// up its copy for that, or another that owned it then, if that one cannot. The rest leave it alone, so that nothing
+/// travels twice. None: nobody in particular, and any node that holds it may.
+///
+/// The oldest map, because what was stored under it lies where it says; what is newer has been stored where the newer maps
+/// say already.
+pub fn mover(
+    view: &View,
+    name: &ObjectName,
+    to: NodeIndex,
+    can_move: impl Fn(NodeIndex) -> bool,
+) -> Option<NodeIndex> {
+    let (oldest, key) = (view.older().first()?, ObjectKey::of(name.as_bytes()));
+    let before: Vec<_> = locate(oldest.map(), key).iter().map(|node| oldest.place(*node)).collect();
+    let after = locate(view.current(), key);
+    let (_, from) = Paired::of(&before, &after).moves().find(|(rank, _)| after[*rank] == to)?;
+    let can_move = |node: &NodeIndex| view.node(*node).state() != NodeState::Lost && can_move(*node);
+    let from = from.map(|rank| before[rank]).filter(&can_move);
+    from.or_else(|| {
+        let able: Vec<_> = before.iter().copied().filter(can_move).collect();
+        // Another one for each object, or one node would send all.
+        able.get(key.number() as usize % able.len().max(1)).copied()
+    })
 }
 
 fn read_quorum_of(view: &View) -> usize {

@@ -15,6 +15,9 @@ mod memory;
 /// How fast it goes, and how much of it at the same time.
 #[path = "agent/pace.rs"]
 mod pace;
+/// Work that an operator has rest, or go at another rate.
+#[path = "agent/paused.rs"]
+mod paused;
 /// How soon it is done after a death and a return.
 #[path = "agent/prompt.rs"]
 mod prompt;
@@ -27,6 +30,9 @@ mod staged;
 /// Commands on a terminal.
 #[path = "agent/terminal.rs"]
 mod terminal;
+/// What the node cannot read of its own.
+#[path = "agent/unreadable.rs"]
+mod unreadable;
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -103,7 +109,9 @@ fn where_no_webdfs_runs_every_command_says_so_and_fails() {
         assert!(node.wait().success());
     });
     assert!(!socket.exists(), "who leaves in peace leaves no socket behind");
-    for command in [&["status"][..], &["status", "--json"], &["reconcile", "--once"], &["scrub"]] {
+    for command in
+        [&["status"][..], &["status", "--json"], &["reconcile", "--once"], &["scrub"], &["agent", "pause"]]
+    {
         let Ran { code, out, err } = run(command, &cluster.config(0));
         assert_eq!((code, out.as_str()), (1, ""), "{command:?}");
         let expected = format!("webdfs: no webdfs does the background work of {}", cluster.root(0).display());

@@ -108,10 +108,11 @@ fn two_lines_are_enough_and_the_rest_has_defaults() {
     assert_eq!(settings.front, FrontKind::Nginx);
     assert_eq!(settings.durability, Durability::Sync);
     assert_eq!((&settings.listen.fcgi, &settings.listen.http), (&FcgiListen::Inherited, &None));
+    assert_eq!(settings.listen.gossip, None);
     assert_eq!((settings.deliver.map_max, settings.deliver.remote), (256 << 10, Remote::Internal));
     assert_eq!((settings.write.object_max, settings.write.reserve), (1 << 30, Reserve::Default));
     let agent = &settings.agent;
-    assert_eq!((agent.bytes_per_second, agent.concurrency.get()), (None, 8));
+    assert_eq!((agent.bytes_per_second.bytes(), agent.concurrency.get()), (None, 8));
     let (hour, day) = (Duration::from_secs(3600), Duration::from_secs(24 * 3600));
     assert_eq!((agent.pass_every, agent.scrub_every), (6 * hour, Some(30 * day)));
     let here: IpAddr = "127.0.0.1".parse().unwrap();
@@ -144,6 +145,7 @@ fn every_setting_can_be_set() {
         fcgi = "unix:run/w.sock"
         fcgi_mode = "0600"
         http = "[::1]:0"
+        gossip = "10.0.0.1:7071"
         [deliver]
         map_max = "0"
         remote = "redirect"
@@ -178,6 +180,7 @@ fn every_setting_can_be_set() {
         ("read", "any"),
         ("listen.fcgi", &format!("unix:{} mode 0600", socket.display())),
         ("listen.http", "[::1]:0"),
+        ("listen.gossip", "10.0.0.1:7071"),
         ("deliver.map_max", "0B"),
         ("deliver.remote", "redirect"),
         ("write.allow", "10.0.0.0/8"),
@@ -221,13 +224,15 @@ fn what_is_compared_before_it_is_served_is_never_handed_on() {
 fn the_command_line_goes_before_the_file_and_a_bad_one_changes_nothing() {
     let mut settings = load_text(&shipped("node.toml")).unwrap();
     let before = settings.listen.clone();
-    let bad = Overrides { fcgi: Some("127.0.0.1:9000".to_owned()), http: Some("nonsense".to_owned()) };
+    let fcgi = Some("127.0.0.1:9000".to_owned());
+    let bad =
+        Overrides { fcgi: fcgi.clone(), http: Some("nonsense".to_owned()), gossip: Some("a:1".to_owned()) };
     assert!(settings.apply(&bad, Path::new("/")).is_err());
     assert_eq!(settings.listen, before);
-    let good = Overrides { fcgi: Some("127.0.0.1:9000".to_owned()), http: None };
+    let good = Overrides { fcgi, ..Overrides::default() };
     settings.apply(&good, Path::new("/")).unwrap();
     assert_eq!(settings.listen.fcgi, FcgiListen::Tcp("127.0.0.1:9000".to_owned()));
-    assert_eq!(settings.listen.http, before.http);
+    assert_eq!((settings.listen.http, settings.listen.gossip), (before.http, before.gossip));
 }
 
 /// What every node.toml below starts with: two lines.
@@ -265,7 +270,7 @@ const REFUSED_AFTER_START: &[(&str, usize, &str)] = &[
         6,
         "[deliver] remotes: there is no such setting; did you mean remote?",
     ),
-    ("[listen]\nbacklog = 5", 4, "known are fcgi, fcgi_mode, http"),
+    ("[listen]\nbacklog = 5", 4, "known are fcgi, fcgi_mode, http, gossip"),
     ("remote = \"proxy\"", 3, "there is no such setting here; known are name, map, root,"),
     ("[lisden]\nhttp = \"a:1\"", 3, "[lisden]: there is no such setting; did you mean listen?"),
     ("listen = { htp = \"a:1\" }", 3, "did you mean http?"),
@@ -293,6 +298,8 @@ const REFUSED_AFTER_START: &[(&str, usize, &str)] = &[
     ),
     ("[listen]\nhttp = \"7070\"", 4, "[listen] http = \"7070\": use \"HOST:PORT\""),
     ("[listen]\nhttp = \"unix:/w\"", 4, "the embedded front needs an address"),
+    ("[listen]\ngossip = \"7071\"", 4, "[listen] gossip = \"7071\": use \"HOST:PORT\""),
+    ("[listen]\ngossip = \"unix:/w\"", 4, "gossip goes by UDP and needs an address"),
     (
         "[deliver]\nmap_max = \"256k\"",
         4,

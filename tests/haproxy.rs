@@ -4,11 +4,15 @@
 mod common;
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use common::{
     Answer, Call, Cluster, Connection, Front, Options, WRONG_PASSWORD, assert_missing, assert_nothing,
     assert_only_ann_may_upload, assert_stored, noise, wait_until,
 };
+
+/// After this time a request that webdfs has not been told of is one that HAProxy holds back.
+const STALLS_AFTER: Duration = Duration::from_secs(10);
 
 fn one_node(prepare: fn(&Cluster)) -> Cluster {
     Cluster::start(Front::Haproxy, Options::one_node(prepare))
@@ -41,6 +45,22 @@ fn connections(cluster: &Cluster) -> usize {
     ours.filter(|line| line.split_whitespace().nth(5) == Some("03")).count()
 }
 
+/// HAProxy holds a request back.
+struct Stalled;
+
+/// Tries again where HAProxy stalls. It forgets a stream of a shared connection now and then: nothing waits in a socket on either
+/// side, webdfs has answered all it was asked, and HAProxy sleeps (seen with 2.6).
+fn unless_it_stalls(test: impl Fn()) {
+    for _ in 0..4 {
+        match std::panic::catch_unwind(std::panic::AssertUnwindSafe(&test)) {
+            Ok(()) => return,
+            Err(problem) if problem.is::<Stalled>() => eprintln!("HAProxy holds a request back: once more"),
+            Err(problem) => std::panic::resume_unwind(problem),
+        }
+    }
+    panic!("HAProxy holds requests back every time");
+}
+
 /// An upload that has begun, and whose first bytes webdfs has taken.
 fn begin_upload(cluster: &Cluster, target: &str, body: &[u8], sent: usize) -> Connection {
     let before = cluster.spools(0).len();
@@ -48,7 +68,13 @@ fn begin_upload(cluster: &Cluster, target: &str, body: &[u8], sent: usize) -> Co
     let call = Call::new("PUT", target).header("Content-Length", &body.len().to_string());
     connection.begin(&call).unwrap();
     connection.write(&body[..sent]).unwrap();
-    wait_until("the upload has begun", || cluster.spools(0).len() > before);
+    let began = Instant::now();
+    while cluster.spools(0).len() <= before {
+        if began.elapsed() > STALLS_AFTER {
+            std::panic::panic_any(Stalled);
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
     connection
 }
 
@@ -73,59 +99,66 @@ fn a_kept_connection_is_used_again_by_one_request_at_a_time() {
 
 #[test]
 fn requests_of_many_clients_share_one_connection_if_haproxy_is_told_so() {
-    let cluster = one_node(multiplex);
-    cluster.get(0, "/none.jpg").expect(404);
-    let body = noise(2, 1_000_000);
-    // Each is in the middle of its upload while the others begin, end and fail.
-    let uploads: Vec<_> = (0..8)
-        .map(|number| begin_upload(&cluster, &format!("/shared/{number}.jpg"), &body, 500_000))
-        .collect();
-    assert_eq!(connections(&cluster), 1);
-    for number in 0..20 {
-        let target = format!("/shared/between/{number}.jpg");
-        cluster.put(0, &target, body.clone()).expect(201);
-        assert!(cluster.get(0, &target).expect(200).body == body);
-        cluster.get(0, "/shared/none.jpg").expect(404);
-    }
-    for mut upload in uploads {
-        upload.write(&body[500_000..]).unwrap();
-        upload.answer("PUT").unwrap().expect(201);
-    }
-    (0..8).for_each(|number| assert_stored(&cluster, &format!("/shared/{number}.jpg"), &body));
-    assert_eq!(connections(&cluster), 1);
+    unless_it_stalls(|| {
+        let cluster = one_node(multiplex);
+        cluster.get(0, "/none.jpg").expect(404);
+        let body = noise(2, 1_000_000);
+        // Each is in the middle of its upload while the others begin, end and fail.
+        let uploads: Vec<_> = (0..8)
+            .map(|number| begin_upload(&cluster, &format!("/shared/{number}.jpg"), &body, 500_000))
+            .collect();
+        assert_eq!(connections(&cluster), 1);
+        for number in 0..20 {
+            let target = format!("/shared/between/{number}.jpg");
+            cluster.put(0, &target, body.clone()).expect(201);
+            assert!(cluster.get(0, &target).expect(200).body == body);
+            cluster.get(0, "/shared/none.jpg").expect(404);
+        }
+        for mut upload in uploads {
+            upload.write(&body[500_000..]).unwrap();
+            upload.answer("PUT").unwrap().expect(201);
+        }
+        (0..8).for_each(|number| assert_stored(&cluster, &format!("/shared/{number}.jpg"), &body));
+        assert_eq!(connections(&cluster), 1);
+    });
 }
 
 #[test]
 fn more_requests_than_a_connection_takes_get_another_one() {
-    let cluster = one_node(multiplex);
-    let body = noise(3, 1_000_000);
-    let uploads: Vec<_> = (0..40)
-        .map(|number| begin_upload(&cluster, &format!("/many/{number}.jpg"), &body, 500_000))
-        .collect();
-    // webdfs says that 32 at a time is its limit, and HAProxy keeps to it.
-    assert_eq!(connections(&cluster), 2);
-    for mut upload in uploads {
-        upload.write(&body[500_000..]).unwrap();
-        upload.answer("PUT").unwrap().expect(201);
-    }
+    unless_it_stalls(|| {
+        let cluster = one_node(multiplex);
+        let body = noise(3, 1_000_000);
+        let uploads: Vec<_> = (0..40)
+            .map(|number| begin_upload(&cluster, &format!("/many/{number}.jpg"), &body, 500_000))
+            .collect();
+        // webdfs says that 32 at a time is its limit, and HAProxy keeps to it.
+        assert_eq!(connections(&cluster), 2);
+        for mut upload in uploads {
+            upload.write(&body[500_000..]).unwrap();
+            upload.answer("PUT").unwrap().expect(201);
+        }
+    });
 }
 
 #[test]
 fn a_client_that_goes_away_ends_its_own_request_on_a_shared_connection_and_no_other() {
-    let cluster = one_node(multiplex);
-    let body = noise(4, 1_000_000);
-    let mut stays = begin_upload(&cluster, "/gone/stays.jpg", &body, 500_000);
-    for _ in 0..5 {
-        let goes = begin_upload(&cluster, "/gone/goes.jpg", &body, 500_000);
-        assert_eq!(cluster.spools(0).len(), 2);
-        drop(goes);
-        wait_until("the upload of the client that went away is dropped", || cluster.spools(0).len() == 1);
-    }
-    assert_eq!(connections(&cluster), 1, "the connection is the same");
-    stays.write(&body[500_000..]).unwrap();
-    stays.answer("PUT").unwrap().expect(201);
-    assert_stored(&cluster, "/gone/stays.jpg", &body);
-    assert_nothing(&cluster, "/gone/goes.jpg");
+    unless_it_stalls(|| {
+        let cluster = one_node(multiplex);
+        let body = noise(4, 1_000_000);
+        let mut stays = begin_upload(&cluster, "/gone/stays.jpg", &body, 500_000);
+        for _ in 0..5 {
+            let goes = begin_upload(&cluster, "/gone/goes.jpg", &body, 500_000);
+            // The background work has a file of its own there for a moment.
+            wait_until("both are on their way", || cluster.spools(0).len() == 2);
+            drop(goes);
+            wait_until("the upload of the client that went away is dropped", || cluster.spools(0).len() == 1);
+        }
+        assert_eq!(connections(&cluster), 1, "the connection is the same");
+        stays.write(&body[500_000..]).unwrap();
+        stays.answer("PUT").unwrap().expect(201);
+        assert_stored(&cluster, "/gone/stays.jpg", &body);
+        assert_nothing(&cluster, "/gone/goes.jpg");
+    });
 }
 
 #[test]
@@ -141,7 +174,8 @@ fn a_reader_that_goes_away_leaves_a_shared_connection_in_step() {
         drop(reader);
         assert!(cluster.get(0, "/leaves/small.jpg").expect(200).body == small);
     }
-    assert_eq!(connections(&cluster), 1);
+    // HAProxy may close it when a reader has gone, and open another.
+    wait_until("one connection at most is left", || connections(&cluster) <= 1);
 }
 
 #[test]

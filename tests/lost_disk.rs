@@ -47,6 +47,25 @@ fn wait_until_known(cluster: &Cluster, before: Option<&str>) -> String {
     stamp(cluster).expect("just seen")
 }
 
+/// A copy of the node's root as it is by now, and the stamp that the others know it by afterwards: a start raises it, as an
+/// hour does.
+fn backed_up(cluster: &Cluster) -> (PathBuf, String) {
+    wait_until_known(cluster, None);
+    cluster.kill(NODE);
+    let backup = cluster.root(NODE).with_extension("backup");
+    copy(&cluster.root(NODE), &backup);
+    cluster.restart(NODE);
+    cluster.wait_until_ready(NODE);
+    let stamp = wait_until_known(cluster, stamp_in(&backup).as_deref());
+    (backup, stamp)
+}
+
+/// Puts such a copy in the place of the root, whose node does not run.
+fn put_back(cluster: &Cluster, backup: &Path) {
+    fs::remove_dir_all(cluster.root(NODE)).unwrap();
+    fs::rename(backup, cluster.root(NODE)).unwrap();
+}
+
 fn number(stamp: &str) -> u64 {
     stamp.split_once('-').and_then(|(number, _)| number.parse().ok()).expect("NUMBER-DRAW")
 }
@@ -128,14 +147,7 @@ fn an_older_copy_of_a_root_is_recognised_and_nothing_of_it_is_served_or_spread()
     for name in ["/shop/replaced.jpg", "/shop/deleted.jpg", "/shop/kept.jpg", "/shop/same.jpg"] {
         expect_everywhere(cluster.put(1, name, "old"));
     }
-    wait_until_known(&cluster, None);
-    cluster.kill(NODE);
-    let backup = cluster.root(NODE).with_extension("backup");
-    copy(&cluster.root(NODE), &backup);
-    cluster.restart(NODE);
-    cluster.wait_until_ready(NODE);
-    // A start raises the stamp, as an hour does.
-    let before = wait_until_known(&cluster, stamp_in(&backup).as_deref());
+    let (backup, before) = backed_up(&cluster);
     cluster.put(1, "/shop/replaced.jpg", "new").expect(204);
     cluster.delete(1, "/shop/deleted.jpg").expect(204);
     // Long ago: nobody remembers the deletion any more.
@@ -146,8 +158,7 @@ fn an_older_copy_of_a_root_is_recognised_and_nothing_of_it_is_served_or_spread()
         cluster.restart(node);
         cluster.wait_until_ready(node);
     }
-    fs::remove_dir_all(cluster.root(NODE)).unwrap();
-    fs::rename(&backup, cluster.root(NODE)).unwrap();
+    put_back(&cluster, &backup);
     // And the copy comes with marks from then.
     for (node, name) in
         [("img2", "shop/deleted.jpg"), ("img3", "shop/deleted.jpg"), ("img1", "shop/same.jpg")]
@@ -213,19 +224,12 @@ fn what_a_root_has_returned_with_is_taken_back_by_the_first_read_that_confirms_i
 fn an_older_copy_of_a_root_is_served_as_long_as_nobody_can_tell_it_from_the_newest_one() {
     let cluster = Cluster::start(Front::Embedded, Options::default());
     expect_everywhere(cluster.put(1, "/x.jpg", "old"));
-    wait_until_known(&cluster, None);
-    cluster.kill(NODE);
-    let backup = cluster.root(NODE).with_extension("backup");
-    copy(&cluster.root(NODE), &backup);
-    cluster.restart(NODE);
-    cluster.wait_until_ready(NODE);
-    wait_until_known(&cluster, stamp_in(&backup).as_deref());
+    let (backup, _) = backed_up(&cluster);
     cluster.put(1, "/x.jpg", "new").expect(204);
     for node in [NODE, 1, 2] {
         cluster.kill(node);
     }
-    fs::remove_dir_all(cluster.root(NODE)).unwrap();
-    fs::rename(&backup, cluster.root(NODE)).unwrap();
+    put_back(&cluster, &backup);
     cluster.restart(NODE);
     wait_until("it answers, cut off from all others", || {
         Call::new("GET", "/x.jpg").try_send(cluster.address(NODE)).is_ok_and(|answer| answer.status == 200)
@@ -337,19 +341,12 @@ fn a_root_with_files_under_a_map_of_one_node_is_complete_at_once() {
 #[test]
 fn an_older_copy_of_a_root_counts_nowhere_before_another_node_has_said_which_root_it_knows() {
     let cluster = Cluster::start(Front::Embedded, Options::default());
-    wait_until_known(&cluster, None);
-    cluster.kill(NODE);
-    let backup = cluster.root(NODE).with_extension("backup");
-    copy(&cluster.root(NODE), &backup);
-    cluster.restart(NODE);
-    cluster.wait_until_ready(NODE);
-    wait_until_known(&cluster, stamp_in(&backup).as_deref());
+    let (backup, _) = backed_up(&cluster);
     // One owner misses it, one loses it with its disk, and one hangs.
     cluster.kill(2);
     cluster.put(NODE, "/acknowledged.jpg", "x").expect(201);
     cluster.kill(NODE);
-    fs::remove_dir_all(cluster.root(NODE)).unwrap();
-    fs::rename(&backup, cluster.root(NODE)).unwrap();
+    put_back(&cluster, &backup);
     cluster.pause(1);
     cluster.restart(2);
     cluster.restart(NODE);
@@ -391,17 +388,10 @@ fn a_root_that_is_being_filled_leaves_that_to_those_who_bring_the_files_in_batch
 fn another_node_gets_no_copy_before_it_is_known_which_root_a_node_has() {
     let cluster = Cluster::start(Front::Embedded, Options::default());
     expect_everywhere(cluster.put(1, "/kept.jpg", "old"));
-    wait_until_known(&cluster, None);
-    cluster.kill(NODE);
-    let backup = cluster.root(NODE).with_extension("backup");
-    copy(&cluster.root(NODE), &backup);
-    cluster.restart(NODE);
-    cluster.wait_until_ready(NODE);
-    wait_until_known(&cluster, stamp_in(&backup).as_deref());
+    let (backup, _) = backed_up(&cluster);
     cluster.put(1, "/kept.jpg", "new").expect(204);
     cluster.kill(NODE);
-    fs::remove_dir_all(cluster.root(NODE)).unwrap();
-    fs::rename(&backup, cluster.root(NODE)).unwrap();
+    put_back(&cluster, &backup);
     // As long as they hang, the node knows nothing.
     OTHERS.iter().for_each(|node| cluster.pause(*node));
     cluster.restart(NODE);

@@ -1,30 +1,18 @@
 //! The map changes while the site is up: nodes are added, drained, taken out, replaced and lost (design section 9).
 
 mod common;
+#[path = "map_change/offered.rs"]
+mod offered;
+#[path = "map_change/paused.rs"]
+mod paused;
+#[path = "map_change/uploads.rs"]
+mod uploads;
 
 use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use common::{Call, Cluster, Front, Options, lay_down, noise, wait_until};
-
-/// A sub-cluster: its name, its weight, and the nodes in it, each with more of its line.
-type Group<'a> = (&'a str, f64, &'a [(usize, &'a str)]);
-
-/// A map of a cluster's nodes.
-fn map(cluster: &Cluster, epoch: u64, (replicas, quorum): (usize, usize), groups: &[Group<'_>]) -> String {
-    let mut text = format!("epoch = {epoch}\nreplicas = {replicas}\nwrite_quorum = {quorum}\n");
-    for (name, weight, nodes) in groups {
-        text += &format!("[[subcluster]]\nname = \"{name}\"\nweight = {weight:?}\n");
-        for (node, more) in *nodes {
-            let (name, address) = (cluster.name(*node), cluster.address(*node));
-            text += &format!(
-                "[[subcluster.node]]\nname = \"{name}\"\nurl = \"http://{address}/_webdfs\"\n{more}\n"
-            );
-        }
-    }
-    text
-}
+use common::{Call, Cluster, Front, Group, Options, lay_down, map, noise, wait_until};
 
 /// `webdfs map apply` on a node: whether it went well, and what it said.
 fn apply(cluster: &Cluster, node: usize, toml: &str, more: &[&str]) -> (bool, String) {
@@ -59,11 +47,16 @@ fn add(cluster: &Cluster, node: usize, toml: &str) {
     cluster.add(node);
 }
 
+/// Of two maps of one epoch, the second has its fingerprint in its name.
+fn epoch_of(stem: &str) -> u64 {
+    stem.split('-').next().unwrap().parse().unwrap()
+}
+
 /// The epochs of the maps that a node remembers.
 fn epochs(cluster: &Cluster, node: usize) -> Vec<u64> {
     let maps = webdfs::store::remembered_maps(&cluster.root(node)).unwrap();
     let mut epochs: Vec<_> =
-        maps.iter().map(|file| file.file_stem().unwrap().to_str().unwrap().parse().unwrap()).collect();
+        maps.iter().map(|file| epoch_of(file.file_stem().unwrap().to_str().unwrap())).collect();
     epochs.sort_unstable();
     epochs
 }
@@ -99,9 +92,7 @@ fn files_move_to_new_nodes_while_they_are_read_and_written_and_no_request_fails(
     for node in 3..6 {
         add(&cluster, node, &next);
     }
-    wait_until("the new nodes wait for their map", || {
-        (3..6).all(|node| cluster.log(node).contains("is not in force yet"))
-    });
+    wait_until_they_wait(&cluster);
     assert_eq!(Call::new("GET", &path(0)).send(cluster.side_address(3)).status, 503);
     let (done, served) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
@@ -134,6 +125,13 @@ fn files_move_to_new_nodes_while_they_are_read_and_written_and_no_request_fails(
     assert!((0..FILES).any(|number| cluster.owners(&path(number)).iter().any(|owner| *owner > 2)));
 }
 
+/// Waits until the three new nodes of a cluster wait for their map.
+fn wait_until_they_wait(cluster: &Cluster) {
+    wait_until("the new nodes wait for their map", || {
+        (3..6).all(|node| cluster.log(node).contains("is not in force yet"))
+    });
+}
+
 /// A cluster of three that holds some files, and of which three more are a part by a map that is not settled, since one of
 /// the first three is down.
 fn moving() -> (Cluster, Vec<String>) {
@@ -145,6 +143,7 @@ fn moving() -> (Cluster, Vec<String>) {
     }
     let next = map(&cluster, 2, (3, 2), &[FIRST, SECOND]);
     (3..6).for_each(|node| add(&cluster, node, &next));
+    wait_until_they_wait(&cluster);
     cluster.kill(2);
     let said = applied(&cluster, 1, &next);
     assert!(said.contains("epoch 2 is in force on 5 of 6 nodes"), "{said}");
@@ -260,6 +259,31 @@ fn a_drained_sub_cluster_ends_empty_and_a_node_that_is_out_too() {
 }
 
 #[test]
+fn nodes_that_were_drained_and_switched_off_are_no_witnesses_of_what_the_others_have() {
+    let groups = |weight| [("first", weight, FIRST.2), ("second", 1.0, &SECOND.2[..2])];
+    let options =
+        Options { nodes: 5, replicas: 2, subclusters: vec![(3, 1.0), (2, 1.0)], ..Options::default() };
+    let cluster = Cluster::start(Front::Embedded, options);
+    applied(
+        &cluster,
+        0,
+        &map(&cluster, 2, (2, 2), &groups(0.0)).replace("first", "s0").replace("second", "s1"),
+    );
+    wait_until_settled(&cluster, &[0, 1, 2, 3, 4], 2);
+    (0..3).for_each(|node| cluster.kill(node));
+    cluster.kill(3);
+    let number = |text: &str| text.split_once('-').unwrap().0.parse::<u64>().unwrap();
+    let identity = fs::read_to_string(cluster.root(3).join(".webdfs/node.toml")).unwrap();
+    let before = number(identity.split_once("stamp = \"").unwrap().1);
+    cluster.restart(3);
+    // As every hour. An older copy of the root would not be known as one else.
+    wait_until("its stamp is raised", || {
+        number(&fs::read_to_string(cluster.root(4).join(".webdfs/stamps/img4")).unwrap()) > before
+    });
+    cluster.wait_until_ready(3);
+}
+
+#[test]
 fn a_new_machine_takes_over_the_slot_of_one_that_runs_and_gets_its_files() {
     let options = Options { nodes: 4, members: Some(3), absent: &[3], ..Options::default() };
     let cluster = Cluster::start(Front::Embedded, options);
@@ -317,6 +341,28 @@ fn a_lost_node_is_not_waited_for_and_has_returned_when_it_comes_back() {
 }
 
 #[test]
+fn a_node_that_is_given_up_and_taken_back_while_it_runs_keeps_no_map_from_being_settled() {
+    let cluster = Cluster::start(Front::Embedded, Options { nodes: 5, ..Options::default() });
+    let paths: Vec<_> = (0..60).map(|number| format!("/back/{number}.jpg")).collect();
+    paths.iter().for_each(|path| _ = cluster.put(0, path, path.as_bytes()).expect(201));
+    let all = |state| {
+        map(&cluster, 2, (3, 2), &[("first", 1.0, &[(0, ""), (1, ""), (2, ""), (3, state), (4, "")])])
+    };
+    for epoch in 2..8 {
+        let state = if epoch % 2 == 0 { "state = \"lost\"" } else { "" };
+        let next = all(state).replace("epoch = 2", &format!("epoch = {epoch}"));
+        applied(&cluster, epoch as usize % 3, &next);
+    }
+    wait_until_settled(&cluster, &[0, 1, 2, 3, 4], 7);
+    for path in &paths {
+        let mut owners = cluster.owners(path);
+        owners.sort_unstable();
+        assert_eq!(holders(&cluster, 5, path), owners, "{path}");
+        assert_eq!(cluster.get(4, path).expect(200).text(), *path);
+    }
+}
+
+#[test]
 fn two_maps_of_one_epoch_are_never_mixed_and_a_higher_one_ends_it() {
     let cluster = Cluster::start(Front::Embedded, Options::default());
     cluster.put(0, "/a.jpg", "a").expect(201);
@@ -337,27 +383,62 @@ fn two_maps_of_one_epoch_are_never_mixed_and_a_higher_one_ends_it() {
     let (done, said) = apply(&cluster, 0, &other, &[]);
     assert!(!done && said.contains("OBJECTION epoch"), "{said}");
     assert_eq!(cluster.get(0, "/a.jpg").expect(200).body, b"a");
+    // A node that is down keeps the map from being settled.
+    cluster.kill(1);
     applied(&cluster, 0, &map(&cluster, 3, (3, 2), &[FIRST]));
+    wait_until("both maps of epoch 2 are remembered by all", || {
+        let count = |node| webdfs::store::remembered_maps(&cluster.root(node)).unwrap().len();
+        count(0) == 4 && count(2) == 4
+    });
+    cluster.restart(1);
+    wait_until_settled(&cluster, &[0, 1, 2], 3);
     wait_until("all work by one map again", || {
         (0..3).all(|node| cluster.put(node, "/b.jpg", "b").header("webdfs-replicas") == Some("3/3"))
     });
 }
 
+/// A map of the first three nodes that is placed by a CRUSH map.
+fn crush(cluster: &Cluster, epoch: u64, file: &str) -> String {
+    let text = map(cluster, epoch, (3, 2), &[FIRST]).replace("weight = 1.0\n", "");
+    text.replacen('\n', &format!("\nplacement = \"crush\"\ncrush_map = \"{file}\"\n"), 1)
+}
+
 #[test]
 fn a_map_that_makes_no_sense_is_refused_and_the_old_one_stays() {
     let cluster = Cluster::start(Front::Embedded, Options::default());
+    let devices: String = (0..3).map(|node| format!("device {node} {}\n", cluster.name(node))).collect();
+    let bucket = |name: &str, id: i32, item: &str| {
+        format!("root {name} {{\nid {id}\nalg straw2\nhash 0\nitem {item} weight 1.000\n}}\n")
+    };
+    let rule =
+        "rule one {\nid 0\ntype replicated\nstep take a\nstep choose firstn 0 type osd\nstep emit\n}\n";
+    let cyclic = [&devices, "type 0 osd\ntype 1 root\n", &bucket("a", -1, "b"), &bucket("b", -2, "a"), rule];
+    fs::write(cluster.config(0).with_file_name("cyclic.txt"), cyclic.concat()).unwrap();
     for (toml, reason) in [
         ("epoch = 2\n".to_owned(), "replicas"),
         (String::new(), "epoch"),
         ("epoch = [".to_owned(), "next.toml"),
+        (format!("# {}", "x".repeat(9 << 20)), "larger than the 8388608 bytes that a map may have"),
+        (map(&cluster, 2, (3, 2), &[("first", 1.0, &[(0, ""), (1, ""), (1, "")])]), "listed twice"),
+        (map(&cluster, 2, (4, 2), &[FIRST]), "replicas"),
         (map(&cluster, 1, (3, 3), &[FIRST]), "OBJECTION epoch"),
+        (map(&cluster, 3, (3, 3), &[FIRST]), "OBJECTION jump"),
+        (crush(&cluster, 2, "missing.txt"), "missing.txt cannot be read"),
+        (crush(&cluster, 2, "cyclic.txt"), "cyclic.txt:"),
         (map(&cluster, 2, (3, 2), &[("first", 1.0, &[(1, ""), (0, ""), (2, "")])]), "OBJECTION slots"),
         (map(&cluster, 2, (3, 2), &[("other", 1.0, &[(0, ""), (1, ""), (2, "")])]), ""),
     ] {
         let (done, said) = apply(&cluster, 0, &toml, &[]);
         assert!(!done || reason.is_empty(), "{said}");
         assert!(said.contains(reason), "{reason}: {said}");
+        assert!(reason.is_empty() || epochs(&cluster, 0) == [1], "{reason}");
     }
+    let folder = cluster.root(0);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
+    let output = command.args(["map", "apply"]).arg(&folder).arg("--config").arg(cluster.config(0)).output();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && said.contains("Is a directory"), "{said}");
 }
 
 #[test]

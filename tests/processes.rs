@@ -175,3 +175,41 @@ fn a_root_that_another_process_finds_complete_is_so_for_the_very_next_request() 
         assert_eq!(asked(method, "/afterwards.jpg").unwrap().status, 404, "{method} afterwards");
     }
 }
+
+/// The threads of a process: the name of each, and what it is nicer by than usual.
+fn threads(id: u32) -> Vec<(String, i32)> {
+    let threads = std::fs::read_dir(format!("/proc/{id}/task")).unwrap();
+    let of = |folder: std::path::PathBuf| {
+        // One may end meanwhile.
+        let stat = std::fs::read_to_string(folder.join("stat")).ok()?;
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        // proc_pid_stat(5): the 19th, and the third is the first after the name.
+        Some((name.to_owned(), rest.split_whitespace().nth(16)?.parse().unwrap()))
+    };
+    threads.filter_map(|thread| of(thread.unwrap().path())).collect()
+}
+
+#[test]
+fn the_background_work_of_a_node_and_for_others_gives_way_to_requests() {
+    const FILES: usize = 200;
+    let prepare = |cluster: &Cluster| {
+        (0..FILES).for_each(|number| {
+            common::lay_down(&cluster.root(0), &format!("{number}.jpg"), &noise(number as u64, 2000));
+        });
+    };
+    let options = Options { nodes: 2, replicas: 2, write_quorum: 1, prepare, ..Options::default() };
+    let cluster = Cluster::start(Front::Embedded, options);
+    wait_until("all has been sent to the other node", || {
+        (0..FILES).all(|number| cluster.has_file(1, &format!("/{number}.jpg")))
+    });
+    cluster.put(0, "/written.jpg", "x").expect(201);
+    for node in 0..2 {
+        let threads = threads(cluster.with_webdfs(node, |process| process.id()));
+        let (background, other): (Vec<_>, Vec<_>) =
+            threads.iter().partition(|(name, _)| name == "background");
+        assert!(background.iter().all(|(_, nice)| *nice == 10), "{threads:?}");
+        assert!(other.iter().all(|(_, nice)| *nice == 0), "{threads:?}");
+        // One waits for sockets; others have read what was sent, or stored what came.
+        assert!(background.len() > 1, "the disk is waited for by such threads, too: {threads:?}");
+    }
+}

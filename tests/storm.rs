@@ -11,6 +11,7 @@ on_both_fronts!(
     each_owner_is_asked_once_in_100_ms_for_a_name_that_is_missing,
     each_owner_is_asked_once_in_100_ms_for_a_name_that_too_few_can_judge,
     clients_that_do_not_wait_for_the_answer_have_nobody_asked_anew,
+    quorum_reads_of_one_name_at_the_same_time_share_what_is_asked,
 );
 
 /// How long what was found is believed.
@@ -28,8 +29,11 @@ struct Scene {
 
 impl Scene {
     fn start(front: Front) -> Self {
-        let options =
-            Options { nodes: 4, detour: &[0, 1, 2, 3], deliver: "remote = \"proxy\"", ..Options::default() };
+        Self::begin(front, Options::default())
+    }
+
+    fn begin(front: Front, options: Options) -> Self {
+        let options = Options { nodes: 4, detour: &[0, 1, 2, 3], deliver: "remote = \"proxy\"", ..options };
         let cluster = Cluster::launch(front, options);
         let open = |node| Detour::open(cluster.detour_address(node), Way::to(cluster.address(node)));
         let detours = (0..4).map(open).collect();
@@ -115,4 +119,35 @@ fn clients_that_do_not_wait_for_the_answer_have_nobody_asked_anew(front: Front) 
         wait_until("somebody was asked", || scene.detours.iter().any(|detour| detour.heard() > 0));
     });
     scene.cluster.owners(&target).into_iter().for_each(|owner| scene.cluster.resume(owner));
+}
+
+/// Nothing is remembered there, so that each answer is as new as its question: what is asked is shared by who waits.
+fn quorum_reads_of_one_name_at_the_same_time_share_what_is_asked(front: Front) {
+    const WAITING: usize = 40;
+    let scene =
+        Scene::begin(front, Options { top: "read = \"quorum\"", static_first: false, ..Options::default() });
+    for (folder, status) in [("/storm/missing", 404), ("/storm/there", 200)] {
+        let target = scene.cluster.path_owned(folder, |owners| !owners.contains(&0));
+        if status == 200 {
+            scene.cluster.put(0, &target, "there").expect(201);
+        }
+        // With two of the three owners silent nobody can be told anything.
+        let owners = scene.cluster.owners(&target);
+        let silent = &owners[..2];
+        silent.iter().for_each(|owner| scene.cluster.pause(*owner));
+        scene.detours.iter().for_each(|detour| detour.listen_for(b"/_webdfs/v1/ask/storm/"));
+        let mut clients: Vec<_> =
+            (0..WAITING).map(|_| Connection::open(scene.cluster.address(0)).unwrap()).collect();
+        clients.iter_mut().for_each(|client| client.begin(&Call::new("GET", &target)).unwrap());
+        wait_until("an owner that answers was asked", || {
+            scene.detours.iter().any(|detour| detour.heard() > 0)
+        });
+        silent.iter().for_each(|owner| scene.cluster.resume(*owner));
+        for client in &mut clients {
+            client.answer("GET").unwrap().expect(status);
+        }
+        let heard: Vec<_> = scene.detours.iter().map(Detour::heard).collect();
+        // Once by the first of them, and once by the first of those who came meanwhile; a few may be late.
+        assert!(heard.iter().all(|heard| *heard < WAITING / 4), "{folder}: {heard:?}");
+    }
 }

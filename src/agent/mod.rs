@@ -2,11 +2,17 @@
 //! a lock that vanishes with its holder. Everything here may be killed at any point and is done again.
 //!
 //! What is here: recovery after a crash, the expiry of uploads, whether the root is what the others know and whether it is
-//! complete (`standing.rs`, `offers.rs`), the replay of what single nodes missed, full passes (`pass`) and the scrub. Each
-//! goes on by itself, the replay for each node too, so that a node or a disk that hangs holds up nothing else. Gossip has
-//! its place beside them.
+//! complete (`standing.rs`, `offers.rs`), the replay of what single nodes missed, full passes (`pass`), the scrub, and gossip.
+//! Each goes on by itself, the replay for each node too, so that a node or a disk that hangs holds up nothing else.
 
+mod cluster;
+pub mod count;
+mod doubts;
+mod gossip;
+mod hearsay;
+mod movers;
 pub mod offers;
+mod orders;
 mod pass;
 pub mod plan;
 mod replay;
@@ -17,6 +23,7 @@ mod standing;
 mod status;
 pub mod tasks;
 pub mod throttle;
+pub mod traffic;
 mod transfer;
 
 use std::collections::HashSet;
@@ -33,16 +40,23 @@ use crate::cluster::{NodeIndex, NodeName, View};
 use crate::config::Agent as AgentSettings;
 use crate::control::Work;
 use crate::disk::on_thread;
+use crate::gossip::Gossip;
 use crate::maps::Maps;
 use crate::name::Exclude;
 use crate::peer::client::PeerClient;
 use crate::reconcile::Walks;
 use crate::store::{AgentLock, SPOOL_PATIENCE, Store, StoreError};
+use count::Counting;
+pub use gossip::GossipSettings;
+pub use hearsay::Hearsay;
+pub use movers::Movers;
 use offers::Offers;
+pub use pass::DURABLE_KEY_BYTES as CONFIRMED_KEY_BYTES;
 use socket::ControlSocket;
 pub use standing::Standing;
 use tasks::{Task, Tasks};
 use throttle::Throttle;
+use traffic::Traffic;
 
 /// How often the agent looks round: a peer's return is noticed, and another agent's death, within this time. Half of the
 /// second within which the one gets what it missed, and the other has a successor.
@@ -77,6 +91,16 @@ pub struct Agent {
     pub standing: Arc<Standing>,
     /// What other nodes that lack something have asked for; shared with the generations of this process.
     pub offers: Offers,
+    /// What gossip needs.
+    pub gossip: GossipSettings,
+    /// What gossip hears; shared with the generations of this process.
+    pub hearsay: Hearsay,
+    /// How far the nodes are that give files up.
+    pub movers: Arc<Movers>,
+    /// What a map would move; shared with the generations of this process.
+    pub counting: Counting,
+    /// What was carried to and from other nodes; shared with the generations of this process.
+    pub traffic: Traffic,
 }
 
 /// The work over the whole root that this agent can do.
@@ -112,6 +136,8 @@ impl Works {
 pub struct Mandate {
     /// Where this process can be talked to; none: not yet. It goes before the lock does.
     pub socket: Option<ControlSocket>,
+    /// Gossip that runs; none: not yet, or it is off. It ends before another process is to have its port.
+    pub gossip: Option<Gossip>,
     /// What keeps other processes from being elected. Passed to the next process with the mandate.
     pub lock: AgentLock,
     /// Whether recovery is done: nobody else has worked here since.
@@ -121,7 +147,8 @@ pub struct Mandate {
 impl Agent {
     /// The same under other maps. Nothing is known of how it stands with other nodes.
     pub fn with(&self, map: Arc<View>) -> Self {
-        let mut agent = Self { map, standing: Arc::default(), works: Works::default(), ..self.clone() };
+        let mut agent = Self { map, works: Works::default(), ..self.clone() };
+        (agent.standing, agent.movers) = Default::default();
         agent.works = Works::of(&agent);
         agent
     }
@@ -137,20 +164,29 @@ impl Agent {
                 mandate = self.election(&complaints) => mandate,
             },
         };
+        self.recall_orders().await;
+        self.recall_moved().await;
         self.elected.send_replace(true);
         let stopped = stop.clone();
-        let Mandate { socket, lock, recovered } = &mut mandate;
+        // What a node has missed is brought to it though an operator has the rest of the work wait.
+        let urgent = Self { throttle: self.throttle.urgent(), ..self.clone() };
+        let Mandate { socket, gossip, lock, recovered } = &mut mandate;
         let work = async {
             if self.map.is_proposal() {
-                tokio::join!(self.keep_joining(), self.can_be_talked_to(socket, lock, &complaints));
+                tokio::join!(
+                    self.keep_joining(),
+                    self.keep_gossiping(gossip, &complaints),
+                    self.can_be_talked_to(socket, lock, &complaints),
+                );
                 return;
             }
             tokio::join!(
                 self.keep_settling(&complaints),
+                self.keep_gossiping(gossip, &complaints),
                 self.every_round(async || _ = self.maps.view()),
                 self.every_round(async || self.expire_spools(&complaints).await),
                 self.every_round(async || self.keep_standing(&standing, &complaints).await),
-                join_all(self.map.indexed().map(|(node, _)| self.replays(node, &standing, &complaints))),
+                join_all(self.map.indexed().map(|(node, _)| urgent.replays(node, &standing, &complaints))),
                 self.can_be_talked_to(socket, lock, &complaints),
                 join_all(Work::ALL.map(|work| self.keep_doing(work))),
                 self.serve_offers(),
@@ -174,7 +210,7 @@ impl Agent {
             match on_thread(move || store.try_lock_agent()).await {
                 Ok(Some(lock)) => {
                     log::info!("this process does the background work of {}", self.store.root().display());
-                    return Mandate { socket: None, lock, recovered: false };
+                    return Mandate { socket: None, gossip: None, lock, recovered: false };
                 }
                 Ok(None) => complaints.settle(About::Election),
                 Err(error) => complaints.raise(About::Election, &error),
@@ -317,6 +353,7 @@ enum About {
     Election,
     Uploads,
     Socket,
+    Gossip,
     Standing,
     Marks(NodeIndex),
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::Agent;
 use super::pass::Order;
@@ -41,15 +41,23 @@ struct Inner {
 struct Offer {
     token: u64,
     finished: bool,
+    /// Whether something was left to the nodes that move files: it goes on when they are through.
+    waits: bool,
+}
+
+impl Offer {
+    fn new(token: u64) -> Self {
+        Self { token, finished: false, waits: false }
+    }
 }
 
 impl Offers {
     /// Asks for a pass for a node, unless this is a repeat of its last request. Whether that pass is finished.
     pub fn ask(&self, node: &NodeName, token: u64) -> bool {
         let mut asked = self.0.asked.lock().expect("no holder panics");
-        let offer = asked.entry(node.clone()).or_insert(Offer { token, finished: false });
+        let offer = asked.entry(node.clone()).or_insert(Offer::new(token));
         if offer.token != token {
-            *offer = Offer { token, finished: false };
+            *offer = Offer::new(token);
         }
         let finished = offer.finished;
         drop(asked);
@@ -66,10 +74,20 @@ impl Offers {
         self.0.nobody_comes.store(!coming, Ordering::Relaxed);
     }
 
-    /// A node whose pass is not finished.
-    fn next(&self) -> Option<(NodeName, u64)> {
+    /// A node whose pass is not finished and need not wait, as `waits` says of one who asks for the first time.
+    fn next(&self, waits: impl Fn(&NodeName, bool) -> bool) -> Option<(NodeName, u64)> {
         let asked = self.0.asked.lock().expect("no holder panics");
-        asked.iter().find(|(_, offer)| !offer.finished).map(|(node, offer)| (node.clone(), offer.token))
+        let mut open = asked.iter().filter(|(_, offer)| !offer.finished);
+        let next = open.find(|(node, offer)| !waits(node, offer.waits));
+        next.map(|(node, offer)| (node.clone(), offer.token))
+    }
+
+    /// A node's pass is to go on when files have moved.
+    fn wait(&self, node: &NodeName, token: u64) {
+        let mut asked = self.0.asked.lock().expect("no holder panics");
+        if let Some(offer) = asked.get_mut(node).filter(|offer| offer.token == token) {
+            offer.waits = true;
+        }
     }
 
     /// A pass for a node is finished, unless that has asked anew since.
@@ -93,8 +111,10 @@ impl Agent {
     /// Holds the passes that other nodes ask for.
     pub(super) async fn serve_offers(&self) {
         loop {
-            let Some((name, token)) = self.offers.next() else {
-                self.offers.0.changed.notified().await;
+            let Some((name, token)) = self.offers.next(|node, waits| self.is_brought_files(node, waits))
+            else {
+                // Nobody says when those that move files are through.
+                let _ = timeout(AGAIN_MAX, self.offers.0.changed.notified()).await;
                 continue;
             };
             let name = &name;
@@ -102,8 +122,10 @@ impl Agent {
                 self.offers.forget(name, token);
                 continue;
             };
-            let order = Order { peers: vec![node], max_age: Duration::ZERO, own_max_age: Duration::ZERO };
+            let now = Duration::ZERO;
+            let order = Order { peers: vec![node], max_age: now, own_max_age: now, moves: false };
             match self.pass(&order, &|_, _| {}).await {
+                Ok(report) if report.left > 0 => self.offers.wait(name, token),
                 // Copies that belong to others than this node are none of its business.
                 Ok(report) if report.unanswered.is_empty() && report.unsettled == 0 => {
                     log::info!(
@@ -126,6 +148,14 @@ impl Agent {
                 }
             }
         }
+    }
+
+    /// Whether a node need not be offered anything yet, since others are bringing what it gets: all of it, or what was left
+    /// the last time.
+    fn is_brought_files(&self, node: &NodeName, was_left: bool) -> bool {
+        let Some(oldest) = self.map.older().first() else { return false };
+        let is_new = || self.map.index_of(node).is_some_and(|node| !oldest.can_own(node));
+        self.are_movers_at_it() && (was_left || is_new())
     }
 
     /// As long as this root lacks something: asks all others for it.

@@ -77,9 +77,10 @@ impl Scrub {
         Self { agent, at_end: AtomicBool::default() }
     }
 
-    /// The number of replicas that could not be read.
+    /// The number of replicas, and of folders, that could not be read.
     async fn scrub(&self, occasion: Occasion, report: &Report) -> Result<u64, StoreError> {
         let agent = &self.agent;
+        agent.throttle.unpaused().await;
         report.doing("walking over the root");
         let now = Instant::now();
         let (not_before, mut done) = match occasion {
@@ -96,7 +97,7 @@ impl Scrub {
         let store = Arc::clone(&agent.store);
         let Some(inventory) = on_thread(move || store.inventory()).await? else { return Ok(0) };
         let inventory = Arc::new(inventory);
-        let (mut unread, mut remembered) = (0, Instant::now());
+        let (mut unread, mut remembered) = (walked.unread.count(), Instant::now());
         for bucket in done.bucket..BUCKETS {
             unread += self.scrub_bucket(&inventory, bucket, report, &mut done).await?;
             done.bucket = bucket + 1;
@@ -170,7 +171,8 @@ impl Scrub {
     }
 }
 
-fn unless_old(record: &AgentRecord, every: Option<Duration>) -> Option<Scrubbing> {
+/// How far a scrub was that was cut off, unless that was so long ago that all of it is due again.
+pub(super) fn unless_old(record: &AgentRecord, every: Option<Duration>) -> Option<Scrubbing> {
     let age = |scrubbing: &Scrubbing| Duration::from_secs(clock::seconds().abs_diff(scrubbing.at));
     record.scrubbing.filter(|scrubbing| every.is_none_or(|every| age(scrubbing) <= every))
 }

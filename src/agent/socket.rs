@@ -14,7 +14,8 @@ use tokio::time::{sleep, timeout};
 use super::Agent;
 use super::tasks::{Asked, Seen};
 use crate::control::{Answer, Request, SIGN_OF_LIFE, Work, lines};
-use crate::store::{AgentLock, AgentSocket, StoreError};
+use crate::disk::on_thread;
+use crate::store::{AgentLock, AgentSocket, Orders, StoreError};
 
 /// How long whoever connects may take to ask.
 const UNTIL_ASKED: Duration = Duration::from_secs(10);
@@ -93,11 +94,27 @@ async fn answer(stream: UnixStream, newest: watch::Receiver<Agent>) {
             };
             lines::send(&mut to, &answer).await
         }
+        Ok(Some(Request::Cluster)) => {
+            let answer = match agent.cluster_status().await {
+                Ok(status) => Answer::Cluster(Box::new(status)),
+                Err(error) => Answer::Refused(error.to_string()),
+            };
+            lines::send(&mut to, &answer).await
+        }
         Ok(Some(Request::Reconcile)) => have_done(&agent, Work::Reconcile, from, &mut to).await,
         Ok(Some(Request::Scrub)) => have_done(&agent, Work::Scrub, from, &mut to).await,
+        Ok(Some(Request::Pause)) => give(&agent, |orders| orders.paused = true, &mut to).await,
+        Ok(Some(Request::Resume)) => give(&agent, |orders| orders.paused = false, &mut to).await,
+        Ok(Some(Request::Rate { bytes_per_second })) => {
+            give(&agent, move |orders| orders.rate = bytes_per_second, &mut to).await
+        }
         Ok(Some(Request::Inventory { max_age_ms })) => {
             let answer = agent.walk_for(Duration::from_millis(max_age_ms)).await;
             lines::send(&mut to, &answer).await
+        }
+        Ok(Some(Request::Plan(order))) => {
+            let planned = on_thread(move || agent.plan(*order)).await;
+            lines::send(&mut to, &Answer::Planned(Box::new(planned))).await
         }
         Ok(Some(Request::Offer { to: node, token })) => {
             let answer = match agent.map.index_of(&node) {
@@ -110,6 +127,19 @@ async fn answer(stream: UnixStream, newest: watch::Receiver<Agent>) {
     if let Err(error) = sent {
         log::debug!("who asked the agent has gone: {error}");
     }
+}
+
+/// Gives an order to the agent.
+async fn give(
+    agent: &Agent,
+    change: impl FnOnce(&mut Orders) + Send + 'static,
+    to: &mut OwnedWriteHalf,
+) -> io::Result<()> {
+    let answer = match agent.order(change).await {
+        Ok(background) => Answer::Background(background),
+        Err(error) => Answer::Refused(error.to_string()),
+    };
+    lines::send(to, &answer).await
 }
 
 async fn have_done(

@@ -61,9 +61,10 @@ impl Standing {
         self.known().stamps.insert(node, stamp);
     }
 
-    /// How many nodes know this stamp.
-    fn knowing(&self, stamp: Stamp) -> usize {
-        self.known().stamps.values().filter(|known| **known == stamp).count()
+    /// How many of these nodes know this stamp.
+    fn knowing(&self, nodes: impl Iterator<Item = NodeIndex>, stamp: Stamp) -> usize {
+        let known = self.known();
+        nodes.filter(|node| known.stamps.get(node) == Some(&stamp)).count()
     }
 
     /// Nobody knows this root any more.
@@ -92,7 +93,7 @@ impl Agent {
     /// Whether keys that `node`, this one or another, has missed may be compared with what this root holds.
     pub(super) fn may_replay(&self, node: NodeIndex, standing: &Standing) -> bool {
         if node == self.map.own() {
-            standing.is_known() || self.peer_count() == 0
+            standing.is_known() || self.witnesses().next().is_none()
         } else {
             standing.is_known_to(node)
         }
@@ -143,7 +144,7 @@ impl Agent {
             let known = self.with_store(|store, _| store.make_known()).await?;
             *standing.known_root.lock().expect("no holder panics") = Some(known);
         }
-        let knowing = standing.knowing(stamp);
+        let knowing = standing.knowing(self.witnesses(), stamp);
         // A root that somebody remembers otherwise is complete only when all have offered it what it should have.
         if !is_lost
             && identity.is_newborn()
@@ -153,7 +154,7 @@ impl Agent {
             self.become_complete(identity).await?;
         }
         // Whoever restores a copy when few nodes answer must not outgrow what the others remember.
-        if standing.is_to_be_raised() && 2 * knowing >= self.peer_count() {
+        if standing.is_to_be_raised() && 2 * knowing >= self.witnesses().count() {
             self.with_store(|store, agent| store.raise_stamp(agent.name())).await?;
             standing.is_raised();
         }
@@ -239,8 +240,10 @@ impl Agent {
         self.map.node(node).state() == NodeState::Lost
     }
 
-    fn peer_count(&self) -> usize {
-        self.map.others().filter(|node| !self.is_lost(*node)).count()
+    /// The other nodes that are expected to know this root: those that own something, or have owned it under an older map
+    /// that is not settled. Whoever owns nothing may have been switched off for good.
+    fn witnesses(&self) -> impl Iterator<Item = NodeIndex> + '_ {
+        self.map.settlers().filter(|node| *node != self.map.own())
     }
 
     async fn with_store<T: Send + 'static>(

@@ -5,11 +5,13 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 
 use super::Agent;
+use super::scrub::unless_old;
 use crate::chain::chain;
-use crate::control::{PeerStatus, Status, Work, WorkStatus};
+use crate::control::{CutOff, PeerStatus, State, Status, Work, WorkStatus};
 use crate::disk::on_thread;
 use crate::peer::message::Hello;
-use crate::store::{AgentRecord, StoreError};
+use crate::store::inventory::BUCKETS;
+use crate::store::{AgentRecord, Scrubbing, StoreError};
 
 /// When some work last reached its end, as far as it is remembered.
 pub(super) fn last_finished(record: &AgentRecord, work: Work) -> Option<u64> {
@@ -40,14 +42,21 @@ impl Agent {
             let (tombstones, dirty) = (store.count_tombstones()?, store.count_dirty()?);
             let quarantine = store.count_quarantined()?;
             let (passed, complete) = (store.passed()?, store.is_complete()?);
-            Ok::<_, StoreError>((store.agent_record(), tombstones, dirty, quarantine, complete, passed))
+            let (record, space) = (store.agent_record(), store.space().ok());
+            Ok::<_, StoreError>((record, space, tombstones, dirty, quarantine, complete, passed))
         });
-        let ((record, tombstones, dirty, quarantine, complete, passed), peers) = {
+        let ((record, space, tombstones, dirty, quarantine, complete, passed), peers) = {
             let peers = async { if asks_others { self.peer_statuses().await } else { Vec::new() } };
             let (counts, peers) = tokio::join!(counts, peers);
             (counts?, peers)
         };
-        let of = |work| WorkStatus { finished: last_finished(&record, work), now: self.tasks.progress(work) };
+        let of = |work| {
+            let now = self.tasks.progress(work);
+            // As soon as it is known of how many keys it has done some, it has gone on.
+            let goes_on = now.state == State::Running && now.of.is_some();
+            let cut_off = self.cut_off(&record, work).filter(|_| !goes_on);
+            WorkStatus { finished: last_finished(&record, work), now, cut_off }
+        };
         Ok(Status {
             node: self.name().to_string(),
             process: std::process::id(),
@@ -58,13 +67,26 @@ impl Agent {
             unsettled: self.map.older().iter().map(|older| older.map().epoch().get()).collect(),
             complete,
             counted: record.counted,
+            space,
             tombstones,
             dirty,
             quarantine,
+            carried: self.traffic.carried(),
             reconcile: of(Work::Reconcile),
             scrub: of(Work::Scrub),
+            background: self.throttle.background(),
             peers,
         })
+    }
+
+    /// Where some work was cut off that is to go on there.
+    fn cut_off(&self, record: &AgentRecord, work: Work) -> Option<CutOff> {
+        if !is_cut_off(record, work) {
+            return None;
+        }
+        let Scrubbing { bucket, objects, bytes, at } = unless_old(record, self.settings.scrub_every)?;
+        let percent = (bucket.min(BUCKETS) * 100 / BUCKETS) as u8;
+        Some(CutOff { percent, done: objects, bytes, at })
     }
 
     async fn peer_statuses(&self) -> Vec<PeerStatus> {

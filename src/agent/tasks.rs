@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep};
 
 use crate::control::{Progress, State, Work};
+use crate::store::Orders;
 
 /// After a run has failed, the next begins after this time, unless the work knows better.
 const RETRY: Duration = Duration::from_secs(60);
@@ -20,6 +21,8 @@ const SAY_AGAIN: Duration = Duration::from_secs(60 * 60);
 
 /// What is said to those who wait while a run goes on that began before they asked.
 const AFTER_ANOTHER: &str = "this begins when what began earlier has ended";
+/// What is said to those who wait while an operator has the work rest.
+const PAUSED: &str = "the background work is paused, and waits for `webdfs agent resume`";
 
 /// Why a run did not reach its end.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -71,7 +74,11 @@ pub trait Task: std::fmt::Debug + Send + Sync {
 /// What a process knows of the work over its root. Clones share it. It outlives the agent that does the work, so that
 /// whoever waits for some goes on waiting when the configuration is read again.
 #[derive(Debug, Clone)]
-pub struct Tasks(Arc<[watch::Sender<Shown>; Work::ALL.len()]>);
+pub struct Tasks {
+    works: Arc<[watch::Sender<Shown>; Work::ALL.len()]>,
+    /// What the operator has ordered. The throttle obeys; here it is told to those who wait.
+    orders: watch::Sender<Orders>,
+}
 
 /// The runs of one kind of work. Runs are counted from 1, in this process.
 ///
@@ -91,7 +98,8 @@ struct Shown {
 
 impl Default for Tasks {
     fn default() -> Self {
-        Self(Arc::new(Work::ALL.map(|_| watch::Sender::new(Shown::default()))))
+        let works = Arc::new(Work::ALL.map(|_| watch::Sender::new(Shown::default())));
+        Self { works, orders: watch::Sender::default() }
     }
 }
 
@@ -104,12 +112,17 @@ impl Tasks {
             run = shown.begun + 1;
             shown.wanted = run;
         });
-        Asked { run, shown: slot.subscribe() }
+        Asked { run, shown: slot.subscribe(), orders: self.orders.subscribe() }
     }
 
     /// How far some work is, or how it last ended.
     pub fn progress(&self, work: Work) -> Progress {
         self.slot(work).borrow().progress.clone()
+    }
+
+    /// What the operator has ordered, for whoever changes or obeys it.
+    pub fn orders(&self) -> watch::Sender<Orders> {
+        self.orders.clone()
     }
 
     /// Does the work whenever somebody has asked for it or its time has come: `first` from now, then `every` so often
@@ -174,8 +187,8 @@ impl Tasks {
 
     fn slot(&self, work: Work) -> &watch::Sender<Shown> {
         match work {
-            Work::Reconcile => &self.0[0],
-            Work::Scrub => &self.0[1],
+            Work::Reconcile => &self.works[0],
+            Work::Scrub => &self.works[1],
         }
     }
 }
@@ -306,6 +319,7 @@ impl Report {
 pub struct Asked {
     run: u64,
     shown: watch::Receiver<Shown>,
+    orders: watch::Receiver<Orders>,
 }
 
 /// What became of a run that somebody has asked for.
@@ -322,10 +336,16 @@ pub enum Seen {
 impl Asked {
     /// How the run stands.
     pub fn seen(&mut self) -> Seen {
+        let paused = self.orders.borrow_and_update().paused;
         let shown = self.shown.borrow_and_update();
         match &shown.outcome {
             Some(Ok(progress)) if shown.ended >= self.run => Seen::Finished(progress.clone()),
             Some(Err(failure)) if shown.ended >= self.run => Seen::Failed(failure.clone()),
+            _ if paused => Seen::Running(Progress {
+                doing: PAUSED.to_owned(),
+                // What is shown may be of a run that began before.
+                ..if shown.begun >= self.run { shown.progress.clone() } else { Progress::default() }
+            }),
             _ if shown.begun >= self.run => Seen::Running(shown.progress.clone()),
             _ => {
                 let is_next = shown.progress.state == State::Running;
@@ -337,7 +357,11 @@ impl Asked {
 
     /// Returns once there may be something new to see.
     pub async fn changed(&mut self) {
-        if self.shown.changed().await.is_err() {
+        let changed = tokio::select! {
+            changed = self.shown.changed() => changed,
+            changed = self.orders.changed() => changed,
+        };
+        if changed.is_err() {
             // Nobody is left to change anything.
             std::future::pending().await
         }

@@ -111,7 +111,9 @@ impl Agent {
         }
         failpoint::step(failpoint::Step::ReplaySent);
         let order = CommitOrder { version, crc32, length, missed: Vec::new(), for_client: false };
-        Ok(self.peers.commit(&self.map, node, (id, name), &order).await?)
+        let outcome = self.peers.commit(&self.map, node, (id, name), &order).await?;
+        self.traffic.sent(length, outcome);
+        Ok(outcome)
     }
 
     /// Fetches another owner's copy; its checksum is compared before it becomes a replica.
@@ -134,7 +136,7 @@ impl Agent {
             spool = on_thread(move || spool.write(&piece).map(|()| spool)).await?;
         }
         let (store, name, epoch) = (Arc::clone(&self.store), name.clone(), self.map.epoch().get());
-        on_thread(move || {
+        let committed = on_thread(move || {
             let id = spool.id();
             let prepared = spool.finish(&name, epoch)?;
             if (prepared.crc32, prepared.length) != (crc32, copy.size) {
@@ -143,9 +145,10 @@ impl Agent {
             }
             failpoint::step(failpoint::Step::ReplayFetched);
             let (version, length) = (copy.version, copy.size);
-            store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })?;
-            Ok(())
-        })
-        .await
+            Ok(store.commit(&Commit { id, name: &name, version, crc32, length, for_client: false })?)
+        });
+        let outcome = committed.await?;
+        self.traffic.fetched(copy.size, outcome);
+        Ok(())
     }
 }

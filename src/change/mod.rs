@@ -2,11 +2,12 @@
 //! else there is to know (design, section 9).
 //!
 //! `pairing.rs` finds out which sub-cluster and slot of the one map is which of the other; `difference.rs` lists what
-//! differs, `objection.rs` what must not happen unless someone says so, `warning.rs` what may. Pure: nothing here asks a
-//! node, so that what nodes hold under maps older than the first of the two does not count here.
+//! differs, `objection.rs` what must not happen unless someone says so, `older.rs` the same with regard to maps that are not
+//! settled, `warning.rs` what may happen. Pure: nothing here asks a node.
 
 mod difference;
 mod objection;
+mod older;
 mod pairing;
 #[cfg(test)]
 mod tests;
@@ -18,13 +19,18 @@ pub use difference::{Difference, Names, StateChange};
 pub use objection::{MOVES_MAX, Objection, ObjectionWord, UnknownWord};
 pub use warning::Warning;
 
-use crate::cluster::ClusterMap;
+use crate::cluster::{ClusterMap, View};
 use crate::sim::{Movement, Objects};
 use pairing::Pairing;
 
 /// The made-up objects by which [`Change::between`] tells how much moves: enough to see a factor of
 /// [`MOVES_MAX`] in what a single node of a thousand receives.
 pub const SAMPLE: Objects = Objects { count: 50_000, seed: 0 };
+
+/// What differs between two maps, in the order of the maps.
+pub fn differences_between(old: &ClusterMap, new: &ClusterMap) -> Vec<Difference> {
+    difference::differences(&Pairing::of(old, new))
+}
 
 /// One map in the place of another.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -58,6 +64,17 @@ impl Change {
     /// What becomes of `old` when `new` takes its place; how much moves is told from [`SAMPLE`].
     pub fn between(old: &ClusterMap, new: &ClusterMap) -> Self {
         Self::of(old, new, &Movement::measure(old, new, SAMPLE, &()))
+    }
+
+    /// What becomes of a cluster that works by `view` when `new` comes into force: files may lie by older maps still.
+    pub fn of_view(view: &View, new: &ClusterMap) -> Self {
+        let mut change = Self::between(view.current(), new);
+        for older in view.older() {
+            let more = older::objections(older.map(), view.current(), new);
+            let more = more.into_iter().filter(|one| !change.objections.contains(one)).collect::<Vec<_>>();
+            change.objections.extend(more);
+        }
+        change
     }
 
     /// The same, when it is known how much moves.

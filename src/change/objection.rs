@@ -31,6 +31,13 @@ pub enum Objection {
         /// Whether they are one and the same map.
         same: bool,
     },
+    /// Epochs are left out.
+    Jump {
+        /// The epoch of the old map.
+        old: Epoch,
+        /// The epoch of the new one.
+        new: Epoch,
+    },
     /// Sub-clusters that both maps have are in another position.
     SubClusters(Vec<SubClusterName>),
     /// Nodes that both maps have are in another slot.
@@ -40,6 +47,9 @@ pub enum Objection {
     /// A node that holds files shall go on under another name, by its url: the old name, and the new one. A root belongs to
     /// one name.
     Renamed(NodeName, NodeName),
+    /// A name that is out of use, and whose node holds files still under the map of that epoch, comes back for another
+    /// machine.
+    Reused(NodeName, Epoch),
     /// Each file shall have fewer copies.
     Replicas(usize, usize),
     /// As many nodes are lost at once as hold all copies of a file.
@@ -53,6 +63,10 @@ pub enum Objection {
     },
     /// More than [`MOVES_MAX`] times what has to move.
     Moves(Moves),
+    /// A node has less room than what would come to it: its name, the bytes that come, and those that are free.
+    Space(NodeName, u64, u64),
+    /// Nodes that hold files of an original webDFS whose names are not known, and how many these are.
+    Nameless(Names, u64),
 }
 
 /// What an objection is called, to say that it does not count.
@@ -60,9 +74,11 @@ pub enum Objection {
 pub enum ObjectionWord {
     /// [`Objection::Epoch`], which always counts.
     Epoch,
+    /// [`Objection::Jump`].
+    Jump,
     /// [`Objection::SubClusters`].
     SubClusters,
-    /// [`Objection::Slots`].
+    /// [`Objection::Slots`] and [`Objection::Reused`].
     Slots,
     /// [`Objection::Dropped`] and [`Objection::Renamed`].
     Dropped,
@@ -72,6 +88,10 @@ pub enum ObjectionWord {
     Copies,
     /// [`Objection::Moves`].
     Moves,
+    /// [`Objection::Space`].
+    Space,
+    /// [`Objection::Nameless`].
+    Nameless,
 }
 
 /// A word that no objection has, or one that always counts.
@@ -89,6 +109,8 @@ pub(super) fn objections(pairing: &Pairing<'_>, moves: &Moves) -> Vec<Objection>
     if new.epoch() <= old.epoch() {
         let same = new.fingerprint() == old.fingerprint();
         found.push(Objection::Epoch { old: old.epoch(), new: new.epoch(), same });
+    } else if new.epoch().get() - old.epoch().get() > 1 {
+        found.push(Objection::Jump { old: old.epoch(), new: new.epoch() });
     }
     found.extend(subclusters(pairing));
     found.extend(slots(pairing, !found.iter().any(|one| one.word() == ObjectionWord::SubClusters)));
@@ -147,13 +169,18 @@ fn copies(pairing: &Pairing<'_>) -> Option<Objection> {
     if apart(pairing.old, &lost) < replicas {
         return None;
     }
-    let held = held_only_by(pairing.old, &lost, SAMPLE);
+    let share = share_held_by(pairing.old, &lost);
     let names = lost.iter().map(|node| pairing.old.node(*node).name().clone()).collect();
-    Some(Objection::Copies { lost: Names(names), replicas, share: held as f64 / SAMPLE.count as f64 })
+    Some(Objection::Copies { lost: Names(names), replicas, share })
+}
+
+/// The part of made-up files whose copies are all on these nodes.
+pub(super) fn share_held_by(map: &ClusterMap, nodes: &[NodeIndex]) -> f64 {
+    held_only_by(map, nodes, SAMPLE) as f64 / SAMPLE.count as f64
 }
 
 /// Whether replicas fall on a node.
-fn holds(map: &ClusterMap, node: NodeIndex) -> bool {
+pub(super) fn holds(map: &ClusterMap, node: NodeIndex) -> bool {
     map.node(node).state().is_in_service() && map.weight_of(node) > 0.0
 }
 
@@ -181,12 +208,15 @@ impl Objection {
     pub fn word(&self) -> ObjectionWord {
         match self {
             Self::Epoch { .. } => ObjectionWord::Epoch,
+            Self::Jump { .. } => ObjectionWord::Jump,
             Self::SubClusters(_) => ObjectionWord::SubClusters,
-            Self::Slots(_) => ObjectionWord::Slots,
+            Self::Slots(_) | Self::Reused(..) => ObjectionWord::Slots,
             Self::Dropped(_) | Self::Renamed(..) => ObjectionWord::Dropped,
             Self::Replicas(..) => ObjectionWord::Replicas,
             Self::Copies { .. } => ObjectionWord::Copies,
             Self::Moves(_) => ObjectionWord::Moves,
+            Self::Space(..) => ObjectionWord::Space,
+            Self::Nameless(..) => ObjectionWord::Nameless,
         }
     }
 }
@@ -198,6 +228,12 @@ impl fmt::Display for Objection {
                 write!(f, "the epoch must rise: this is the map of epoch {old}")
             }
             Self::Epoch { old, new, .. } => write!(f, "the epoch must rise, and goes from {old} to {new}"),
+            Self::Jump { old, new } => write!(
+                f,
+                "the epoch goes from {old} to {new}: if a map in between is missing here, something may have been written under \
+                 it; give this one the epoch {}",
+                old.get() + 1
+            ),
             Self::SubClusters(names) => {
                 let names: Vec<_> = names.iter().map(SubClusterName::as_str).collect();
                 let (verb, its) = if names.len() == 1 { ("is", "its") } else { ("are", "their") };
@@ -228,6 +264,11 @@ impl fmt::Display for Objection {
                 "{new} has the url of {old}, which holds files: a root belongs to one name for ever, so nobody reaches what \
                  {old} holds; keep its name, or give {new} a url of its own while {old} runs"
             ),
+            Self::Reused(name, epoch) => write!(
+                f,
+                "{name} comes back with another url, and the machine of that name holds files of epoch {epoch} still: give \
+                 the new one another name, or wait until the map is settled"
+            ),
             Self::Replicas(old, new) => write!(
                 f,
                 "replicas goes from {old} to {new}: copies of every file are given up, and fewer nodes may fail at once"
@@ -250,6 +291,17 @@ impl fmt::Display for Objection {
                 ),
                 None => write!(f, "{:.2} % of all copies move, and none has to", moves.moved_share * 100.0),
             },
+            Self::Space(node, comes, free) => write!(
+                f,
+                "{node} has {free} bytes free, and {comes} bytes come to it: files that do not fit stay where they are, and \
+                 the map is never settled; give it a larger disk or a lower weight"
+            ),
+            Self::Nameless(nodes, files) => write!(
+                f,
+                "{nodes} {} {files} files of the original webDFS whose names are not known: where they belong under another \
+                 map is not known either, so that nobody finds them any more; name them first with webdfs import LIST --again",
+                nodes.verb("holds", "hold")
+            ),
         }
     }
 }
@@ -266,26 +318,32 @@ impl Serialize for Objection {
 
 impl ObjectionWord {
     /// Every one.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 10] = [
         Self::Epoch,
+        Self::Jump,
         Self::SubClusters,
         Self::Slots,
         Self::Dropped,
         Self::Replicas,
         Self::Copies,
         Self::Moves,
+        Self::Space,
+        Self::Nameless,
     ];
 
     /// As people write it; it never changes.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Epoch => "epoch",
+            Self::Jump => "jump",
             Self::SubClusters => "subclusters",
             Self::Slots => "slots",
             Self::Dropped => "dropped",
             Self::Replicas => "replicas",
             Self::Copies => "copies",
             Self::Moves => "moves",
+            Self::Space => "space",
+            Self::Nameless => "nameless",
         }
     }
 

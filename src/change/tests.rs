@@ -1,5 +1,8 @@
 //! What is said of a change: nothing against those that are as they should be, and of each other what speaks against it.
 
+/// Changes while older maps are not settled.
+mod unsettled;
+
 use proptest::prelude::*;
 
 use super::*;
@@ -55,6 +58,14 @@ fn state(spec: &mut MapSpec, name: &str, state: NodeState) {
 fn replace(spec: &mut MapSpec, name: &str) {
     let node = spec.node_mut(name).expect("there is such a node");
     (node.name, node.url) = ("fresh".to_owned(), "http://fresh".to_owned());
+}
+
+#[test]
+fn an_epoch_that_leaves_others_out_is_refused() {
+    let change = change_of(&start(), |spec| spec.epoch += 1);
+    refused(&change, "jump", "from 1 to 3");
+    let change = change_of(&start(), |spec| spec.epoch = i64::MAX as u64);
+    refused(&change, "jump", "give this one the epoch 2");
 }
 
 #[test]
@@ -125,7 +136,10 @@ fn an_objection_does_not_count_once_its_word_is_named() {
         assert_eq!(change.unforced(&[word]).count(), left);
     }
     let error = "all".parse::<ObjectionWord>().unwrap_err().to_string();
-    assert!(error.ends_with("one of subclusters, slots, dropped, replicas, copies, moves"), "{error}");
+    assert!(
+        error.ends_with("one of jump, subclusters, slots, dropped, replicas, copies, moves, space, nameless"),
+        "{error}"
+    );
 }
 
 #[test]

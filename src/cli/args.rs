@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
-use crate::config::Overrides;
+use crate::config::{Overrides, Rate, RateError};
 
 /// Answer requests until told to stop
 ///
@@ -21,6 +21,9 @@ pub struct ServeArgs {
     /// Let the embedded front listen here, in place of what the file says
     #[arg(long, value_name = "HOST:PORT")]
     pub http: Option<String>,
+    /// Let gossip listen here, by UDP, in place of what the file says; "" for none
+    #[arg(long, value_name = "HOST:PORT")]
+    pub gossip: Option<String>,
     /// Stop when the process that started this one ends, however it ends; for web servers that start webdfs themselves
     #[arg(long)]
     pub die_with_parent: bool,
@@ -36,12 +39,65 @@ pub struct CheckArgs {
     pub config: PathBuf,
 }
 
-/// Run the background work of one storage root, and its embedded front, without answering FastCGI
+/// Run the background work of one storage root, and its embedded front, without answering FastCGI; or tell the running node
+/// how to do it
 #[derive(Debug, Args)]
+#[command(subcommand_negates_reqs = true, args_conflicts_with_subcommands = true)]
 pub struct AgentArgs {
     /// The settings of this node
+    // Always there unless there is a command.
+    #[arg(long, value_name = "node.toml", required = true)]
+    pub config: Option<PathBuf>,
+    /// What to tell it.
+    #[command(subcommand)]
+    pub order: Option<AgentOrder>,
+}
+
+/// What the running node is told about its background work. It keeps to it until it is told otherwise, after a restart, too.
+#[derive(Debug, Subcommand)]
+pub enum AgentOrder {
+    /// Let the work over all files rest: comparing with other nodes, bringing them what they lack, moving files, reading files
+    ///
+    /// What is being read or sent at this moment is finished first. It rests until `webdfs agent resume`, though the node is
+    /// restarted. Whatever keeps acknowledged writes safe goes on: writes that a node has missed are brought to it, and other
+    /// nodes are answered. While one node rests, files that it is to give to others stay where they are, and a map change does
+    /// not come to its end.
+    Pause(OrderArgs),
+    /// Let it go on where it was
+    Resume(OrderArgs),
+    /// Change how many bytes of files are read and transferred in a second, all together
+    ///
+    /// It holds from the next piece of a file on, after a restart, too, until `default`.
+    Rate(RateArgs),
+}
+
+/// Which node is told.
+#[derive(Debug, Args)]
+pub struct OrderArgs {
+    /// The settings of the node
     #[arg(long, value_name = "node.toml")]
     pub config: PathBuf,
+}
+
+/// Which node is told, and what.
+#[derive(Debug, Args)]
+pub struct RateArgs {
+    /// A size from 1MiB, "unlimited", or "default" for what node.toml says
+    #[arg(value_name = "BYTES_PER_SECOND", value_parser = rate)]
+    pub rate: OrderedRate,
+    #[command(flatten)]
+    pub order: OrderArgs,
+}
+
+/// The rate that is ordered; none: as configured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OrderedRate(pub Option<Rate>);
+
+fn rate(text: &str) -> Result<OrderedRate, RateError> {
+    match text {
+        "default" => Ok(OrderedRate(None)),
+        _ => text.parse().map(|rate| OrderedRate(Some(rate))),
+    }
 }
 
 /// Show how the running node is: what it holds, what it lacks, and which other nodes answer
@@ -53,6 +109,9 @@ pub struct StatusArgs {
     /// The settings of this node
     #[arg(long, value_name = "node.toml")]
     pub config: PathBuf,
+    /// Show all nodes of the cluster: which are up, under which map, how full, and how far their files have moved
+    #[arg(long)]
+    pub cluster: bool,
     /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
@@ -85,7 +144,7 @@ pub struct ScrubArgs {
 impl ServeArgs {
     /// What goes before the file.
     pub fn overrides(&self) -> Overrides {
-        Overrides { fcgi: self.fcgi.clone(), http: self.http.clone() }
+        Overrides { fcgi: self.fcgi.clone(), http: self.http.clone(), gossip: self.gossip.clone() }
     }
 }
 
@@ -116,13 +175,37 @@ mod tests {
 
     #[test]
     fn serve_passes_on_what_goes_before_the_file() {
-        let Ok(All::Serve(args)) = parse("serve --config n.toml --fcgi unix:w.sock") else { panic!() };
-        assert_eq!(args.overrides(), Overrides { fcgi: Some("unix:w.sock".to_owned()), http: None });
+        let line = "serve --config n.toml --fcgi unix:w.sock --gossip 10.0.0.1:7071";
+        let Ok(All::Serve(args)) = parse(line) else { panic!() };
+        let (fcgi, gossip) = (Some("unix:w.sock".to_owned()), Some("10.0.0.1:7071".to_owned()));
+        assert_eq!(args.overrides(), Overrides { fcgi, http: None, gossip });
+    }
+
+    #[test]
+    fn the_agent_runs_unless_it_is_told_something() {
+        let Ok(All::Agent(AgentArgs { config: Some(_), order: None })) = parse("agent --config n.toml")
+        else {
+            panic!()
+        };
+        let told = |line: &str| match parse(line) {
+            Ok(All::Agent(AgentArgs { order, .. })) => order.unwrap(),
+            other => panic!("{line}: {other:?}"),
+        };
+        assert!(matches!(told("agent pause --config n.toml"), AgentOrder::Pause(_)));
+        assert!(matches!(told("agent resume --config n.toml"), AgentOrder::Resume(_)));
+        for (text, expected) in
+            [("default", None), ("unlimited", Some("unlimited")), ("20MiB", Some("20MiB"))]
+        {
+            let AgentOrder::Rate(args) = told(&format!("agent rate {text} --config n.toml")) else {
+                panic!()
+            };
+            assert_eq!(args.rate.0.map(|rate| rate.to_string()).as_deref(), expected);
+        }
     }
 
     #[test]
     fn what_needs_a_configuration_says_so() {
-        for line in ["serve", "check", "agent", "status", "reconcile --once", "scrub"] {
+        for line in ["serve", "check", "agent", "agent pause", "status", "reconcile --once", "scrub"] {
             assert!(parse(line).unwrap_err().to_string().contains("--config"), "{line}");
         }
     }

@@ -17,7 +17,7 @@ use hyper_util::rt::TokioExecutor;
 use static_first::Probe;
 use tokio::time::timeout;
 
-use super::serve::block_on;
+use super::runtime::block_on;
 use super::{CheckArgs, CliError, chain};
 use crate::cluster::{Algorithm, ClusterMap, NodeIndex, NodeState, View};
 use crate::config::{self, FcgiListen, Layout, MapText, Read, Remote, Settings};

@@ -13,10 +13,12 @@ mod map;
 mod maps;
 mod node;
 mod paths;
+mod runtime;
 mod serve;
 mod sim;
 mod status;
 mod subcluster;
+mod table;
 mod work;
 
 use std::io;
@@ -139,6 +141,15 @@ pub enum CliError {
     Objections {
         /// How many.
         count: usize,
+    },
+    /// The user does not wait for the end of a change.
+    #[error("the map is in force, and files go on moving: webdfs map status tells how far that is")]
+    GoesOn,
+    /// Not all nodes that hold files have counted them; each was named.
+    #[error("{missing} {} left out: start them, or be content with --partial", if *.missing == 1 { "node is" } else { "nodes are" })]
+    Partial {
+        /// How many.
+        missing: usize,
     },
     /// The nodes were asked, and do not hold what they should; the verdicts were printed.
     #[error("{wrong} of {asked} files not as they should be")]

@@ -8,7 +8,7 @@ use crate::cluster::{Edit, NodeName, NodeState};
 
 /// Write the next map, with a node out of service, back in service, or given up
 ///
-/// The map is written, and nothing else happens. Only its values are kept: comments in the file that it was are not.
+/// The map is written, and nothing else happens without `--apply`. Only its values are kept: comments in the file that it was are not.
 #[derive(Debug, Subcommand)]
 pub(super) enum NodeCommand {
     /// Take a node out of service: its files move to the others, and it keeps its slot

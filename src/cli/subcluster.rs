@@ -11,7 +11,7 @@ use crate::cluster::{Edit, NodeName, NodeSpec, NodeState, SubClusterName, SubClu
 
 /// Write the next map, with a sub-cluster more, or one of another weight
 ///
-/// The map is written, and nothing else happens. Only its values are kept: comments in the file that it was are not.
+/// The map is written, and nothing else happens without `--apply`. Only its values are kept: comments in the file that it was are not.
 #[derive(Debug, Subcommand)]
 pub(super) enum SubclusterCommand {
     Add(AddArgs),

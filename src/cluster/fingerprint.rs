@@ -65,6 +65,18 @@ impl Fingerprint {
         fingerprint
     }
 
+    /// That of several maps, whatever their order; all zeros for none.
+    pub fn of_all(mut fingerprints: Vec<Fingerprint>) -> Self {
+        let mut all = Self::default();
+        if !fingerprints.is_empty() {
+            fingerprints.sort_unstable();
+            let mut values = Sha256::new();
+            fingerprints.iter().for_each(|fingerprint| values.update(fingerprint.0));
+            all.0.copy_from_slice(&values.finalize()[..FINGERPRINT_BYTES]);
+        }
+        all
+    }
+
     /// The bytes.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0

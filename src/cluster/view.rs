@@ -123,6 +123,11 @@ impl View {
         self.current.fingerprint()
     }
 
+    /// The fingerprint of all older maps; zeros if there are none.
+    pub fn older_fingerprint(&self) -> Fingerprint {
+        Fingerprint::of_all(self.older.iter().map(|older| older.map.fingerprint()).collect())
+    }
+
     /// How many nodes hold each object under the current map.
     pub fn replicas(&self) -> usize {
         self.current.replicas()
@@ -191,7 +196,8 @@ impl OlderMap {
         self.places[node.get()]
     }
 
-    fn can_own(&self, node: NodeIndex) -> bool {
+    /// Whether a node of the view could own something under this map.
+    pub fn can_own(&self, node: NodeIndex) -> bool {
         let here = self.places.iter().position(|place| *place == node);
         here.is_some_and(|here| can_own(&self.map, NodeIndex::new(here as u32)))
     }

@@ -325,7 +325,8 @@ fn decide_listen(source: &Source<'_>, file: &ListenFile, base: &Path) -> Result<
         return Err(source.refuse(MODE, value, Reason::ModeWithoutSocket));
     }
     let http = read(source, "[listen] http", file.http.as_ref(), Listen::parse_http)?;
-    let listen = Listen { fcgi, http };
+    let gossip = read(source, "[listen] gossip", file.gossip.as_ref(), Listen::parse_gossip)?.flatten();
+    let listen = Listen { fcgi, http, gossip };
     match (listen.check(), &file.http) {
         (Err(error), Some(value)) => Err(source.refuse("[listen] http", value, error)),
         _ => Ok(listen),

@@ -46,6 +46,7 @@ pub(super) struct ListenFile {
     pub fcgi: Text,
     pub fcgi_mode: Text,
     pub http: Text,
+    pub gossip: Text,
 }
 
 /// node.toml, the table `[deliver]`.

@@ -1,4 +1,4 @@
-//! Where a node listens: the forms of `[listen]` and of the command line's `--fcgi` and `--http`.  Pure.
+//! Where a node listens: the forms of `[listen]` and of the command line's `--fcgi`, `--http` and `--gossip`.  Pure.
 //!
 //! Nothing is bound or looked up here; a host name is resolved by whoever binds it.
 
@@ -37,6 +37,8 @@ pub struct Listen {
     pub fcgi: FcgiListen,
     /// The embedded front's `HOST:PORT`; none: it is off.
     pub http: Option<String>,
+    /// The `HOST:PORT` of gossip, by UDP; none: it is off.
+    pub gossip: Option<String>,
 }
 
 /// What the command line says in place of the file.
@@ -46,6 +48,8 @@ pub struct Overrides {
     pub fcgi: Option<String>,
     /// In place of `[listen] http`.
     pub http: Option<String>,
+    /// In place of `[listen] gossip`.
+    pub gossip: Option<String>,
 }
 
 /// Why a text is no place to listen at.
@@ -75,6 +79,9 @@ pub enum ListenError {
     /// The embedded front does not speak on unix sockets.
     #[error("the embedded front needs an address; use \"HOST:PORT\", such as \"127.0.0.1:7070\"")]
     HttpOnUnix,
+    /// Gossip is between machines.
+    #[error("gossip goes by UDP and needs an address; use \"HOST:PORT\", such as \"10.0.0.1:7071\"")]
+    GossipOnUnix,
     /// Both fronts at one place.
     #[error("fcgi and http cannot share {0}; give one of them another port")]
     Shared(String),
@@ -84,7 +91,7 @@ pub enum ListenError {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{option} {text}: {reason}")]
 pub struct OverrideError {
-    /// The option, `--fcgi` or `--http`.
+    /// The option, `--fcgi`, `--http` or `--gossip`.
     pub option: &'static str,
     /// What was given.
     pub text: String,
@@ -124,7 +131,19 @@ impl Listen {
         if text.starts_with(UNIX) { Err(ListenError::HttpOnUnix) } else { parse_address(text) }
     }
 
-    /// Checks that the two fronts do not want the same place.
+    /// Reads `HOST:PORT` for gossip; none if the text is empty.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn parse_gossip(text: &str) -> Result<Option<String>, ListenError> {
+        match text {
+            "" => Ok(None),
+            _ if text.starts_with(UNIX) => Err(ListenError::GossipOnUnix),
+            _ => parse_address(text).map(Some),
+        }
+    }
+
+    /// Checks that the two fronts do not want the same place. Gossip is in nobody's way: it is UDP, they are TCP.
     ///
     /// # Errors
     /// When they do.
@@ -154,6 +173,9 @@ impl Listen {
         }
         if let Some(text) = &overrides.http {
             listen.http = Some(Self::parse_http(text).map_err(|reason| refuse("--http", text, reason))?);
+        }
+        if let Some(text) = &overrides.gossip {
+            listen.gossip = Self::parse_gossip(text).map_err(|reason| refuse("--gossip", text, reason))?;
         }
         match (listen.check(), &overrides.fcgi, &overrides.http) {
             (Err(reason), Some(text), _) => Err(refuse("--fcgi", text, reason)),
@@ -201,6 +223,7 @@ mod tests {
         for address in ["127.0.0.1:9000", "[::1]:9000", "img1.example.com:9000", "localhost:0"] {
             assert_eq!(fcgi(address), Ok(FcgiListen::Tcp(address.to_owned())));
             assert_eq!(Listen::parse_http(address), Ok(address.to_owned()));
+            assert_eq!(Listen::parse_gossip(address), Ok(Some(address.to_owned())));
         }
     }
 
@@ -227,6 +250,8 @@ mod tests {
         assert_eq!(fcgi("/run/w.sock"), Err(ListenError::BarePath("/run/w.sock".to_owned())));
         assert_eq!(Listen::parse_http("7070"), Err(ListenError::AddressForm));
         assert_eq!(Listen::parse_http("unix:/run/w.sock"), Err(ListenError::HttpOnUnix));
+        assert_eq!(Listen::parse_gossip("7071"), Err(ListenError::AddressForm));
+        assert_eq!(Listen::parse_gossip("unix:/run/w.sock"), Err(ListenError::GossipOnUnix));
     }
 
     #[test]
@@ -238,19 +263,33 @@ mod tests {
 
     #[test]
     fn the_command_line_replaces_what_it_names_and_no_more() {
-        let file = Listen { fcgi: fcgi("unix:w.sock").unwrap(), http: Some("127.0.0.1:7070".to_owned()) };
+        let file = Listen {
+            fcgi: fcgi("unix:w.sock").unwrap(),
+            http: Some("127.0.0.1:7070".to_owned()),
+            gossip: None,
+        };
         let here = Path::new("/home/ada");
         assert_eq!(file.overridden(&Overrides::default(), here), Ok(file.clone()));
 
-        let overrides = Overrides { fcgi: Some("unix:my.sock".to_owned()), http: None };
+        let overrides = Overrides { fcgi: Some("unix:my.sock".to_owned()), ..Overrides::default() };
         let listen = file.overridden(&overrides, here).unwrap();
         assert_eq!(listen.fcgi, FcgiListen::Unix { path: "/home/ada/my.sock".into(), mode: 0o600 });
-        assert_eq!(listen.http, file.http);
+        assert_eq!((listen.http, listen.gossip), (file.http.clone(), file.gossip.clone()));
 
-        let overrides = Overrides { fcgi: None, http: Some("nonsense".to_owned()) };
+        // Gossip may have the number of another's port.
+        let overrides = Overrides { gossip: file.http.clone(), ..Overrides::default() };
+        let listen = file.overridden(&overrides, here).unwrap();
+        assert_eq!((&listen.fcgi, &listen.gossip), (&file.fcgi, &file.http));
+        let without = Overrides { gossip: Some(String::new()), ..Overrides::default() };
+        assert_eq!(listen.overridden(&without, here).unwrap().gossip, None);
+
+        let overrides = Overrides { http: Some("nonsense".to_owned()), ..Overrides::default() };
         let error = file.overridden(&overrides, here).unwrap_err();
         assert_eq!((error.option, error.reason), ("--http", ListenError::AddressForm));
-        let overrides = Overrides { fcgi: Some("127.0.0.1:7070".to_owned()), http: None };
+        let overrides = Overrides { gossip: Some("unix:g.sock".to_owned()), ..Overrides::default() };
+        let error = file.overridden(&overrides, here).unwrap_err();
+        assert_eq!((error.option, error.reason), ("--gossip", ListenError::GossipOnUnix));
+        let overrides = Overrides { fcgi: Some("127.0.0.1:7070".to_owned()), ..Overrides::default() };
         let error = file.overridden(&overrides, here).unwrap_err().to_string();
         assert!(error.starts_with("--fcgi 127.0.0.1:7070: fcgi and http cannot share"), "{error}");
     }

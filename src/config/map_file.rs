@@ -3,7 +3,7 @@
 
 use std::cell::RefCell;
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::str::FromStr;
 
@@ -22,6 +22,10 @@ use crate::cluster::{
 /// The weight of a node in a sub-cluster that names none.
 const WEIGHT: f64 = 1.0;
 
+/// No file of a map is larger, in bytes: nodes send it to each other. 65,536 nodes whose names and addresses are as long as they
+/// usually are take less.
+const MAP_FILE_BYTES_MAX: u64 = 8 << 20;
+
 /// The placements that need a PHP.
 const PHP_USERS: &str = "placement = \"webdfs_rush_r\" and \"webdfs_rush_p\"";
 
@@ -34,9 +38,20 @@ pub(super) const STATES: [(&str, NodeState); 3] =
 /// # Errors
 /// When the file cannot be read, or as [`parse_map`].
 pub fn load_map(cluster_toml: &Path) -> Result<ClusterMap, ConfigError> {
-    let bytes = fs::read(cluster_toml)
-        .map_err(|source| ConfigError::Read { file: cluster_toml.to_owned(), source })?;
-    parse(Source::new(cluster_toml, &bytes)?, &|path| fs::read(path))
+    let bytes =
+        read(cluster_toml).map_err(|source| ConfigError::Read { file: cluster_toml.to_owned(), source })?;
+    parse(Source::new(cluster_toml, &bytes)?, &|path| read(path))
+}
+
+/// Reads a file that is a part of a map.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    fs::File::open(file)?.take(MAP_FILE_BYTES_MAX + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > MAP_FILE_BYTES_MAX {
+        let problem = format!("larger than the {MAP_FILE_BYTES_MAX} bytes that a map may have");
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, problem));
+    }
+    Ok(bytes)
 }
 
 /// A map as text, complete: what travels between nodes, and what a root keeps.
@@ -55,16 +70,16 @@ impl MapText {
     /// # Errors
     /// As [`load_map`].
     pub fn load(cluster_toml: &Path) -> Result<(Self, ClusterMap), ConfigError> {
-        let bytes = fs::read(cluster_toml)
+        let bytes = read(cluster_toml)
             .map_err(|source| ConfigError::Read { file: cluster_toml.to_owned(), source })?;
         let source = Source::new(cluster_toml, &bytes)?;
         let crush = RefCell::new(None);
-        let read = |path: &Path| {
-            let text = fs::read(path)?;
+        let read_crush = |path: &Path| {
+            let text = read(path)?;
             *crush.borrow_mut() = Some(String::from_utf8_lossy(&text).into_owned());
             Ok(text)
         };
-        let map = parse(source, &read)?;
+        let map = parse(source, &read_crush)?;
         Ok((Self { toml: String::from_utf8_lossy(&bytes).into_owned(), crush: crush.into_inner() }, map))
     }
 

@@ -30,7 +30,7 @@ use crate::php::PhpVersion;
 use crate::semantics::FrontKind;
 
 pub use access::{Access, AllowRule, RuleError};
-pub use agent::Agent;
+pub use agent::{Agent, Rate, RateError};
 pub use duration::DurationError;
 pub use error::{ConfigError, Reason, Refusal};
 pub use listen::{FcgiListen, Listen, ListenError, OverrideError, Overrides, SOCKET_MODE};
@@ -326,6 +326,7 @@ impl Settings {
             ("read", word(&READS, self.read).to_owned()),
             ("listen.fcgi", self.listen.fcgi.to_string()),
             ("listen.http", self.listen.http.clone().unwrap_or_else(none)),
+            ("listen.gossip", self.listen.gossip.clone().unwrap_or_else(none)),
             ("deliver.map_max", size::show(self.deliver.map_max)),
             ("deliver.remote", word(&REMOTES, self.deliver.remote).to_owned()),
             ("write.allow", self.write.allow.to_string()),

@@ -9,7 +9,7 @@ use tokio::net::UnixStream;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::lines;
-use super::{Answer, Progress, Request, Status, Work};
+use super::{Answer, Background, ClusterStatus, PlanOrder, Planned, Progress, Request, Status, Work};
 use crate::disk::on_thread;
 use crate::store::connect_to_agent;
 
@@ -84,13 +84,46 @@ impl AgentClient {
         }
     }
 
-    /// The same, without asking other nodes whether they answer.
+    /// How all nodes of the cluster are, as far as this one knows or can ask.
+    ///
+    /// # Errors
+    /// As [`AgentClient::call`].
+    pub async fn cluster(&self) -> Result<ClusterStatus, CallError> {
+        match self.call(Request::Cluster, |_| {}).await? {
+            Answer::Cluster(status) => Ok(*status),
+            _ => Err(CallError::Strange(None)),
+        }
+    }
+
+    /// The same as [`AgentClient::status`], without asking other nodes whether they answer.
     ///
     /// # Errors
     /// As [`AgentClient::call`].
     pub async fn standing(&self) -> Result<Status, CallError> {
         match self.call(Request::Standing, |_| {}).await? {
             Answer::Status(status) => Ok(*status),
+            _ => Err(CallError::Strange(None)),
+        }
+    }
+
+    /// Gives an order about the background work; how that goes by now.
+    ///
+    /// # Errors
+    /// As [`AgentClient::call`]; then it goes as before, or the order is carried out all the same.
+    pub async fn order(&self, order: Request) -> Result<Background, CallError> {
+        match self.call(order, |_| {}).await? {
+            Answer::Background(background) => Ok(background),
+            _ => Err(CallError::Strange(None)),
+        }
+    }
+
+    /// What a map would move from here, or how far the agent is with counting that.
+    ///
+    /// # Errors
+    /// As [`AgentClient::call`].
+    pub async fn plan(&self, order: PlanOrder) -> Result<Planned, CallError> {
+        match self.call(Request::Plan(Box::new(order)), |_| {}).await? {
+            Answer::Planned(planned) => Ok(*planned),
             _ => Err(CallError::Strange(None)),
         }
     }

@@ -7,15 +7,21 @@
 //! Here are the messages and the caller's side; the other side belongs to the agent.
 
 mod client;
+mod cluster;
 pub mod lines;
+mod plan;
 
 pub use client::{AgentClient, CallError, SIGN_OF_LIFE};
+pub use cluster::{ClusterStatus, MovingStatus, NodeStatus, Said};
+pub use plan::{Amount, Counts, PlanOrder, Planned};
+
+use std::num::NonZeroU64;
 
 use serde::{Deserialize, Serialize};
 
 use crate::cluster::{Fingerprint, NodeName};
-
-use crate::store::Counted;
+use crate::config::Rate;
+use crate::store::{Counted, Space};
 
 /// Work over the whole root, which is done now and then, and when somebody asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -49,10 +55,21 @@ pub enum Request {
     Status,
     /// The same, without asking other nodes whether they answer.
     Standing,
+    /// Say how all nodes are. Answered with [`Answer::Cluster`].
+    Cluster,
     /// Hold a full pass that begins from now on. Answered with [`Answer::Finished`] or [`Answer::Failed`].
     Reconcile,
     /// Scrub the whole root, from now on. Answered with [`Answer::Finished`] or [`Answer::Failed`].
     Scrub,
+    /// Let passes, offers and scrubs rest, until [`Request::Resume`]. Answered with [`Answer::Background`].
+    Pause,
+    /// Let them go on. Answered with [`Answer::Background`].
+    Resume,
+    /// Let the background work go at this rate from now on. Answered with [`Answer::Background`].
+    Rate {
+        /// The rate; none: as configured.
+        bytes_per_second: Option<Rate>,
+    },
     /// Walk over the root, for another node that holds a pass. Answered with [`Answer::Ready`] after a few seconds at most.
     Inventory {
         /// How long ago the walk may have begun, in milliseconds.
@@ -65,6 +82,8 @@ pub enum Request {
         /// Which of its requests this is.
         token: u64,
     },
+    /// Count what a map would move from here. Answered with [`Answer::Planned`], at once.
+    Plan(Box<PlanOrder>),
 }
 
 impl From<Work> for Request {
@@ -89,8 +108,14 @@ pub enum Answer {
     Failed(String),
     /// Whether what was asked for is done; if not, it goes on. The last line.
     Ready(bool),
+    /// How the background work goes by now. The last line.
+    Background(Background),
     /// How the node is. The last line.
     Status(Box<Status>),
+    /// How all nodes are. The last line.
+    Cluster(Box<ClusterStatus>),
+    /// How far it is with counting what a map would move. The last line.
+    Planned(Box<Planned>),
     /// The agent does not do what was asked, for this reason. The last line.
     Refused(String),
 }
@@ -146,18 +171,55 @@ pub struct Status {
     pub complete: bool,
     /// What the last walk over the root has counted; none: there was none yet.
     pub counted: Option<Counted>,
+    /// The space of its disk; none: not known.
+    #[serde(default)]
+    pub space: Option<Space>,
     /// Tombstones, now.
     pub tombstones: u64,
     /// Keys that some node may lack, now: marks, one for each node.
     pub dirty: u64,
     /// Files in quarantine, now.
     pub quarantine: u64,
+    /// What its background work has carried to and from other nodes since its process started.
+    #[serde(default)]
+    pub carried: Carried,
     /// The full pass.
     pub reconcile: WorkStatus,
     /// The scrub.
     pub scrub: WorkStatus,
+    /// How the background work goes.
+    #[serde(default)]
+    pub background: Background,
     /// The other nodes of the map.
     pub peers: Vec<PeerStatus>,
+}
+
+/// How the background work goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Background {
+    /// Whether passes, offers and scrubs rest until an operator lets them go on.
+    pub paused: bool,
+    /// Bytes of files that are read and transferred in a second; none: no limit.
+    pub bytes_per_second: Option<NonZeroU64>,
+    /// Whether that was ordered by an operator, and is not what is configured.
+    pub by_command: bool,
+    /// Files that are being read or transferred. Those are finished though the work is paused.
+    pub files: usize,
+}
+
+/// Copies that travelled between a node and others in its background work.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Carried {
+    /// Those that it sent.
+    pub sent: u64,
+    /// Their bytes.
+    pub sent_bytes: u64,
+    /// Those that it fetched.
+    pub fetched: u64,
+    /// Their bytes.
+    pub fetched_bytes: u64,
+    /// Those of both kinds that were held already where they came to, or something newer was.
+    pub in_vain: u64,
 }
 
 /// How some work over the whole root stands.
@@ -167,6 +229,22 @@ pub struct WorkStatus {
     pub finished: Option<u64>,
     /// What is being done now, or how the last time ended.
     pub now: Progress,
+    /// Where it goes on the next time that it is due, as long as it has not got there; none: at the beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cut_off: Option<CutOff>,
+}
+
+/// Where work was cut off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CutOff {
+    /// How much of it is done, of 100, rounded down.
+    pub percent: u8,
+    /// Keys that are done with.
+    pub done: u64,
+    /// Bytes that were read for it.
+    pub bytes: u64,
+    /// When it was so far.
+    pub at: u64,
 }
 
 /// Whether another node answers.
@@ -191,10 +269,15 @@ mod tests {
         assert_eq!(text(Request::Status), r#"{"do":"status"}"#);
         assert_eq!(text(Work::Reconcile.into()), r#"{"do":"reconcile"}"#);
         assert_eq!(text(Work::Scrub.into()), r#"{"do":"scrub"}"#);
+        assert_eq!(text(Request::Pause), r#"{"do":"pause"}"#);
+        let rate = Request::Rate { bytes_per_second: Some("20MiB".parse().unwrap()) };
+        assert_eq!(text(rate), r#"{"do":"rate","bytes_per_second":"20MiB"}"#);
         let progress = Progress { state: State::Running, done: 3, of: Some(7), ..Progress::default() };
         let line = r#"{"progress":{"state":"running","doing":"","done":3,"of":7,"bytes":0}}"#;
         assert_eq!(serde_json::to_string(&Answer::Progress(progress.clone())).unwrap(), line);
         assert_eq!(serde_json::from_str::<Answer>(line).unwrap(), Answer::Progress(progress));
-        assert!(serde_json::from_str::<Request>(r#"{"do":"format"}"#).is_err());
+        for strange in [r#"{"do":"format"}"#, r#"{"do":"rate","bytes_per_second":"1B"}"#] {
+            assert!(serde_json::from_str::<Request>(strange).is_err(), "{strange}");
+        }
     }
 }

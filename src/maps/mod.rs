@@ -5,6 +5,7 @@
 //! epoch is answered by one process while another still works under a lower one.
 
 mod error;
+mod history;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -72,7 +73,9 @@ impl Maps {
             Err(error @ MapsError::NotAMember(_)) => proposal(name, file).map_err(|_| error)?,
             view => view?,
         };
-        Ok(Self::new(name, store, serial, view))
+        let maps = Self::new(name, store, serial, view);
+        maps.note_first();
+        Ok(maps)
     }
 
     /// Says so if a file that a person has deployed is not the map in force: it is read only where the root has none.
@@ -153,7 +156,7 @@ impl Maps {
             .collect::<Result<_, MapsError>>()?;
         let Some((_, newest)) = offered.iter().max_by_key(|(_, map)| map.epoch()) else { return Ok(false) };
         let newest = Arc::clone(newest);
-        let before = self.view().epoch_in_force();
+        let before = self.view();
         self.store.change_maps(|stored| {
             let stored = understood(&self.store, stored)?;
             let was_given_up = self.was_given_up(&stored, &offered);
@@ -164,10 +167,16 @@ impl Maps {
             }
             Ok::<_, MapsError>(change)
         })?;
-        Ok(self.view().epoch_in_force() > before)
+        let is_next = self.view().epoch_in_force() > before.epoch_in_force();
+        if is_next {
+            self.note_next(&before);
+        }
+        Ok(is_next)
     }
 
     /// Whether the others have given this node up since the maps that it knows: they say so, or have settled maps without it.
+    /// The next map after those that it knows cannot have been settled without it, unless it lists it as lost or not at all:
+    /// whoever sends that alone only knows no more.
     fn was_given_up(&self, stored: &[Known], offered: &[(MapText, Arc<ClusterMap>)]) -> bool {
         let Some(newest) = stored.iter().map(|known| known.map.epoch()).max() else { return false };
         let is_lost = |map: &ClusterMap| {
@@ -175,10 +184,11 @@ impl Maps {
         };
         let lists_it = |map: &ClusterMap| map.index_of(&self.name).is_some();
         let is_member = stored.iter().any(|known| lists_it(&known.map));
-        let lowest = offered.iter().map(|(_, map)| map.epoch()).min();
+        let is_next = |map: &ClusterMap| map.epoch().get() == newest.get() + 1;
+        let lowest = offered.iter().map(|(_, map)| map).min_by_key(|map| map.epoch());
         is_member
             && (offered.iter().any(|(_, map)| map.epoch() > newest && is_lost(map))
-                || lowest.is_some_and(|lowest| lowest > newest))
+                || lowest.is_some_and(|map| map.epoch() > newest && !(is_next(map) && lists_it(map))))
     }
 
     /// What is to be added to the maps of the root.
@@ -250,6 +260,9 @@ impl Maps {
             Ok::<_, MapsError>(MapsChange { remove, touch: is_settled, ..MapsChange::default() })
         })?;
         self.view();
+        if forgets {
+            self.note_settled(epoch.get());
+        }
         Ok(forgets)
     }
 
@@ -311,16 +324,26 @@ pub fn difference(view: &View, file: &Path) -> Option<String> {
     })
 }
 
-/// The texts of the maps of a root at rest: those that it remembers, or else the one in `file`.
+/// The texts of the maps that a root at rest remembers; none if it is new.
 ///
 /// # Errors
-/// When they cannot be read or are refused.
-pub fn stored_texts(root: &Path, file: &Path) -> Result<Vec<MapText>, MapsError> {
-    let files = remembered_files(root)?;
-    if files.is_empty() {
-        return Ok(vec![MapText::load(file)?.0]);
-    }
-    files.iter().map(|file| read_remembered(file)).collect()
+/// When they cannot be read.
+pub fn remembered_texts(root: &Path) -> Result<Vec<MapText>, MapsError> {
+    remembered_files(root)?.iter().map(|file| read_remembered(file)).collect()
+}
+
+/// The view of maps that somebody else, whom `label` names, says are in force: that of the node `name`, or of one of theirs
+/// if it is in none of them.
+///
+/// # Errors
+/// When there is none, or one of them is refused.
+pub fn view_of(name: &NodeName, texts: &[MapText], label: &str) -> Result<View, MapsError> {
+    let label = PathBuf::from(format!("a map from {label}"));
+    let maps = texts.iter().map(|text| Ok(Arc::new(text.parse(&label)?)));
+    let maps: Vec<Arc<ClusterMap>> = maps.collect::<Result<_, MapsError>>()?;
+    let is_member = maps.iter().any(|map| map.index_of(name).is_some());
+    let first = maps.first().and_then(|map| map.nodes().first()).ok_or(MapsError::None)?.name().clone();
+    newest_first(if is_member { name } else { &first }, maps)
 }
 
 fn remembered_files(root: &Path) -> Result<Vec<PathBuf>, MapsError> {

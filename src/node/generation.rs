@@ -3,15 +3,18 @@
 use std::sync::{Arc, RwLock};
 
 use http::Method;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::NodeError;
+use crate::agent::count::Counting;
 use crate::agent::offers::Offers;
 use crate::agent::tasks::Tasks;
 use crate::agent::throttle::Throttle;
-use crate::agent::{Agent, Mandate, Works};
+use crate::agent::traffic::Traffic;
+use crate::agent::{Agent, GossipSettings, Hearsay, Mandate, Works};
 use crate::config::Settings;
 use crate::deliver::DeliverSettings;
 use crate::front::fastcgi::{self, Params};
@@ -34,11 +37,17 @@ pub(super) struct Generation {
 
 /// What is the same for all generations of a process.
 pub(super) struct Process {
-    pub background: TaskTracker,
+    /// What goes on without the client who caused it.
+    pub unattended: TaskTracker,
+    /// The threads that make room for those that answer clients.
+    pub background: Handle,
     pub elected: watch::Sender<bool>,
     pub walks: Walks,
     pub tasks: Tasks,
     pub offers: Offers,
+    pub hearsay: Hearsay,
+    pub traffic: Traffic,
+    pub counting: Counting,
     pub maps: Arc<Maps>,
 }
 
@@ -49,21 +58,31 @@ impl Generation {
         let maps = Arc::clone(&process.maps);
         let known = store.known_root()?;
         let signer = Signer::new(&settings.secrets);
-        let peers = PeerClient::new(settings.name.clone(), signer.clone(), Some(Arc::clone(&maps)));
+        let peers = PeerClient::new(settings.name.clone(), signer.clone(), Some(Arc::clone(&maps)))
+            .minding(Arc::clone(&store));
         let mut agent = Agent {
             map: maps.view(),
             maps: Arc::clone(&maps),
             store: Arc::clone(&store),
-            peers: peers.clone(),
+            peers: peers.with_connections_of_its_own(),
             exclude: settings.exclude.clone(),
             walks: process.walks.clone(),
             elected: process.elected.clone(),
             tasks: process.tasks.clone(),
             works: Works::default(),
-            throttle: Throttle::new(settings.agent.bytes_per_second, settings.agent.concurrency),
+            throttle: Throttle::new(
+                settings.agent.bytes_per_second.bytes(),
+                settings.agent.concurrency,
+                process.tasks.orders(),
+            ),
             settings: settings.agent.clone(),
             standing: Arc::default(),
+            movers: Arc::default(),
             offers: process.offers.clone(),
+            gossip: GossipSettings { listen: settings.listen.gossip.clone(), signer: signer.clone() },
+            hearsay: process.hearsay.clone(),
+            traffic: process.traffic.clone(),
+            counting: process.counting.clone(),
         };
         agent.works = Works::of(&agent);
         let parts = ServiceParts {
@@ -72,6 +91,7 @@ impl Generation {
             store,
             peers,
             signer,
+            unattended: process.unattended.clone(),
             background: process.background.clone(),
             known,
             settings: service_settings(&settings),
@@ -110,6 +130,7 @@ fn service_settings(settings: &Settings) -> ServiceSettings {
             prefix: settings.prefix.clone(),
             root: settings.root.clone(),
         },
+        gossip: settings.listen.gossip.clone(),
     }
 }
 
@@ -168,20 +189,24 @@ pub(super) struct RunningAgent {
 }
 
 impl RunningAgent {
-    pub fn start(agent: Agent, mandate: Option<Mandate>) -> Self {
+    pub fn start(agent: Agent, mandate: Option<Mandate>, background: &Handle) -> Self {
         let (stop, stopped) = watch::channel(false);
-        Self { stop, task: tokio::spawn(agent.run(mandate, stopped)) }
+        Self { stop, task: background.spawn(agent.run(mandate, stopped)) }
     }
 
     /// Has another take its place.
-    pub async fn make_way_for(&mut self, agent: Agent) {
+    pub async fn make_way_for(&mut self, agent: Agent, background: &Handle) {
         let mandate = self.end().await;
-        *self = Self::start(agent, mandate);
+        *self = Self::start(agent, mandate, background);
     }
 
-    /// What it hands over to another process's.
+    /// What it hands over to another process's. The port of its gossip is free then.
     pub async fn stop(mut self) -> Option<Mandate> {
-        self.end().await
+        let mut mandate = self.end().await?;
+        if let Some(gossip) = mandate.gossip.take() {
+            gossip.stop().await;
+        }
+        Some(mandate)
     }
 
     async fn end(&mut self) -> Option<Mandate> {

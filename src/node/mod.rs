@@ -12,14 +12,18 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio_util::task::TaskTracker;
 
 pub use generation::store_settings;
 pub use takeover::TakeoverError;
 
+use crate::agent::Hearsay;
+use crate::agent::count::Counting;
 use crate::agent::offers::Offers;
 use crate::agent::tasks::Tasks;
+use crate::agent::traffic::Traffic;
 use crate::chain::chain;
 use crate::cluster::View;
 use crate::config::{self, ConfigError, OverrideError, Overrides, Settings};
@@ -137,12 +141,12 @@ enum Role {
 
 /// Runs a node until it is told to stop: SIGTERM, SIGINT or SIGUSR1. SIGHUP makes it read its configuration again,
 /// SIGUSR2 start the program anew and leave its place to the new process, unless it `is_bound` to end with the process
-/// that started it.
+/// that started it. What no client waits for runs on the threads of `background`.
 ///
 /// # Errors
 /// When it cannot start. Once it runs, it goes on.
-pub async fn serve(source: Source, is_bound: bool) -> Result<(), NodeError> {
-    Node::start(source, Role::Serve, is_bound).await?.run().await;
+pub async fn serve(source: Source, is_bound: bool, background: Handle) -> Result<(), NodeError> {
+    Node::start(source, Role::Serve, is_bound, background).await?.run().await;
     Ok(())
 }
 
@@ -150,8 +154,8 @@ pub async fn serve(source: Source, is_bound: bool) -> Result<(), NodeError> {
 ///
 /// # Errors
 /// When it cannot start.
-pub async fn run_agent(source: Source) -> Result<(), NodeError> {
-    Node::start(source, Role::Agent, false).await?.run().await;
+pub async fn run_agent(source: Source, background: Handle) -> Result<(), NodeError> {
+    Node::start(source, Role::Agent, false, background).await?.run().await;
     Ok(())
 }
 
@@ -173,7 +177,12 @@ struct Node {
 }
 
 impl Node {
-    async fn start(source: Source, role: Role, is_bound: bool) -> Result<Self, NodeError> {
+    async fn start(
+        source: Source,
+        role: Role,
+        is_bound: bool,
+        background: Handle,
+    ) -> Result<Self, NodeError> {
         let program = Program::of_this_process().map_err(NodeError::Program)?;
         let signals = Signals::new().map_err(NodeError::Signals)?;
         let settings = source.settings()?;
@@ -183,11 +192,15 @@ impl Node {
         maps.compare_with(&settings.map);
         let changes = maps.changes();
         let process = Process {
-            background: TaskTracker::new(),
+            unattended: TaskTracker::new(),
+            background,
             elected: watch::Sender::new(false),
             walks: Walks::default(),
             tasks: Tasks::default(),
             offers: Offers::default(),
+            hearsay: Hearsay::default(),
+            traffic: Traffic::default(),
+            counting: Counting::default(),
             maps,
         };
         let generation = Generation::build(settings, &process)?;
@@ -221,7 +234,7 @@ impl Node {
             }
             None => None,
         };
-        let agent = RunningAgent::start(generation.agent.clone(), mandate);
+        let agent = RunningAgent::start(generation.agent.clone(), mandate, &process.background);
         supervisor::ready();
         let successor = None;
         Ok(Self {
@@ -284,7 +297,7 @@ impl Node {
         match reload(&self.source, &self.generation, &self.process) {
             Ok(next) => {
                 self.current.replace(Arc::clone(&next.service));
-                self.agent.make_way_for(next.agent.clone()).await;
+                self.agent.make_way_for(next.agent.clone(), &self.process.background).await;
                 self.generation = next;
                 log::info!("the configuration was read again");
             }
@@ -297,7 +310,7 @@ impl Node {
     /// Has the background work done under the maps that are in force now.
     async fn work_by_new_maps(&mut self) {
         self.generation.agent = self.generation.agent.with(self.process.maps.view());
-        self.agent.make_way_for(self.generation.agent.clone()).await;
+        self.agent.make_way_for(self.generation.agent.clone(), &self.process.background).await;
     }
 
     /// Starts the program anew, unless that is not for this process to do.
@@ -340,10 +353,10 @@ impl Node {
 
 /// Waits for what goes on without a client.
 async fn finish(process: Process) {
-    let background = process.background;
-    background.close();
-    if tokio::time::timeout(BACKGROUND_DRAIN, background.wait()).await.is_err() {
-        log::warn!("{} writes in the background were cut short; they are replayed", background.len());
+    let unattended = process.unattended;
+    unattended.close();
+    if tokio::time::timeout(BACKGROUND_DRAIN, unattended.wait()).await.is_err() {
+        log::warn!("{} writes in the background were cut short; they are replayed", unattended.len());
     }
 }
 

@@ -287,7 +287,8 @@ impl Predecessor {
             match (message.subject(), descriptor) {
                 ("agent", lock) => {
                     let recovered = message.says("recovered");
-                    let mandate = lock.map(|lock| Mandate { socket: None, lock: lock.into(), recovered });
+                    let mandate =
+                        lock.map(|lock| Mandate { socket: None, gossip: None, lock: lock.into(), recovered });
                     if let Some(pass) = pass.take() {
                         // Too late, and the lock is free again.
                         let _ = pass.send(mandate);

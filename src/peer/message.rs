@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use http::{HeaderMap, HeaderName, Method, header};
+use http::Method;
 use serde::{Deserialize, Serialize};
 
 use super::batch::ListDigest;
@@ -18,8 +18,10 @@ use crate::version::Version;
 
 /// Where peers' requests begin, on every node.
 pub const BASE: &str = "/_webdfs/v1/";
-/// What brings maps: the one operation whose control body may be large.
+/// What brings maps: an operation whose control body may be large.
 pub const ADOPT: &str = "adopt";
+/// What brings a map that is only planned: so may this.
+pub const PLAN: &str = "plan";
 /// No control body is larger, in bytes, but for those that carry maps.
 pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
 /// No body that carries maps is larger, in bytes: 65,536 nodes, whose names and addresses are as long as they usually are,
@@ -27,38 +29,6 @@ pub const CONTROL_BYTES_MAX: usize = 64 * 1024;
 pub const MAPS_BYTES_MAX: usize = 16 << 20;
 /// No answer is larger.
 pub const ANSWER_BYTES_MAX: usize = MAPS_BYTES_MAX;
-
-/// What of a client's request another node needs to know, and how it is called between nodes. Not by its own name: the
-/// web servers on the way would act on it. lighttpd takes a part out of any whole answer to a request with Range, and
-/// the owner has said in its signature what it sent.
-const PASSED_ON: [(HeaderName, HeaderName); 6] = [
-    (header::RANGE, HeaderName::from_static("webdfs-range")),
-    (header::IF_RANGE, HeaderName::from_static("webdfs-if-range")),
-    (header::IF_MATCH, HeaderName::from_static("webdfs-if-match")),
-    (header::IF_NONE_MATCH, HeaderName::from_static("webdfs-if-none-match")),
-    (header::IF_MODIFIED_SINCE, HeaderName::from_static("webdfs-if-modified-since")),
-    (header::IF_UNMODIFIED_SINCE, HeaderName::from_static("webdfs-if-unmodified-since")),
-];
-
-/// Adds to a message what a client asked for: the range and the conditions in its headers.
-pub fn pass_on(client: &HeaderMap, message: &mut HeaderMap) {
-    for (name, between) in &PASSED_ON {
-        for value in client.get_all(name) {
-            message.append(between, value.clone());
-        }
-    }
-}
-
-/// The client's range and conditions in a message.
-pub fn passed_on(message: &HeaderMap) -> HeaderMap {
-    let mut client = HeaderMap::new();
-    for (name, between) in &PASSED_ON {
-        for value in message.get_all(between) {
-            client.append(name, value.clone());
-        }
-    }
-    client
-}
 
 /// What one node asks of another.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -121,6 +91,9 @@ pub enum Operation {
     Maps,
     /// How are you? Answer: [`Status`](crate::control::Status), without the other nodes.
     Status,
+    /// What would this map move from you? Body: [`PlanOrder`](crate::control::PlanOrder); answer:
+    /// [`Planned`](crate::control::Planned).
+    Plan,
     /// Here are maps. Body: [`MapsBody`]; answer: [`AdoptAnswer`].
     Adopt,
 }
@@ -156,6 +129,7 @@ impl Operation {
             Operation::Offer => "offer".into(),
             Operation::Maps => "maps".into(),
             Operation::Status => "status".into(),
+            Operation::Plan => PLAN.into(),
             Operation::Adopt => ADOPT.into(),
         }
     }
@@ -187,10 +161,25 @@ impl Operation {
             "offer" if rest.is_empty() => Operation::Offer,
             "maps" if rest.is_empty() => Operation::Maps,
             "status" if rest.is_empty() => Operation::Status,
+            PLAN if rest.is_empty() => Operation::Plan,
             ADOPT if rest.is_empty() => Operation::Adopt,
             _ => return None,
         };
         (operation.method() == *method).then_some(operation)
+    }
+
+    /// Whether it is the background work of a node that asks, and nobody waits for its client.
+    pub fn is_background_work(&self) -> bool {
+        matches!(
+            self,
+            Operation::Digests
+                | Operation::Have
+                | Operation::Agreed
+                | Operation::Forget
+                | Operation::Batch(_)
+                | Operation::Inventory
+                | Operation::Offer
+        )
     }
 
     /// Whether it is answered whatever map the asker works by: it reads or writes no object, or only gives up or remembers
@@ -201,6 +190,7 @@ impl Operation {
             Operation::Hello
                 | Operation::Maps
                 | Operation::Status
+                | Operation::Plan
                 | Operation::Adopt
                 | Operation::Drop(_)
                 | Operation::Missed(_)
@@ -221,7 +211,7 @@ pub struct Hello {
 }
 
 /// Answer to a hello.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HelloAnswer {
     /// Whether the root is complete.
     pub complete: bool,
@@ -235,9 +225,18 @@ pub struct HelloAnswer {
     /// The fingerprint of that map.
     #[serde(default)]
     pub map: Fingerprint,
+    /// The fingerprint of all older maps that it knows and that are not settled; zeros: there are none.
+    #[serde(default)]
+    pub older: Fingerprint,
     /// The epoch under which the node has last finished a full pass; 0: under none that it knows of.
     #[serde(default)]
     pub passed: u64,
+    /// Where the node's gossip listens, `HOST:PORT`; none: nowhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gossip: Option<String>,
+    /// The epoch under which it has last tried to bring the others all that it gives up; 0: under none that it knows of.
+    #[serde(default)]
+    pub moved: u64,
 }
 
 /// The maps of a node: the one in force and those that are not settled, in no order.
@@ -365,6 +364,7 @@ mod tests {
             Operation::Offer,
             Operation::Maps,
             Operation::Status,
+            Operation::Plan,
             Operation::Adopt,
         ] {
             assert_eq!(Operation::parse(&operation.method(), &operation.path()), Some(operation));

@@ -1,5 +1,6 @@
 //! What nodes say to each other: signed requests below `/_webdfs/v1/` (design section 11).
 
+mod absent;
 pub mod batch;
 mod body;
 pub mod client;
@@ -7,5 +8,6 @@ pub mod envelope;
 mod flow;
 mod health;
 pub mod message;
+pub mod passed_on;
 pub mod reconcile;
 pub mod sign;

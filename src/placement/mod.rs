@@ -8,7 +8,7 @@
 //! `key.rs` and `mixer.rs` give the numbers everything starts from; `rush_r.rs`, `rush_p.rs` and `rush_t.rs` are
 //! the algorithms, and `server.rs` is what two of them share; `crush_owners.rs` makes nodes of what `crush/` finds;
 //! `webdfs_php.rs` gives the placements of the original webDFS; `substitute.rs` replaces owners that are marked out;
-//! `batch.rs` looks up many keys on all cores; `narrate` tells in words what `trace.rs` noted. Further algorithms go
+//! `batch.rs` looks up many keys on all cores, `paired.rs` tells what moves when owners change; `narrate` tells in words what `trace.rs` noted. Further algorithms go
 //! beside them, each with a [`PlacementKind`](crate::cluster::PlacementKind) and a line in [`locate_traced`].
 
 mod batch;
@@ -17,6 +17,7 @@ mod crush_owners;
 mod key;
 mod mixer;
 pub mod narrate;
+mod paired;
 mod rush_p;
 pub mod rush_r;
 mod rush_t;
@@ -38,6 +39,7 @@ use crate::cluster::{Algorithm, ClusterMap, NodeIndex, REPLICAS_MAX};
 pub use batch::{fold_batch, locate_batch};
 pub use key::ObjectKey;
 pub use mixer::{Mixer, Purpose};
+pub use paired::Paired;
 pub use trace::{Event, Trace};
 
 /// The owners of the object of that key: [`ClusterMap::replicas`] distinct nodes, all in service and of weight above

@@ -36,6 +36,11 @@ impl Ranges {
         let first = range * self.buckets_each;
         first..first + self.buckets_each
     }
+
+    /// The range of a bucket.
+    pub fn of_bucket(self, bucket: usize) -> usize {
+        bucket / self.buckets_each
+    }
 }
 
 #[cfg(test)]
@@ -48,6 +53,8 @@ mod tests {
             let ranges = Ranges::among(nodes);
             let covered: Vec<_> = (0..ranges.count()).flat_map(|range| ranges.buckets(range)).collect();
             assert_eq!(covered, (0..BUCKETS).collect::<Vec<_>>(), "{nodes} nodes");
+            let of_bucket = |range| ranges.buckets(range).all(|bucket| ranges.of_bucket(bucket) == range);
+            assert!((0..ranges.count()).all(of_bucket), "{nodes} nodes");
             assert!(ranges.count() * (nodes - 1) <= BUCKETS.max(nodes), "{nodes} nodes: {}", ranges.count());
         }
     }

@@ -10,15 +10,19 @@ use tokio::sync::Mutex;
 use crate::disk::on_thread;
 use crate::name::Exclude;
 use crate::store::inventory::Totals;
-use crate::store::{Store, StoreError};
+use crate::store::{Found, Store, StoreError, Unread};
 
 /// What the last walk has found, and when it began.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Walked {
     /// When it began: what was written before is in it.
     pub begun: Instant,
     /// What it adds up to.
     pub totals: Totals,
+    /// What it could not read: of this nothing is known, and least of all that it is not there.
+    pub unread: Arc<Unread>,
+    /// Files that an original webDFS left in hashed folders, and whose names nobody knows.
+    pub nameless: u64,
 }
 
 /// Walks over one root.
@@ -35,7 +39,8 @@ impl Walks {
     /// The walk goes on when nobody waits for it any more, and whoever asks next finds it done.
     ///
     /// # Errors
-    /// What the walk could not read, or that the inventory could not be written.
+    /// When the root cannot be walked over at all, or the inventory cannot be written. Single files and folders that cannot
+    /// be read are in what is returned.
     pub async fn since(
         &self,
         not_before: Instant,
@@ -45,13 +50,17 @@ impl Walks {
         let (walks, store, exclude) = (self.clone(), Arc::clone(store), exclude.clone());
         let walk = tokio::spawn(async move {
             let mut last = walks.last.lock().await;
-            if let Some(walked) = last.filter(|walked| walked.begun >= not_before) {
-                return Ok(walked);
+            if let Some(walked) = last.as_ref().filter(|walked| walked.begun >= not_before) {
+                return Ok(walked.clone());
             }
             let begun = Instant::now();
             let stopped = Arc::clone(&walks.stopped);
-            let totals = on_thread(move || walk(&store, &exclude, &stopped)).await?;
-            Ok(*last.insert(Walked { begun, totals }))
+            let (totals, unread, nameless) = on_thread(move || walk(&store, &exclude, &stopped)).await?;
+            // Walks follow each other, and each would tell the same.
+            if last.as_ref().is_none_or(|before| *before.unread != unread) {
+                unread.lines().for_each(|line| log::error!("{line}"));
+            }
+            Ok(last.insert(Walked { begun, totals, unread: Arc::new(unread), nameless }).clone())
         });
         match walk.await {
             Ok(walked) => walked,
@@ -70,14 +79,16 @@ impl Walks {
     }
 }
 
-fn walk(store: &Store, exclude: &Exclude, stopped: &AtomicBool) -> Result<Totals, StoreError> {
+fn walk(store: &Store, exclude: &Exclude, stopped: &AtomicBool) -> Result<(Totals, Unread, u64), StoreError> {
     let mut writer = store.new_inventory()?;
     let has_stopped = || stopped.load(Ordering::Relaxed);
-    store.walk(exclude, &has_stopped, &mut |found| writer.add(&found.name, &found.held))?;
+    let mut nameless = 0;
+    let add = &mut |found: Found| writer.add(&found.name, &found.held);
+    let unread = store.walk_with_nameless(exclude, &has_stopped, &mut || nameless += 1, add)?;
     if has_stopped() {
         return Err(StoreError::io("walk over", store.root(), ErrorKind::Interrupted.into()));
     }
-    writer.finish()
+    Ok((writer.finish()?, unread, nameless))
 }
 
 #[cfg(test)]

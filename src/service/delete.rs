@@ -6,10 +6,12 @@ use futures_util::future::join_all;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::Service;
+use super::attempts::Attempts;
 use super::gather::{Order, gather};
+use super::orders::OrderError;
 use super::refusal::{refuse, text};
-use super::upload::{choose, newest};
-use crate::cluster::View;
+use super::upload::{choose, count_heard, newest};
+use crate::cluster::{NodeIndex, View};
 use crate::failpoint::{Step, step};
 use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
@@ -82,30 +84,27 @@ pub(super) enum OnlyIf<'a> {
     Begun,
 }
 
-/// How often a deletion is tried again because the map has changed meanwhile.
-const MAPS_MAX: usize = 3;
-
 /// Deletes an object if the conditions hold.
 pub(super) async fn delete(
     service: &Arc<Service>,
     name: &ObjectName,
     only_if: OnlyIf<'_>,
 ) -> Result<(), DeleteError> {
-    let mut left = MAPS_MAX;
+    let mut attempts = Attempts::default();
     let mut only_if = only_if;
     loop {
         let map = service.map();
         let result = delete_under(service, &map, name, &only_if).await;
-        left -= 1;
         // The condition held, and what is found from now on may be the tombstone of this very deletion.
         if matches!(result, Err(DeleteError::Unknown { .. })) {
             only_if = OnlyIf::Begun;
         }
-        let may_be_the_map = matches!(
-            result,
-            Err(DeleteError::NotHeard { .. } | DeleteError::Moving | DeleteError::Unknown { .. })
-        );
-        if left == 0 || !may_be_the_map || service.map().epoch_in_force() == map.epoch_in_force() {
+        let may_be_the_map = match result {
+            Err(DeleteError::NotHeard { .. } | DeleteError::Moving) => attempts.another(service, &map).await,
+            Err(DeleteError::Unknown { .. }) => !service.is_in_force(&map) && attempts.under_another_map(),
+            _ => false,
+        };
+        if !may_be_the_map {
             return result;
         }
     }
@@ -119,26 +118,17 @@ async fn delete_under(
 ) -> Result<(), DeleteError> {
     let route = Route::of(map, name);
     let owners = route.owners(map.own());
-    let (asked, former) = tokio::join!(
-        join_all(owners.iter().map(|node| service.ask(map, *node, name))),
-        service.ask_former(map, name, &route)
-    );
-    let (mut answers, mut missed) = (Vec::new(), Vec::new());
-    for (node, answer) in owners.iter().zip(asked) {
-        match answer {
-            Ok(answer) => answers.push((*node, answer)),
-            Err(error) => {
-                log::warn!("a deletion goes on without an owner: {error}");
-                missed.push(map.node(*node).name().clone());
-            }
-        }
-    }
-    let heard = answers.iter().filter(|(_, answer)| answer.counts()).count();
     let needed = read_quorum(owners.len(), map.write_quorum());
+    let (mut answers, former) =
+        tokio::join!(ask_owners(service, map, name, &owners, needed), service.ask_former(map, name, &route));
+    let heard = count_heard(&answers);
     if heard < needed {
         return Err(DeleteError::NotHeard { heard, needed });
     }
-    let former = former.filter(|former| former.are_enough(&answers)).ok_or(DeleteError::Moving)?;
+    let has_answered = |node: &NodeIndex| answers.iter().any(|(answered, _)| answered == node);
+    let missed = owners.iter().filter(|node| !has_answered(node));
+    let missed = missed.map(|node| map.node(*node).name().clone()).collect();
+    let former = service.enough_former(map, name, former, &answers).await.ok_or(DeleteError::Moving)?;
     let asked = owners.len() + route.former_only(map.own()).len();
     answers.extend(former.answers);
     let answers: Vec<_> = answers.into_iter().map(|(_, answer)| answer).collect();
@@ -171,13 +161,14 @@ async fn delete_under(
     let order = DeleteOrder { version, missed };
     let orders = owners.iter().map(|&node| -> Order {
         let (service, map, name, order) = (Arc::clone(service), Arc::clone(map), name.clone(), order.clone());
-        Box::pin(async move {
+        let obeyed = Box::pin(async move {
             let result = service.order_delete(&map, node, &name, &order).await;
             if let Err(error) = &result {
                 log::warn!("an owner does not delete: {error}");
             }
-            (node, result.is_ok())
-        })
+            result.is_ok()
+        });
+        (node, obeyed)
     });
     let (needed, orders) = (map.write_quorum(), orders.collect());
     let obeyed = gather(service, Arc::clone(map), name, orders, needed).await;
@@ -186,6 +177,33 @@ async fn delete_under(
     }
     service.supersede(map, name, &route, version);
     Ok(())
+}
+
+/// What the owners hold, of those that answer. Those known to be down are asked only if too few others say what counts.
+async fn ask_owners(
+    service: &Service,
+    map: &View,
+    name: &ObjectName,
+    owners: &[NodeIndex],
+    needed: usize,
+) -> Vec<(NodeIndex, HeldAnswer)> {
+    let ask = async |nodes: Vec<NodeIndex>| {
+        let asked = join_all(nodes.iter().map(|node| service.ask(map, *node, name))).await;
+        let answer = |(node, asked): (NodeIndex, Result<HeldAnswer, OrderError>)| match asked {
+            Ok(answer) => Some((node, answer)),
+            Err(error) => {
+                log::warn!("a deletion goes on without an owner: {error}");
+                None
+            }
+        };
+        nodes.into_iter().zip(asked).filter_map(answer).collect::<Vec<_>>()
+    };
+    let (down, up) = owners.iter().copied().partition(|node| service.peers.is_down(map, *node));
+    let mut answers = ask(up).await;
+    if count_heard(&answers) < needed {
+        answers.extend(ask(down).await);
+    }
+    answers
 }
 
 /// Whether a tombstone would add nothing: every owner is complete, and all hold nothing or all the same tombstone.

@@ -25,13 +25,15 @@ pub const REMOVED_AFTER: Duration = Duration::from_secs(2);
 pub(super) struct FormerAnswers {
     /// Those that answered, of those that are no owners now.
     pub answers: Vec<(NodeIndex, HeldAnswer)>,
+    /// Those that were not asked because they are known to be down.
+    left_out: Vec<NodeIndex>,
     former: Vec<FormerOwners>,
 }
 
 impl FormerAnswers {
     /// Whether so many owners under each older map have said what they hold, `now` being what those that are owners still
     /// have said, that no acknowledged write is missed.
-    pub fn are_enough<'a>(&'a self, now: impl IntoIterator<Item = &'a (NodeIndex, HeldAnswer)>) -> bool {
+    fn are_enough<'a>(&'a self, now: impl IntoIterator<Item = &'a (NodeIndex, HeldAnswer)>) -> bool {
         let all: Vec<_> = now.into_iter().chain(&self.answers).collect();
         self.former.iter().all(|former| {
             let counts = |node: &&NodeIndex| all.iter().any(|(of, said)| of == *node && said.counts());
@@ -46,8 +48,8 @@ impl FormerAnswers {
 }
 
 impl Service {
-    /// Asks all former owners of an object what they hold of it. Those that do not answer are left out; `None` if that is
-    /// because this node works by older maps than they do.
+    /// Asks the former owners of an object what they hold of it, at first without those known to be down. Those that do not
+    /// answer are left out; `None` if that is because this node works by older maps than they do.
     pub(super) async fn ask_former(
         &self,
         map: &View,
@@ -57,7 +59,45 @@ impl Service {
         if route.former.is_empty() {
             return Some(FormerAnswers::default());
         }
-        let nodes = route.former_only(map.own());
+        let nodes = route.former_only(map.own()).into_iter();
+        let is_down = |node: &NodeIndex| self.peers.is_down(map, *node);
+        let (left_out, mut asked): (Vec<_>, Vec<_>) = nodes.partition(is_down);
+        let suffice = |former: &FormerOwners| {
+            former.owners.iter().filter(|node| !is_down(node)).count() >= former.read_quorum
+        };
+        let left_out = if route.former.iter().all(suffice) {
+            left_out
+        } else {
+            asked.extend(left_out);
+            Vec::new()
+        };
+        let answers = self.ask_those(map, name, asked).await?;
+        Some(FormerAnswers { answers, left_out, former: route.former.clone() })
+    }
+
+    /// Enough of what former owners hold, if there is: where it is not, those that were left out are asked as well. `now` is as
+    /// in [`FormerAnswers::are_enough`].
+    pub(super) async fn enough_former(
+        &self,
+        map: &View,
+        name: &ObjectName,
+        former: Option<FormerAnswers>,
+        now: &[(NodeIndex, HeldAnswer)],
+    ) -> Option<FormerAnswers> {
+        let mut former = former?;
+        if !former.are_enough(now) {
+            let left_out = std::mem::take(&mut former.left_out);
+            former.answers.extend(self.ask_those(map, name, left_out).await?);
+        }
+        former.are_enough(now).then_some(former)
+    }
+
+    async fn ask_those(
+        &self,
+        map: &View,
+        name: &ObjectName,
+        nodes: Vec<NodeIndex>,
+    ) -> Option<Vec<(NodeIndex, HeldAnswer)>> {
         let asked = join_all(nodes.iter().map(|node| self.ask(map, *node, name))).await;
         let mut answers = Vec::new();
         for (node, answer) in nodes.into_iter().zip(asked) {
@@ -66,8 +106,7 @@ impl Service {
                 Err(error) => log::warn!("what a former owner holds of {name} is not known: {error}"),
             }
         }
-        let is_current = self.map().epoch_in_force() == map.epoch_in_force();
-        is_current.then(|| FormerAnswers { answers, former: route.former.clone() })
+        self.is_in_force(map).then_some(answers)
     }
 
     /// Tells former owners, in the background, that what they hold below a version is superseded. One that is not told finds
@@ -81,7 +120,7 @@ impl Service {
     ) {
         for node in route.former_only(map.own()) {
             let (service, map, name) = (Arc::clone(self), Arc::clone(map), name.clone());
-            self.background.spawn(async move {
+            self.unattended.spawn(async move {
                 if node == map.own() {
                     service.drop_superseded(name, version);
                 } else if let Err(error) = service.peers.superseded(&map, node, &name, version).await {
@@ -95,7 +134,7 @@ impl Service {
     /// something newer.
     pub(super) fn drop_superseded(self: &Arc<Self>, name: ObjectName, version: Version) {
         let service = Arc::clone(self);
-        self.background.spawn(async move {
+        self.unattended.spawn(async move {
             tokio::time::sleep(REMOVED_AFTER.saturating_sub(service.maps.since().elapsed())).await;
             if Route::of(&service.map(), &name).own {
                 return;

@@ -1,7 +1,7 @@
 //! The second phase of every write: orders go to several nodes at once, the client hears when enough have obeyed,
 //! and the stragglers are waited for in the background.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -28,8 +28,8 @@ pub(super) struct Obeyed {
     pub enough: bool,
 }
 
-/// The order to one node on its way; whether it obeyed.
-pub(super) type Order = BoxFuture<'static, (NodeIndex, bool)>;
+/// A node, and the order to it on its way: whether it obeyed.
+pub(super) type Order = (NodeIndex, BoxFuture<'static, bool>);
 
 /// Carries out `orders`, whether or not the client waits for the outcome. Owners that did not obey are afterwards
 /// marked dirty on those that did.
@@ -41,9 +41,10 @@ pub(super) async fn gather(
     needed: usize,
 ) -> Obeyed {
     let (reply, outcome) = oneshot::channel();
-    let (background, service, name) = (service.background.clone(), Arc::clone(service), name.clone());
-    background.spawn(async move {
-        let obeyed = carry_out(orders, needed, reply).await;
+    let (unattended, service, name) = (service.unattended.clone(), Arc::clone(service), name.clone());
+    unattended.spawn(async move {
+        let is_down = |node| service.peers.is_down(&map, node);
+        let obeyed = carry_out(orders, needed, is_down, reply).await;
         let missed: Vec<_> = obeyed
             .iter()
             .filter(|(_, obeyed)| !**obeyed)
@@ -59,13 +60,18 @@ pub(super) async fn gather(
     outcome.await.unwrap_or(Obeyed { count: 0, enough: false })
 }
 
+/// Nodes that are down may obey, but are not waited for once enough others have.
 async fn carry_out(
     orders: Vec<Order>,
     needed: usize,
+    is_down: impl Fn(NodeIndex) -> bool,
     reply: oneshot::Sender<Obeyed>,
 ) -> HashMap<NodeIndex, bool> {
     let mut tally = Tally::new(orders.len(), needed);
-    let mut orders: FuturesUnordered<_> = orders.into_iter().collect();
+    let mut awaited: HashSet<_> = orders.iter().map(|(node, _)| *node).collect();
+    awaited.retain(|node| !is_down(*node));
+    let mut orders: FuturesUnordered<_> =
+        orders.into_iter().map(|(node, obeyed)| async move { (node, obeyed.await) }).collect();
     let mut obeyed = HashMap::new();
     let mut reply = Some(reply);
     let mut deadline: Option<Instant> = None;
@@ -85,10 +91,11 @@ async fn carry_out(
         };
         let Some((node, did)) = answered else { break };
         obeyed.insert(node, did);
+        awaited.remove(&node);
         tally.count(did);
         match tally.decision() {
             Decision::Failed => {}
-            Decision::Reached if !tally.is_complete() => {
+            Decision::Reached if !awaited.is_empty() => {
                 deadline.get_or_insert_with(|| Instant::now() + GRACE);
             }
             Decision::Reached => send(&mut reply, tally),
@@ -115,16 +122,25 @@ mod tests {
     }
 
     fn answer(index: u32, obeyed: bool, after: u64) -> Order {
-        Box::pin(async move {
+        let obeys = async move {
             tokio::time::sleep(Duration::from_millis(after)).await;
-            (node(index), obeyed)
-        })
+            obeyed
+        };
+        (node(index), Box::pin(obeys))
     }
 
     async fn run(orders: Vec<Order>, needed: usize) -> (Obeyed, Duration, HashMap<NodeIndex, bool>) {
+        run_with(orders, needed, &[]).await
+    }
+
+    async fn run_with(
+        orders: Vec<Order>,
+        needed: usize,
+        down: &'static [u32],
+    ) -> (Obeyed, Duration, HashMap<NodeIndex, bool>) {
         let (reply, outcome) = oneshot::channel();
         let begun = Instant::now();
-        let task = tokio::spawn(carry_out(orders, needed, reply));
+        let task = tokio::spawn(carry_out(orders, needed, |node| down.contains(&(node.get() as u32)), reply));
         let obeyed = outcome.await.unwrap();
         (obeyed, begun.elapsed(), task.await.unwrap())
     }
@@ -142,6 +158,16 @@ mod tests {
         let (obeyed, after, all) = run(orders, 2).await;
         assert_eq!((obeyed, after.as_millis()), (Obeyed { count: 2, enough: true }, 252));
         assert_eq!(all.get(&node(2)), Some(&false));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_down_is_waited_for_only_where_the_others_are_too_few() {
+        let orders = || vec![answer(0, true, 1), answer(1, true, 2), answer(2, true, 3000)];
+        let (obeyed, after, all) = run_with(orders(), 2, &[2]).await;
+        assert_eq!((obeyed, after.as_millis()), (Obeyed { count: 2, enough: true }, 2));
+        assert_eq!(all.get(&node(2)), Some(&true), "it is told all the same");
+        let (obeyed, after, _) = run_with(orders(), 3, &[2]).await;
+        assert_eq!((obeyed, after.as_millis()), (Obeyed { count: 3, enough: true }, 3000));
     }
 
     #[tokio::test(start_paused = true)]

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, Method, StatusCode};
 
 use super::Service;
+use super::attempts::Attempts;
 use super::keep::kept_while_served;
 use super::look_up::{Found, Lacking, Wanted, look_up};
 use super::newest::{self, Place};
@@ -54,30 +55,27 @@ async fn newest_place(
     name: &ObjectName,
     wanted: Wanted<'_>,
 ) -> (Arc<View>, Route, Place) {
-    let mut left = MAPS_MAX;
+    let mut attempts = Attempts::default();
     loop {
         let map = service.map();
         let route = Route::of(&map, name);
         let place = newest::find(service, &map, name, &route, wanted).await;
-        left -= 1;
-        let is_open = matches!(place, Place::Elsewhere(Found::Unknown));
-        if left == 0 || !is_open || service.map().epoch_in_force() == map.epoch_in_force() {
+        let is_over = match &place {
+            Place::Here(_) => true,
+            Place::Elsewhere(found) => is_final(service, &map, found),
+        };
+        if is_over || !attempts.another(service, &map).await {
             return (map, route, place);
         }
     }
 }
-
-/// How often a look-up begins anew because the maps have changed meanwhile.
-const MAPS_MAX: usize = 3;
 
 /// The answer where the own disk has none.
 async fn elsewhere(service: &Arc<Service>, request: &Request, name: &ObjectName, own: Own) -> Response {
     let map = service.map();
     let route = Route::of(&map, name);
     note_failed_peers(service, &map, request);
-    // While files move, a new owner may neither have it nor know of the map yet.
     if !route.own
-        && route.former.is_empty()
         && let Some(response) = hand_on(service, &map, request, &route)
     {
         return response;
@@ -93,21 +91,29 @@ async fn looked_up(
     mut own_disk: Own,
     wanted: Wanted<'_>,
 ) -> (Arc<View>, Route, Found) {
-    let mut left = MAPS_MAX;
+    let mut attempts = Attempts::default();
     loop {
         let map = service.map();
         let route = Route::of(&map, name);
         let lacking = own_disk.as_lacking(service, &map).await;
         let found = look_up(service, &map, name, &route, lacking, wanted).await;
-        left -= 1;
-        let is_open = matches!(found, Found::Missing | Found::Unknown);
-        if left == 0 || !is_open || service.map().epoch_in_force() == map.epoch_in_force() {
+        if is_final(service, &map, &found) || !attempts.another(service, &map).await {
             return (map, route, found);
         }
         own_disk = match own(service, name).await {
             Own::Replica(replica) => return (map, route, Found::Here(replica)),
             own => own,
         };
+    }
+}
+
+/// Whether another attempt could find nothing else. Owners that lack it may have passed it on to those under the next map
+/// meanwhile.
+fn is_final(service: &Service, map: &View, found: &Found) -> bool {
+    match found {
+        Found::Missing => service.is_in_force(map),
+        Found::Unknown => false,
+        Found::Copy { .. } | Found::Head { .. } | Found::Here(_) => true,
     }
 }
 
@@ -229,7 +235,8 @@ fn note_failed_peers(service: &Service, map: &View, request: &Request) {
     }
 }
 
-/// Hands a request for another node's object on, as configured. Never one that was handed on to us.
+/// Hands a request for another node's object on, as configured. Never one that was handed on to us. While files move, a
+/// new owner may neither have it nor know of the map yet: only those are gone to that owned it before.
 fn hand_on(service: &Service, map: &View, request: &Request, route: &Route) -> Option<Response> {
     let remote = service.settings.remote;
     let can_hand_on = match remote {
@@ -245,7 +252,7 @@ fn hand_on(service: &Service, map: &View, request: &Request, route: &Route) -> O
         return None;
     }
     // Not before it is known that somebody goes there: the first of them may be one whose turn it is to be tried again.
-    let owner = map.node(*service.peers.in_order(&route.others).first()?);
+    let owner = map.node(*service.peers.in_order(map, &route.lasting()).first()?);
     if remote == Remote::Redirect {
         return deliver::redirect(owner, &request.target);
     }

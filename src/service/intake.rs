@@ -72,10 +72,12 @@ impl Limits {
 
 /// Writes a body into a new spool and completes it; also says what this root held of the name, and whether that counts. Cut off,
 /// or with another length than promised, it leaves nothing.
+///
+/// `may_begin` is asked once, when the spool can be seen by the agent and before anything of it is complete.
 pub(super) async fn receive(
     store: &Arc<Store>,
     (id, name): (SpoolId, &ObjectName),
-    epoch: u64,
+    (epoch, may_begin): (u64, impl Fn() -> bool + Clone + Send + 'static),
     limits: Limits,
     body: ByteStream,
 ) -> Result<(Prepared, Held, bool), IntakeError> {
@@ -90,18 +92,20 @@ pub(super) async fn receive(
         limits.check_so_far(got)?;
         let ready = std::mem::replace(&mut held_back, piece);
         if !ready.is_empty() {
-            let (writer, length) = (Arc::clone(store), limits.length);
-            spool = Some(client_write(store, move || append(&writer, id, length, spool, &ready)).await?);
+            let (writer, length, may_begin) = (Arc::clone(store), limits.length, may_begin.clone());
+            spool = Some(
+                client_write(store, move || append(&writer, id, length, spool, &ready, may_begin)).await?,
+            );
         }
     }
     limits.check_end(got)?;
     let (writer, name, length) = (Arc::clone(store), name.clone(), limits.length);
     let finished = client_write(store, move || {
-        let prepared = append(&writer, id, length, spool, &held_back)?.finish(&name, epoch)?;
+        let prepared = append(&writer, id, length, spool, &held_back, may_begin)?.finish(&name, epoch)?;
         let held = writer.held(&name)?;
-        Ok::<_, StoreError>((prepared, held, writer.answer_counts(&name, &held)?))
+        Ok::<_, IntakeError>((prepared, held, writer.answer_counts(&name, &held)?))
     });
-    Ok(finished.await?)
+    finished.await
 }
 
 fn append(
@@ -110,10 +114,17 @@ fn append(
     length: Option<u64>,
     spool: Option<Spool>,
     bytes: &[u8],
-) -> Result<Spool, StoreError> {
+    may_begin: impl Fn() -> bool,
+) -> Result<Spool, IntakeError> {
     let mut spool = match spool {
         Some(spool) => spool,
-        None => store.spool(id, length)?,
+        None => {
+            let spool = store.spool(id, length)?;
+            if !may_begin() {
+                return Err(IntakeError::MapChanged);
+            }
+            spool
+        }
     };
     spool.write(bytes)?;
     Ok(spool)

@@ -1,6 +1,9 @@
 //! Requests from other nodes, below `/_webdfs/v1/`. They are answered from this node's own disk or refused, and never
 //! make it ask a third node.
 
+mod error;
+
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,26 +14,25 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-use super::batch::BatchError;
-use super::orders::OrderError;
+use error::InternalError;
+
 use super::reconcile::CompareError;
 use super::refusal::text;
 use super::{IntakeError, Service};
 use crate::clock;
-use crate::cluster::{Fingerprint, NodeIndex, View};
+use crate::cluster::{NodeIndex, View};
 use crate::control::{AgentClient, Request as AgentRequest};
 use crate::deliver;
 use crate::disk::on_thread;
-use crate::maps::MapsError;
 use crate::name::ObjectName;
-use crate::peer::batch::ListError;
 use crate::peer::envelope::{
     COMPLETE, CRC32, Envelope, EnvelopeError, SIGNATURE, SIZE, VERSION, seal_answer,
 };
 use crate::peer::message::{
-    ADOPT, AdoptAnswer, BASE, CONTROL_BYTES_MAX, DeleteOrder, DoneAnswer, Hello, HelloAnswer, MAPS_BYTES_MAX,
-    MapsBody, Missed, Operation, Refusal, passed_on,
+    ADOPT, AdoptAnswer, BASE, CONTROL_BYTES_MAX, DeleteOrder, DoneAnswer, MAPS_BYTES_MAX, MapsBody, Missed,
+    Operation, PLAN, Refusal,
 };
+use crate::peer::passed_on::passed_on;
 use crate::peer::reconcile::{InventoryAnswer, InventoryOrder, OfferAnswer, OfferOrder};
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
@@ -42,79 +44,6 @@ use crate::version::Version;
 static LARGE_BODIES: Semaphore = Semaphore::const_new(4);
 /// How long the whole control body of a message may take to come.
 const BODY_TIME: Duration = Duration::from_secs(15);
-
-/// Why another node's request is refused.
-#[derive(Debug, thiserror::Error)]
-enum InternalError {
-    #[error(transparent)]
-    Envelope(#[from] EnvelopeError),
-    #[error("there is no such operation in this release")]
-    Operation,
-    #[error("the control body makes no sense: {0}")]
-    Control(String),
-    #[error("a file between nodes needs a Content-Length")]
-    Length,
-    #[error(transparent)]
-    Intake(#[from] IntakeError),
-    #[error(transparent)]
-    Order(#[from] OrderError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error(transparent)]
-    Compare(#[from] CompareError),
-    #[error(transparent)]
-    Batch(#[from] BatchError),
-    #[error(transparent)]
-    Maps(#[from] MapsError),
-}
-
-impl InternalError {
-    /// The map that this node works by, where that is what is wrong.
-    fn other_map(&self) -> Option<(u64, Fingerprint)> {
-        match self {
-            InternalError::Envelope(EnvelopeError::OtherMap { own_epoch, own_map, .. }) => {
-                Some((*own_epoch, *own_map))
-            }
-            InternalError::Maps(MapsError::SameEpoch { epoch, own, .. }) => Some((epoch.get(), *own)),
-            _ => None,
-        }
-    }
-
-    fn status(&self) -> StatusCode {
-        let of_store = |error: &StoreError| match error {
-            StoreError::Full { .. } => StatusCode::INSUFFICIENT_STORAGE,
-            StoreError::NotPrepared => StatusCode::CONFLICT,
-            _ => StatusCode::SERVICE_UNAVAILABLE,
-        };
-        match self {
-            InternalError::Envelope(error) => error.status(),
-            InternalError::Operation => StatusCode::NOT_FOUND,
-            InternalError::Control(_) => StatusCode::BAD_REQUEST,
-            InternalError::Length => StatusCode::LENGTH_REQUIRED,
-            InternalError::Intake(IntakeError::Store(error)) | InternalError::Store(error) => of_store(error),
-            InternalError::Intake(IntakeError::TooLarge { .. }) => StatusCode::PAYLOAD_TOO_LARGE,
-            InternalError::Batch(BatchError::Store(error))
-            | InternalError::Compare(CompareError::Store(error)) => of_store(error),
-            InternalError::Batch(BatchError::List(ListError::TooLarge)) => StatusCode::PAYLOAD_TOO_LARGE,
-            InternalError::Batch(BatchError::MapChanged) => StatusCode::SERVICE_UNAVAILABLE,
-            InternalError::Batch(_) => StatusCode::BAD_REQUEST,
-            InternalError::Compare(CompareError::NoInventory) => StatusCode::CONFLICT,
-            InternalError::Compare(CompareError::Agent(_)) => StatusCode::SERVICE_UNAVAILABLE,
-            InternalError::Intake(IntakeError::MapChanged) | InternalError::Order(OrderError::MapChanged) => {
-                StatusCode::SERVICE_UNAVAILABLE
-            }
-            InternalError::Intake(_) | InternalError::Compare(CompareError::Range { .. }) => {
-                StatusCode::BAD_REQUEST
-            }
-            InternalError::Maps(MapsError::Store(error)) | InternalError::Order(OrderError::Store(error)) => {
-                of_store(error)
-            }
-            InternalError::Maps(_) => StatusCode::CONFLICT,
-            InternalError::Order(OrderError::Clock { .. }) => StatusCode::CONFLICT,
-            InternalError::Order(OrderError::Peer(_)) => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
-}
 
 /// What goes back: a control body, or a copy with its head.
 enum Reply {
@@ -194,7 +123,7 @@ async fn perform(
     } else {
         // What a stranger may have this process hold is bounded: only a few maps come at a time.
         let (_turn, max) = match path {
-            ADOPT => (LARGE_BODIES.acquire().await.ok(), MAPS_BYTES_MAX),
+            ADOPT | PLAN => (LARGE_BODIES.acquire().await.ok(), MAPS_BYTES_MAX),
             _ => (None, CONTROL_BYTES_MAX),
         };
         let collected = tokio::time::timeout(BODY_TIME, collect(body, max)).await;
@@ -204,27 +133,53 @@ async fn perform(
         Envelope::open(&service.signer, &request.headers, &request.method, path, control_body.as_deref())?;
     let map = service.map();
     envelope.check(&service.name, clock::seconds())?;
-    let control_body = control_body.unwrap_or_default();
     let operation = Operation::parse(&request.method, path).ok_or(InternalError::Operation)?;
     if !operation.is_for_any_map() {
         check_map(service, &envelope, &map, &operation).await?;
     }
+    let message = Message {
+        envelope,
+        control_body: control_body.unwrap_or_default(),
+        file_body: file_body.unwrap_or_else(|| Box::pin(futures_util::stream::empty())),
+        length: request.content_length,
+        address: request.address,
+        client: passed_on(&request.headers),
+    };
+    if operation.is_background_work() {
+        let working = obey(Arc::clone(service), map, operation, message);
+        let done = service.background.spawn(working).await;
+        return done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()));
+    }
+    obey(Arc::clone(service), map, operation, message).await
+}
+
+/// A node's message whose envelope is good.
+struct Message {
+    envelope: Envelope,
+    control_body: Bytes,
+    /// Empty unless there is a file in it.
+    file_body: ByteStream,
+    /// Of the file.
+    length: Option<u64>,
+    /// Whence it came.
+    address: Option<IpAddr>,
+    /// What a client asked for whose request this is about.
+    client: HeaderMap,
+}
+
+/// Does what a node wants that works by the maps in force here, unless that does not matter.
+async fn obey(
+    service: Arc<Service>,
+    map: Arc<View>,
+    operation: Operation,
+    message: Message,
+) -> Result<Reply, InternalError> {
+    let Message { envelope, control_body, file_body, length, address, client } = message;
+    let service = &service;
     match operation {
         Operation::Hello => {
-            let Hello { stamp } = parsed(&control_body)?;
-            let remembered = match stamp {
-                Some(stamp) => {
-                    let (store, from) = (Arc::clone(&service.store), envelope.from);
-                    on_thread(move || store.remember_stamp(&from, stamp)).await?
-                }
-                None => None,
-            };
-            let complete = service.is_complete().await;
-            let (epoch, map) = (map.epoch_in_force(), map.fingerprint());
-            let store = Arc::clone(&service.store);
-            let passed = on_thread(move || store.passed()).await?;
-            let answer = HelloAnswer { complete, seen: request.address, remembered, epoch, map, passed };
-            Ok(Reply::Control(control(&answer)))
+            let answer = service.answer_hello(&map, envelope.from, parsed(&control_body)?, address);
+            Ok(Reply::Control(control(&answer.await?)))
         }
         Operation::Maps => {
             let maps = Arc::clone(&service.maps);
@@ -236,6 +191,11 @@ async fn perform(
             let status = agent.standing().await.map_err(CompareError::from)?;
             Ok(Reply::Control(control(&status)))
         }
+        Operation::Plan => {
+            let agent = AgentClient { root: service.store.root().to_owned() };
+            let planned = agent.plan(parsed(&control_body)?).await.map_err(CompareError::from)?;
+            Ok(Reply::Control(control(&planned)))
+        }
         Operation::Adopt => {
             let MapsBody { maps: offered } = parsed(&control_body)?;
             let (maps, from) = (Arc::clone(&service.maps), format!("node {}", envelope.from));
@@ -245,11 +205,10 @@ async fn perform(
             Ok(Reply::Control(control(&answer)))
         }
         Operation::Ask(name) => Ok(Reply::Control(control(&service.own_answer(&name).await?))),
-        Operation::Object(name) => object(service, &name, &passed_on(&request.headers)).await,
+        Operation::Object(name) => object(service, &name, &client).await,
         Operation::Prepare(id, name) => {
-            let length = request.content_length.ok_or(InternalError::Length)?;
-            let body = file_body.unwrap_or_else(|| Box::pin(futures_util::stream::empty()));
-            let answer = service.take_in(&map, (id, &name), length, body).await?;
+            let length = length.ok_or(InternalError::Length)?;
+            let answer = service.take_in(&map, (id, &name), length, file_body).await?;
             Ok(Reply::Control(control(&answer)))
         }
         Operation::Commit(id, name) => {
@@ -296,12 +255,9 @@ async fn perform(
                 service.forget_tombstones(&map, sender(&map, &envelope)?, parsed(&control_body)?).await?;
             Ok(Reply::Control(control(&answer)))
         }
-        Operation::Batch(digest) => {
-            let body = file_body.unwrap_or_else(|| Box::pin(futures_util::stream::empty()));
-            Ok(Reply::Control(control(
-                &service.take_batch(map.epoch_in_force(), &envelope.from, digest, body).await?,
-            )))
-        }
+        Operation::Batch(digest) => Ok(Reply::Control(control(
+            &service.take_batch(map.epoch_in_force(), &envelope.from, digest, file_body).await?,
+        ))),
         Operation::Inventory => {
             let InventoryOrder { max_age_ms } = parsed(&control_body)?;
             let ready = service.ask_agent(AgentRequest::Inventory { max_age_ms }).await?;

@@ -65,9 +65,9 @@ pub(super) async fn kept_while_served(
     }
     let (to_client, for_client) = mpsc::channel::<Result<Bytes, BodyError>>(QUEUE_PIECES);
     let (to_disk, for_disk) = mpsc::channel::<Bytes>(QUEUE_PIECES);
-    let background = service.background.clone();
+    let unattended = service.unattended.clone();
     let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
-    background.spawn(async move {
+    unattended.spawn(async move {
         let pump = async move {
             let (mut to_disk, mut to_client) = (Some(to_disk), Some(to_client));
             while let Some(piece) = body.next().await {
@@ -111,7 +111,7 @@ async fn may_take_back(service: &Service, name: &ObjectName, copy: CopyInfo) -> 
 /// Takes a returned copy back. Should it turn out to be another, the background work fetches what this node lacks.
 fn take_back_later(service: &Arc<Service>, keeper: Keeper, copy: CopyInfo) {
     let (store, node) = (Arc::clone(&service.store), service.name.clone());
-    service.background.spawn(on_thread(move || match store.take_back(&keeper.name, &copy) {
+    service.unattended.spawn(on_thread(move || match store.take_back(&keeper.name, &copy) {
         Ok(true) => log::debug!("{} is taken back", keeper.name),
         Ok(false) => mark_dirty(&store, &node, &keeper.name),
         Err(error) => {

@@ -1,6 +1,7 @@
 //! Whether this root is the one that other nodes know (design section 5). Until one of them has said so, it may be an older
 //! copy that was just put back, and what it lacks says nothing.
 
+use std::net::IpAddr;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -8,8 +9,10 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 
 use super::Service;
+use crate::cluster::{NodeName, View};
 use crate::disk::on_thread;
-use crate::peer::message::Hello;
+use crate::gossip::place;
+use crate::peer::message::{Hello, HelloAnswer};
 use crate::store::StoreError;
 
 /// How often the others are asked while none answers.
@@ -20,6 +23,37 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_millis(10);
 
 impl Service {
+    /// Tells another node how this one is, and which stamp of that node's root it remembers.
+    pub(super) async fn answer_hello(
+        &self,
+        map: &View,
+        from: NodeName,
+        hello: Hello,
+        seen: Option<IpAddr>,
+    ) -> Result<HelloAnswer, StoreError> {
+        let remembered = match hello.stamp {
+            Some(stamp) => {
+                let store = Arc::clone(&self.store);
+                on_thread(move || store.remember_stamp(&from, stamp)).await?
+            }
+            None => None,
+        };
+        let store = Arc::clone(&self.store);
+        let stand = on_thread(move || Ok::<_, StoreError>((store.passed()?, store.agent_record().moved)));
+        let (passed, moved) = stand.await?;
+        Ok(HelloAnswer {
+            complete: self.is_complete().await,
+            seen,
+            remembered,
+            epoch: map.epoch_in_force(),
+            map: map.fingerprint(),
+            older: map.older_fingerprint(),
+            passed,
+            moved,
+            gossip: self.settings.gossip.as_deref().map(|listen| place(listen, map.node(map.own()).url())),
+        })
+    }
+
     /// Asks the other nodes until one knows this root.
     pub async fn become_known(service: Weak<Self>) {
         while let Some(service) = service.upgrade() {

@@ -9,6 +9,7 @@ use super::Service;
 use super::get::own_replica;
 use super::lookups::{Turn, Verdict};
 use crate::cluster::{NodeIndex, View};
+use crate::failpoint::{Wrong, does_wrong};
 use crate::held::Held;
 use crate::name::ObjectName;
 use crate::peer::client::{ObjectAnswer, ObjectReply, PeerError};
@@ -100,6 +101,8 @@ pub(super) async fn look_up(
     own: Lacking,
     wanted: Wanted<'_>,
 ) -> Found {
+    let newest_only = does_wrong(Wrong::NewestMapOnly).then(|| Route { former: Vec::new(), ..route.clone() });
+    let route = newest_only.as_ref().unwrap_or(route);
     let question = Question { service, map, name, route, wanted };
     let lead = match service.lookups.turn(map.epoch_in_force(), name).await {
         Turn::Known(Verdict::Missing) => return Found::Missing,
@@ -124,9 +127,11 @@ pub(super) async fn look_up(
 impl Question<'_> {
     async fn ask_all(self, mut own: Lacking) -> (Verdict, Found) {
         let Self { service, map, route, .. } = self;
-        let mut nodes = service.peers.in_order(&route.others);
+        let mut nodes = service.peers.in_order(map, &route.others);
         nodes.extend(route.former_only(map.own()).into_iter().filter(|node| *node != map.own()));
-        if let Some(found) = self.ask_in_turn(&nodes, &mut own).await {
+        let is_down = |node: &NodeIndex| service.peers.is_down(map, *node);
+        let (down, up): (Vec<_>, Vec<_>) = nodes.iter().copied().partition(is_down);
+        if let Some(found) = self.ask_in_turn(&[up, down].concat(), &mut own).await {
             return found;
         }
         if route.former.is_empty() {
@@ -136,16 +141,23 @@ impl Question<'_> {
         // met for sure: older maps first, the current one last.
         nodes.reverse();
         nodes.sort_by_key(|node| route.others.contains(node));
-        let mut again = Lacking { nodes: Vec::new(), tombstone: own.tombstone };
-        if let Some(found) = self.ask_in_turn(&nodes, &mut again).await {
+        own.nodes.retain(|node| *node == map.own());
+        let up: Vec<_> = nodes.iter().copied().filter(|node| !is_down(node)).collect();
+        let mut lacking = own.clone();
+        if let Some(found) = self.ask_in_turn(&up, &mut lacking).await {
             return found;
+        }
+        if up.len() < nodes.len() && !lacking.is_enough(map, route) {
+            // Those that are down, too: each in its place, or it would be no such order.
+            lacking = own;
+            if let Some(found) = self.ask_in_turn(&nodes, &mut lacking).await {
+                return found;
+            }
         }
         if let Some(replica) = own_replica(service, self.name).await {
             return (Verdict::At(map.own()), Found::Here(replica));
         }
-        own.nodes.retain(|node| *node == map.own());
-        own.nodes.append(&mut again.nodes);
-        self.verdict(&own)
+        self.verdict(&lacking)
     }
 
     fn verdict(self, lacking: &Lacking) -> (Verdict, Found) {
@@ -161,7 +173,7 @@ impl Question<'_> {
         for node in nodes.iter().copied() {
             // Decided: a node that is down need not be waited for. One that answers is asked all the same, since it may
             // have what the others lost.
-            if lacking.is_enough(self.map, self.route) && self.service.peers.has_failed(node) {
+            if lacking.is_enough(self.map, self.route) && self.service.peers.has_failed(self.map, node) {
                 continue;
             }
             match self.ask(node).await {

@@ -1,5 +1,6 @@
 //! What webdfs does with a request: one file per kind of request, the same whichever front it came through.
 
+mod attempts;
 mod batch;
 mod copy;
 mod delete;
@@ -20,6 +21,8 @@ mod put;
 mod reconcile;
 mod refusal;
 mod relay;
+mod shared;
+mod source;
 mod upload;
 
 use std::sync::{Arc, OnceLock};
@@ -43,7 +46,9 @@ use crate::response::{ByteStream, Response};
 use crate::store::{KnownRoot, Store};
 use keep::Keeping;
 use lookups::Lookups;
+use newest::Comparisons;
 use refusal::{refuse, text};
+use tokio::runtime::Handle;
 use tokio_util::task::TaskTracker;
 
 /// The methods that are answered, as `Allow` names them.
@@ -75,6 +80,8 @@ pub struct ServiceSettings {
     pub read: Read,
     /// How an own replica is delivered.
     pub deliver: DeliverSettings,
+    /// Where this node's gossip listens, `HOST:PORT`; none: nowhere.
+    pub gossip: Option<String>,
 }
 
 /// Answers requests for one node.
@@ -85,10 +92,12 @@ pub struct Service {
     peers: PeerClient,
     signer: Signer,
     lookups: Lookups,
+    comparisons: Comparisons,
     keeping: Keeping,
     /// Once another node has said that it knows this root.
     known: OnceLock<KnownRoot>,
-    background: TaskTracker,
+    unattended: TaskTracker,
+    background: Handle,
     settings: ServiceSettings,
 }
 
@@ -104,8 +113,10 @@ pub struct ServiceParts {
     pub peers: PeerClient,
     /// The cluster's secrets.
     pub signer: Signer,
-    /// Where work goes on that no client waits for.
-    pub background: TaskTracker,
+    /// What goes on without the client who caused it.
+    pub unattended: TaskTracker,
+    /// The threads for what only the background work of a node waits for.
+    pub background: Handle,
     /// What another process of the root knows, or an earlier service of this one.
     pub known: Option<KnownRoot>,
     /// The settings.
@@ -115,7 +126,8 @@ pub struct ServiceParts {
 impl Service {
     /// A service of these parts.
     pub fn new(parts: ServiceParts) -> Self {
-        let ServiceParts { name, maps, store, peers, signer, background, known, settings } = parts;
+        let ServiceParts { name, maps, store, peers, signer, unattended, background, known, settings } =
+            parts;
         Self {
             name,
             maps,
@@ -123,8 +135,10 @@ impl Service {
             peers,
             signer,
             lookups: Lookups::default(),
+            comparisons: Comparisons::default(),
             keeping: Keeping::default(),
             known: known.into_iter().fold(OnceLock::new(), |_, known| OnceLock::from(known)),
+            unattended,
             background,
             settings,
         }
@@ -133,6 +147,11 @@ impl Service {
     /// The maps in force now. Whoever works on something keeps to those it began with.
     fn map(&self) -> Arc<View> {
         self.maps.view()
+    }
+
+    /// Whether the maps in force now are of the same epoch as these still.
+    fn is_in_force(&self, map: &View) -> bool {
+        self.map().epoch_in_force() == map.epoch_in_force()
     }
 
     /// Answers one request.

@@ -1,10 +1,11 @@
 //! `read = "quorum"` (design section 6): the newest copy of an object, by the word of so many complete owners that every
 //! acknowledged write is among what they hold.
 //!
-//! Nothing that was found earlier is believed. What an owner with an incomplete root holds does not count towards the
-//! number, but may be the newest all the same. Owners that turn out to hold something older are marked, for the
-//! background work to bring them up to date.
+//! Nothing that was found earlier is believed; requests at the same time share what is looked for after the last of them
+//! has come. What an owner with an incomplete root holds does not count towards the number, but may be the newest all the
+//! same. Owners that turn out to hold something older are marked, for the background work to bring them up to date.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,6 +15,7 @@ use futures_util::stream::FuturesUnordered;
 use super::Service;
 use super::get::own_replica;
 use super::look_up::{Found, Wanted};
+use super::shared::Shared;
 use super::upload::newest;
 use crate::cluster::{NodeIndex, View};
 use crate::held::{CopyInfo, Held};
@@ -39,8 +41,41 @@ pub(super) enum Place {
     Elsewhere(Found),
 }
 
+/// Comparisons in flight.
+///
+/// Whoever takes the outcome of another's comparison sees every write that was acknowledged before he asked, as if he had
+/// compared himself: [`Shared`] gives him the outcome of none but one that begins, with its first question to an owner,
+/// after he has asked; it asks the owners by his very view, and nothing in it depends on who asks. So it meets the
+/// quorum of each such write as his own would. What is fetched by it afterwards is never older than it says.
+pub(super) type Comparisons = Shared<Question, Option<Arc<Compared>>>;
+
+/// What is asked: where the newest copy of a name is, under one view of the maps.
+#[derive(Debug, Clone)]
+pub(super) struct Question {
+    /// Kept as long as somebody asks, so that no other view comes to have its address.
+    map: Arc<View>,
+    name: ObjectName,
+}
+
+impl PartialEq for Question {
+    /// Indexes of nodes, owners and former owners are those of one view: two of one epoch may know of different older maps.
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.map, &other.map) && self.name == other.name
+    }
+}
+
+impl Eq for Question {}
+
+impl Hash for Question {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        Arc::as_ptr(&self.map).hash(state);
+        self.name.hash(state);
+    }
+}
+
 /// What the owners that answered hold.
-struct Compared {
+#[derive(Debug)]
+pub(super) struct Compared {
     answers: Vec<(NodeIndex, HeldAnswer)>,
     /// The owners under the current map.
     owners: Vec<NodeIndex>,
@@ -56,9 +91,18 @@ pub(super) async fn find(
     route: &Route,
     wanted: Wanted<'_>,
 ) -> Place {
+    let question = Question { map: Arc::clone(map), name: name.clone() };
     for _ in 0..ROUNDS {
-        let Some(compared) = compare(service, map, name, route).await else { break };
-        compared.heal(service, map, name);
+        let look = async {
+            // It may have changed while this one waited for another's comparison: what its owners held may be gone to others.
+            if !service.is_in_force(map) {
+                return None;
+            }
+            let compared = compare(service, map, name, route).await?;
+            compared.heal(service, map, name);
+            Some(Arc::new(compared))
+        };
+        let Some(compared) = service.comparisons.find(&question, look).await else { break };
         let Held::Copy(copy) = compared.newest else { return Place::Elsewhere(Found::Missing) };
         if let Some(place) = fetch(service, map, name, &compared, copy, wanted).await {
             return place;
@@ -79,7 +123,7 @@ async fn compare(
     let formers = service.ask_former(map, name, route).await?;
     let mut untried = route.own.then_some(map.own()).into_iter().chain(
         // Not before one of them is asked: the first may be one whose turn it is to be tried again.
-        std::iter::once_with(|| service.peers.in_order(&route.others)).flatten(),
+        std::iter::once_with(|| service.peers.in_order(map, &route.others)).flatten(),
     );
     let mut left = usize::from(route.own) + route.others.len();
     let (mut asked, mut answers) = (FuturesUnordered::new(), Vec::new());
@@ -91,7 +135,7 @@ async fn compare(
             left -= 1;
             let (asking, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
             // Goes on when nobody waits for it any more, so that a node which never answers is known for that.
-            asked.push(service.background.spawn(async move { (node, asking.ask(&map, node, &name).await) }));
+            asked.push(service.unattended.spawn(async move { (node, asking.ask(&map, node, &name).await) }));
         }
         let answered = tokio::select! {
             answered = asked.next() => answered?,
@@ -109,9 +153,7 @@ async fn compare(
             Err(error) => log::debug!("{name}: an owner was not asked: {error}"),
         }
     }
-    if !formers.are_enough(&answers) {
-        return None;
-    }
+    let formers = service.enough_former(map, name, Some(formers), &answers).await?;
     answers.extend(formers.answers);
     let newest = newest(answers.iter().map(|(_, answer)| answer.held));
     Some(Compared { answers, newest, owners: route.owners(map.own()) })
@@ -177,6 +219,6 @@ impl Compared {
             return;
         };
         let (telling, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
-        service.background.spawn(async move { telling.tell_missed(&map, holder, &name, behind).await });
+        service.unattended.spawn(async move { telling.tell_missed(&map, holder, &name, behind).await });
     }
 }

@@ -70,14 +70,10 @@ impl Service {
     ) -> Result<PrepareAnswer, IntakeError> {
         // What clients may store is checked where they are answered; what is stored may always move between nodes.
         let limits = Limits { length: Some(length), max: u64::MAX };
-        let (prepared, held, counts) =
-            intake::receive(&self.store, (id, name), map.epoch_in_force(), limits, body).await?;
-        // The pass under the next map waits for what is prepared under this one, and this may have come too late for it.
-        if !self.maps.is_in_force(map.epoch_in_force()) {
-            let store = Arc::clone(&self.store);
-            on_thread(move || store.discard(id)).await;
-            return Err(IntakeError::MapChanged);
-        }
+        // The pass under the next map waits for uploads that it finds begun, and this one may have come too late for it.
+        let (maps, epoch) = (Arc::clone(&self.maps), map.epoch_in_force());
+        let under = (epoch, move || maps.is_in_force(epoch));
+        let (prepared, held, counts) = intake::receive(&self.store, (id, name), under, limits, body).await?;
         let before = HeldAnswer { held, complete: counts && self.is_complete().await };
         Ok(PrepareAnswer { crc32: prepared.crc32, length: prepared.length, before })
     }
@@ -131,7 +127,7 @@ impl Service {
             Ok::<_, OrderError>((outcome, name))
         };
         if does_wrong(Wrong::EarlyAcknowledgement) {
-            self.background.spawn(async move {
+            self.unattended.spawn(async move {
                 tokio::time::sleep(EARLY).await;
                 on_thread(work).await
             });

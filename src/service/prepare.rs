@@ -6,21 +6,21 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 
 use super::Service;
-use super::intake::{IntakeError, Limits, gathered, receive};
+use super::intake::{IntakeError, Limits, receive};
+use super::source::Source;
 use super::upload::{Upload, UploadError};
 use crate::cluster::{NodeIndex, View};
-use crate::deliver;
 use crate::disk::on_thread;
 use crate::incoming::received;
 use crate::name::ObjectName;
 use crate::peer::client::PeerError;
-use crate::peer::message::PrepareAnswer;
+use crate::peer::message::{HeldAnswer, PrepareAnswer};
 use crate::response::{ByteStream, FileSlice};
 use crate::semantics::Expected;
 use crate::store::{SpoolId, StoreError};
@@ -43,6 +43,13 @@ enum BranchError {
 }
 
 impl BranchError {
+    fn is_about_the_map(&self) -> bool {
+        match self {
+            BranchError::Peer(error) => matches!(error, PeerError::OtherMap { .. }),
+            BranchError::Intake(error) => matches!(error, IntakeError::MapChanged),
+        }
+    }
+
     fn is_full(&self) -> bool {
         match self {
             BranchError::Peer(error) => error.refusal() == Some(StatusCode::INSUFFICIENT_STORAGE),
@@ -56,6 +63,8 @@ type BranchAnswer = (NodeIndex, Result<PrepareAnswer, BranchError>);
 /// One owner that is taking the body in.
 struct Branch {
     node: NodeIndex,
+    /// Whether the others wait for it: not if it is known to be down, as long as enough others go on.
+    is_awaited: bool,
     sender: mpsc::Sender<Bytes>,
 }
 
@@ -69,23 +78,61 @@ pub(super) struct PreparedUpload {
     pub length: u64,
 }
 
+impl PreparedUpload {
+    /// What the owners that took it in held before.
+    pub fn before(&self) -> Vec<(NodeIndex, HeldAnswer)> {
+        self.answers.iter().map(|(node, answer)| (*node, answer.before)).collect()
+    }
+}
+
+/// An object on its way in whose length is known.
+pub(super) struct Arrival<'a> {
+    /// Its name.
+    pub name: &'a ObjectName,
+    /// The client's headers.
+    pub headers: &'a HeaderMap,
+    /// The checksum its bytes should have, if that is known.
+    crc32: Option<u32>,
+    length: u64,
+    source: Source,
+}
+
+impl<'a> Arrival<'a> {
+    /// Checks what can be checked before the body comes. One of unknown length is spooled here first, since between nodes every
+    /// body has a length.
+    pub async fn of(service: &Arc<Service>, upload: Upload<'a>) -> Result<Self, UploadError> {
+        let Upload { name, length, body, headers, crc32 } = upload;
+        Expected::from_headers(headers)?;
+        let limits = Limits { length, max: service.settings.object_max };
+        limits.check_so_far(length.unwrap_or(0)).map_err(UploadError::Body)?;
+        let (length, source) = match length {
+            Some(length) => (length, Source::once(body)),
+            None => {
+                let slice = spooled_first(service, name, limits, body).await?;
+                (slice.length, Source::file(slice))
+            }
+        };
+        Ok(Self { name, headers, crc32, length, source })
+    }
+
+    /// Goes back to the beginning of the body, if that is still to be had.
+    pub fn begin_again(&mut self) -> bool {
+        self.source.begin_again()
+    }
+}
+
 /// Phase one: the body to every owner.
 pub(super) async fn prepare(
     service: &Arc<Service>,
     map: &Arc<View>,
     owners: &[NodeIndex],
     id: SpoolId,
-    upload: Upload<'_>,
+    upload: &mut Arrival<'_>,
 ) -> Result<PreparedUpload, UploadError> {
     let needed = map.write_quorum();
     let mut expected = Expected::from_headers(upload.headers)?;
-    let limits = Limits { length: upload.length, max: service.settings.object_max };
-    limits.check_so_far(upload.length.unwrap_or(0)).map_err(UploadError::Body)?;
-    let (length, body) = match upload.length {
-        Some(length) => (length, upload.body),
-        None => spooled_first(service, map, upload.name, limits, upload.body).await?,
-    };
-    let limits = Limits { length: Some(length), ..limits };
+    let length = upload.length;
+    let limits = Limits { length: Some(length), max: service.settings.object_max };
 
     let mut answers: JoinSet<BranchAnswer> = JoinSet::new();
     let mut branches: Vec<Branch> = owners
@@ -94,8 +141,7 @@ pub(super) async fn prepare(
         .collect();
     let mut crc32 = crc32fast::Hasher::new();
     let mut got = 0;
-    let mut body = gathered(body);
-    while let Some(piece) = body.next().await {
+    while let Some(piece) = upload.source.next().await {
         let piece = piece.map_err(|error| UploadError::Body(error.into()))?;
         got += piece.len() as u64;
         limits.check_so_far(got).map_err(UploadError::Body)?;
@@ -103,7 +149,7 @@ pub(super) async fn prepare(
         if let Some(expected) = &mut expected {
             expected.update(&piece);
         }
-        pass_on(map, &mut branches, &piece).await;
+        pass_on(map, &mut branches, needed, &piece).await;
         if branches.len() < needed {
             break;
         }
@@ -112,13 +158,14 @@ pub(super) async fn prepare(
     if enough_left {
         limits.check_end(got).map_err(UploadError::Body)?;
     }
+    let awaited = branches.iter().filter(|branch| branch.is_awaited).map(|branch| branch.node).collect();
     drop(branches);
     let crc32 = crc32.finalize();
-    let (answers, full) = prepared_answers(map, answers, needed, (crc32, length)).await;
+    let (answers, problems) = prepared_answers(map, answers, (needed, awaited), (crc32, length)).await;
     if answers.len() < needed || !enough_left {
-        let prepared = answers.len();
+        let (prepared, Problems { full, other_map }) = (answers.len(), problems);
         drop_uploads(service, map, id, answers.into_iter().map(|(node, _)| node).collect());
-        return Err(UploadError::NotPrepared { prepared, needed, full });
+        return Err(UploadError::NotPrepared { prepared, needed, full, other_map });
     }
     let genuine = match expected.map(Expected::verify) {
         Some(Err(error)) => Err(error.into()),
@@ -132,19 +179,17 @@ pub(super) async fn prepare(
     Ok(PreparedUpload { answers, crc32, length })
 }
 
-/// A body of unknown length is spooled here before it goes to the owners, since between nodes every body has a
-/// length. The spool lives as long as the returned stream.
+/// Spools a body here. The spool lives as long as the returned file is open.
 async fn spooled_first(
     service: &Arc<Service>,
-    map: &View,
     name: &ObjectName,
     limits: Limits,
     body: ByteStream,
-) -> Result<(u64, ByteStream), UploadError> {
+) -> Result<FileSlice, UploadError> {
     let id = SpoolId::random();
     let store = &service.store;
-    let (prepared, ..) =
-        receive(store, (id, name), map.epoch().get(), limits, body).await.map_err(UploadError::Body)?;
+    let under = (service.map().epoch_in_force(), || true);
+    let (prepared, ..) = receive(store, (id, name), under, limits, body).await.map_err(UploadError::Body)?;
     let opening = Arc::clone(store);
     let file = on_thread(move || {
         let file = opening.read_spool(id);
@@ -153,11 +198,7 @@ async fn spooled_first(
         file
     });
     let file = file.await.map_err(|error| UploadError::Body(error.into()))?;
-    Ok((prepared.length, deliver::file::stream(whole(file, prepared.length))))
-}
-
-fn whole(file: std::fs::File, length: u64) -> FileSlice {
-    FileSlice { file: Arc::new(file), offset: 0, length }
+    Ok(FileSlice { file: Arc::new(file), offset: 0, length: prepared.length })
 }
 
 /// Starts taking the body in at one owner.
@@ -171,6 +212,7 @@ fn branch(
 ) -> Branch {
     let (sender, receiver) = mpsc::channel::<Bytes>(QUEUE_PIECES);
     let body: ByteStream = Box::pin(received(receiver).map(Ok));
+    let is_awaited = !service.peers.is_down(map, node);
     let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
     answers.spawn(async move {
         let answer = if node == map.own() {
@@ -180,11 +222,15 @@ fn branch(
         };
         (node, answer)
     });
-    Branch { node, sender }
+    Branch { node, is_awaited, sender }
 }
 
-/// Passes a piece on to every branch; those that take nothing for too long, or have failed, are dropped.
-async fn pass_on(map: &View, branches: &mut Vec<Branch>, piece: &Bytes) {
+/// Passes a piece on to every branch; those that take nothing for too long, or have failed, are dropped. One that is not
+/// awaited is dropped as soon as it does not keep up.
+async fn pass_on(map: &View, branches: &mut Vec<Branch>, needed: usize, piece: &Bytes) {
+    if branches.iter().filter(|branch| branch.is_awaited).count() >= needed {
+        branches.retain(|branch| branch.is_awaited || branch.sender.capacity() > 0);
+    }
     let all_at_once = branches.iter().all(|branch| branch.sender.capacity() > 0);
     if all_at_once {
         branches.retain(|branch| branch.sender.try_send(piece.clone()).is_ok());
@@ -201,18 +247,29 @@ async fn pass_on(map: &View, branches: &mut Vec<Branch>, piece: &Bytes) {
     });
 }
 
-/// Waits for the owners' answers; those whose bytes differ from ours do not count. Also says whether a full disk kept
-/// someone from preparing.
+/// What kept owners from preparing.
+#[derive(Debug, Clone, Copy, Default)]
+struct Problems {
+    full: bool,
+    other_map: bool,
+}
+
+/// Waits for the owners' answers, for all of those that are awaited and enough in any case; those whose bytes differ from ours
+/// do not count.
 async fn prepared_answers(
     map: &View,
     mut waiting: JoinSet<BranchAnswer>,
-    needed: usize,
+    (needed, mut awaited): (usize, Vec<NodeIndex>),
     (crc32, length): (u32, u64),
-) -> (Vec<(NodeIndex, PrepareAnswer)>, bool) {
+) -> (Vec<(NodeIndex, PrepareAnswer)>, Problems) {
     let mut answers = Vec::new();
-    let mut full = false;
+    let mut problems = Problems::default();
     let mut deadline = Instant::now() + PREPARE_TIMEOUT;
-    while let Ok(Some(joined)) = timeout_at(deadline, waiting.join_next()).await {
+    while answers.len() < needed || !awaited.is_empty() {
+        let Ok(Some(joined)) = timeout_at(deadline, waiting.join_next()).await else { break };
+        if let Ok((node, _)) = &joined {
+            awaited.retain(|awaited| awaited != node);
+        }
         match joined {
             Ok((node, Ok(answer))) if answer.crc32 == crc32 && answer.length == length => {
                 answers.push((node, answer));
@@ -224,21 +281,22 @@ async fn prepared_answers(
                 log::error!("node {} received other bytes than were sent", map.node(node).name())
             }
             Ok((_, Err(error))) => {
-                full |= error.is_full();
+                problems.full |= error.is_full();
+                problems.other_map |= error.is_about_the_map();
                 log::warn!("an owner does not take an upload: {error}");
             }
             Err(error) => log::error!("taking an upload in failed: {error}"),
         }
     }
-    (answers, full)
+    (answers, problems)
 }
 
 /// Tells owners to drop an upload. Nobody waits for it: one that is not told lets it expire.
 pub(super) fn drop_uploads(service: &Arc<Service>, map: &Arc<View>, id: SpoolId, nodes: Vec<NodeIndex>) {
     for node in nodes {
         let (service, map) = (Arc::clone(service), Arc::clone(map));
-        let background = service.background.clone();
-        background.spawn(async move {
+        let unattended = service.unattended.clone();
+        unattended.spawn(async move {
             if node == map.own() {
                 let store = Arc::clone(&service.store);
                 on_thread(move || store.discard(id)).await;

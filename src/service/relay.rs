@@ -69,7 +69,7 @@ impl Relay {
         let mut untried: Vec<_> = route.others.iter().copied().chain(route.former_only(own)).collect();
         untried.retain(|node| ![first, own].contains(node));
         // Not `in_order`: that would take the turn to try a failed one from a request that does.
-        untried.sort_by_key(|&node| service.peers.has_failed(node));
+        untried.sort_by_key(|&node| service.peers.has_failed(map, node));
         let (service, map, name) = (Arc::clone(service), Arc::clone(map), name.clone());
         let untried = untried.into();
         Some(Self { service, map, name, copy, first, untried })

@@ -6,20 +6,22 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::{HeaderMap, Method, StatusCode};
 use tokio::time::sleep;
 
 use super::Service;
+use super::attempts::{Attempts, others_become_ready};
 use super::former::FormerAnswers;
 use super::gather::{Order, gather};
 use super::intake::IntakeError;
-use super::prepare::{PREPARE_TIMEOUT, PreparedUpload, drop_uploads, prepare};
+use super::prepare::{Arrival, PREPARE_TIMEOUT, PreparedUpload, drop_uploads, prepare};
 use crate::clock;
 use crate::cluster::{NodeIndex, View};
 use crate::failpoint::{Step, Wrong, does_wrong, step};
 use crate::held::Held;
 use crate::name::ObjectName;
-use crate::peer::message::CommitOrder;
+use crate::peer::message::{CommitOrder, HeldAnswer};
 use crate::quorum::read_quorum;
 use crate::resolve::Route;
 use crate::response::ByteStream;
@@ -90,6 +92,8 @@ pub(super) enum UploadError {
         needed: usize,
         /// Whether full disks are the reason.
         full: bool,
+        /// Whether an owner worked by another map.
+        other_map: bool,
     },
     /// Too few complete owners said what they hold.
     #[error("{heard} of the {needed} owners needed could say what they hold")]
@@ -134,31 +138,75 @@ impl UploadError {
     }
 }
 
-/// Stores an object on its owners.
+/// Stores an object on its owners. Where the map changes before any of them commits, it begins again, unless too much of the
+/// body is gone.
 pub(super) async fn store(service: &Arc<Service>, upload: Upload<'_>) -> Result<Stored, UploadError> {
-    let map = service.map();
-    let route = Route::of(&map, upload.name);
+    let mut arrival = Arrival::of(service, upload).await?;
+    let mut attempts = Attempts::default();
+    loop {
+        let map = service.map();
+        let result = store_under(service, &map, &mut arrival).await;
+        let may_be_the_map = match result {
+            // It has been brought to that owner, or from there.
+            Err(UploadError::NotPrepared { other_map: true, .. }) => attempts.under_another_map(),
+            Err(UploadError::NotPrepared { .. } | UploadError::NotHeard { .. } | UploadError::Moving) => {
+                attempts.another(service, &map).await
+            }
+            _ => false,
+        };
+        if !may_be_the_map || !arrival.begin_again() {
+            return result;
+        }
+    }
+}
+
+async fn store_under(
+    service: &Arc<Service>,
+    map: &Arc<View>,
+    arrival: &mut Arrival<'_>,
+) -> Result<Stored, UploadError> {
+    let (name, headers) = (arrival.name, arrival.headers);
+    let route = Route::of(map, name);
     let owners = route.owners(map.own());
     let id = SpoolId::random();
-    let (name, headers) = (upload.name, upload.headers);
     let (prepared, former) =
-        tokio::join!(prepare(service, &map, &owners, id, upload), service.ask_former(&map, name, &route));
-    let prepared = prepared?;
+        tokio::join!(prepare(service, map, &owners, id, arrival), service.ask_former(map, name, &route));
+    let mut prepared = prepared?;
     step(Step::Prepared);
-    match decide(service, &map, &owners, &prepared, former, headers).await {
+    // New owners take a moment to be counted, and the body need not be sent again for that.
+    while !has_heard_enough(map, &owners, &prepared) && others_become_ready(service, map).await {
+        ask_again(service, map, name, &mut prepared).await;
+    }
+    let former = service.enough_former(map, name, former, &prepared.before()).await;
+    match decide(service, map, &owners, &prepared, former, headers).await {
         Ok((version, replaced)) => {
             step(Step::Decided);
             let stored =
-                commit(service, Arc::clone(&map), &owners, (id, name), prepared, version, replaced).await?;
+                commit(service, Arc::clone(map), &owners, (id, name), prepared, version, replaced).await?;
             // After, not before: the new copies must exist first.
-            service.supersede(&map, name, &route, version);
+            service.supersede(map, name, &route, version);
             Ok(stored)
         }
         Err(error) => {
-            drop_uploads(service, &map, id, prepared.answers.iter().map(|(node, _)| *node).collect());
+            drop_uploads(service, map, id, prepared.answers.iter().map(|(node, _)| *node).collect());
             Err(error)
         }
     }
+}
+
+fn has_heard_enough(map: &View, owners: &[NodeIndex], prepared: &PreparedUpload) -> bool {
+    count_heard(&prepared.before()) >= read_quorum(owners.len(), map.write_quorum())
+}
+
+/// Asks those whose word does not count yet what they hold.
+async fn ask_again(service: &Service, map: &View, name: &ObjectName, prepared: &mut PreparedUpload) {
+    let silent = prepared.answers.iter_mut().filter(|(_, answer)| !answer.before.counts());
+    join_all(silent.map(|(node, answer)| async move {
+        if let Ok(now) = service.ask(map, *node, name).await {
+            answer.before = now;
+        }
+    }))
+    .await;
 }
 
 /// Between the phases: the client's conditions and the version.
@@ -170,13 +218,13 @@ async fn decide(
     former: Option<FormerAnswers>,
     headers: &HeaderMap,
 ) -> Result<(Version, bool), UploadError> {
-    let before: Vec<_> = prepared.answers.iter().map(|(node, answer)| (*node, answer.before)).collect();
-    let heard = before.iter().filter(|(_, answer)| answer.counts()).count();
+    let before = prepared.before();
+    let heard = count_heard(&before);
     let needed = read_quorum(owners.len(), map.write_quorum());
     if heard < needed {
         return Err(UploadError::NotHeard { heard, needed });
     }
-    let former = former.filter(|former| former.are_enough(&before)).ok_or(UploadError::Moving)?;
+    let former = former.ok_or(UploadError::Moving)?;
     let newest = newest(before.iter().map(|(_, answer)| answer.held).chain(former.held()));
     let current = newest.copy().map(|copy| Validators {
         version: copy.version,
@@ -198,6 +246,11 @@ async fn decide(
 pub(super) fn choose(newest: &Held, size: Option<u64>) -> Version {
     let before = if does_wrong(Wrong::WallClock) { &Held::Nothing } else { newest };
     version::choose(clock::now(), before, size)
+}
+
+/// How many of these owners' answers count.
+pub(super) fn count_heard(answers: &[(NodeIndex, HeldAnswer)]) -> usize {
+    answers.iter().filter(|(_, answer)| answer.counts()).count()
 }
 
 /// The newest of what several owners hold.
@@ -228,13 +281,14 @@ async fn commit(
     let orders = nodes.into_iter().map(|node| -> Order {
         let (service, map, name, order) =
             (Arc::clone(service), Arc::clone(&map), name.clone(), order.clone());
-        Box::pin(async move {
+        let obeyed = Box::pin(async move {
             let result = service.order_commit(&map, node, (id, &name), &order).await;
             if let Err(error) = &result {
                 log::warn!("an owner does not commit: {error}");
             }
-            (node, result.is_ok())
-        })
+            result.is_ok()
+        });
+        (node, obeyed)
     });
     let (needed, orders) = (map.write_quorum(), orders.collect());
     let obeyed = gather(service, map, name, orders, needed).await;

@@ -24,5 +24,5 @@ pub use failure::{
     Failure, FailureError, PASSES_OF_FAILURES, Survivor, failures, held_only_by, nodes_to_fail,
 };
 pub use load::{Load, NodeLoad, SubClusterLoad};
-pub use movement::{Movement, NodeMovement, Pair, PairsOf};
+pub use movement::{Movement, NodeMovement, Pair, PairsOf, optimum};
 pub use objects::{OBJECTS_MAX, Objects, Progress};

@@ -124,6 +124,12 @@ impl Movement {
     }
 }
 
+/// The copies of each object that have to move, on the average, for every node to hold its fair share after a change: what
+/// the shares that grow, grow by.
+pub fn optimum(before: &ClusterMap, after: &ClusterMap) -> f64 {
+    Plan::new(before, after, false).optimum()
+}
+
 /// The copies on each node of `before`, and what each plan moves.
 pub(super) fn tallies(
     before: &ClusterMap,

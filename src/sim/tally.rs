@@ -8,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::fair::fair_copies;
 use super::load::add;
 use super::movement::PairsOf;
-use crate::cluster::ClusterMap;
-use crate::placement::Replicas;
+use crate::cluster::{ClusterMap, REPLICAS_MAX};
+use crate::placement::{Paired, Replicas};
 
 /// The most pairs that are counted: 8 bytes each.
 const PAIRS_MAX: usize = 1 << 20;
@@ -115,25 +115,21 @@ impl Tally {
         }
     }
 
-    /// Counts one object. A copy that came at the rank at which another left came from there; the others are paired
-    /// in rank order. Which node a copy is really read from is for the nodes to choose among all that hold it.
+    /// Counts one object.
     pub(super) fn count(&mut self, plan: &Plan<'_>, before: &Replicas, after: &Replicas) {
-        let place_before = |rank: usize| before[rank].get() as u32;
-        let place_after = |rank: usize| plan.place_after[after[rank].get()];
-        let came = ranks(after.len(), |rank| (0..before.len()).all(|r| place_before(r) != place_after(rank)));
-        let went = ranks(before.len(), |rank| (0..after.len()).all(|r| place_after(r) != place_before(rank)));
-        (0..after.len()).for_each(|rank| self.after[place_after(rank) as usize] += 1);
-        if came == 0 && went == 0 {
+        let mut places = [[0; REPLICAS_MAX]; 2];
+        let [places_before, places_after] = &mut places;
+        let places_before = filled(places_before, before.iter().map(|node| node.get() as u32));
+        let places_after = filled(places_after, after.iter().map(|node| plan.place_after[node.get()]));
+        places_after.iter().for_each(|place| self.after[*place as usize] += 1);
+        let paired = Paired::of(places_before, places_after);
+        if paired.is_nothing() {
             return;
         }
         self.objects_changed += 1;
-        each(went).for_each(|rank| self.left[place_before(rank) as usize] += 1);
-        let same = came & went;
-        let pairs = each(same).map(|rank| (rank, Some(rank)));
-        let mut others = each(went & !same);
-        let pairs = pairs.chain(each(came & !same).map(|rank| (rank, others.next())));
-        for (to, from) in pairs {
-            let (to, from) = (place_after(to), from.map(place_before));
+        paired.went().for_each(|rank| self.left[places_before[rank] as usize] += 1);
+        for (to, from) in paired.moves() {
+            let (to, from) = (places_after[to], from.map(|rank| places_before[rank]));
             self.arrived[to as usize] += 1;
             self.astray += u64::from(!plan.gains(to) || from.is_some_and(|from| !plan.loses(from)));
             if let Some(pairs) = &plan.pairs {
@@ -143,18 +139,14 @@ impl Tally {
     }
 }
 
-/// A bit for each rank that `is` holds for.
-fn ranks(count: usize, is: impl Fn(usize) -> bool) -> u32 {
-    (0..count).fold(0, |bits, rank| bits | u32::from(is(rank)) << rank)
-}
-
-/// The ranks whose bits are set, in order.
-fn each(mut bits: u32) -> impl Iterator<Item = usize> {
-    std::iter::from_fn(move || {
-        let rank = (bits != 0).then(|| bits.trailing_zeros() as usize)?;
-        bits &= bits - 1;
-        Some(rank)
-    })
+/// The front of `room` with these in it.
+fn filled(room: &mut [u32; REPLICAS_MAX], places: impl Iterator<Item = u32>) -> &[u32] {
+    let mut count = 0;
+    for place in places {
+        room[count] = place;
+        count += 1;
+    }
+    &room[..count]
 }
 
 impl PairTable {

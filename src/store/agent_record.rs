@@ -1,5 +1,5 @@
 //! `.webdfs/agent.toml`: what the agent remembers from one time to the next. A hint: if it is lost, work is done once more
-//! than it had to be, and a status says less for a while.
+//! than it had to be, a status says less for a while, and work that was paused goes on.
 
 use std::io::Read;
 use std::path::Path;
@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Store, StoreError, layout};
 use crate::clock;
+use crate::config::Rate;
 
 /// What the agent remembers. Times are in seconds since 1970.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,12 +16,26 @@ use crate::clock;
 pub struct AgentRecord {
     /// When a full pass last reached its end.
     pub reconciled: Option<u64>,
+    /// The epoch under which this node has tried to bring the others all that it gives up; 0: under none.
+    pub moved: u64,
     /// When a scrub last reached its end.
     pub scrubbed: Option<u64>,
     /// What the last walk over the root has counted.
     pub counted: Option<Counted>,
     /// How far a scrub was that has not reached its end.
     pub scrubbing: Option<Scrubbing>,
+    /// What an operator has ordered.
+    pub orders: Orders,
+}
+
+/// What an operator has ordered of the background work. It holds until another order.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Orders {
+    /// Whether passes, offers and scrubs rest.
+    pub paused: bool,
+    /// The rate in place of the configured one.
+    pub rate: Option<Rate>,
 }
 
 /// How far a scrub is.
@@ -46,6 +61,9 @@ pub struct Counted {
     pub objects: u64,
     /// Their bytes.
     pub bytes: u64,
+    /// Files that an original webDFS left in hashed folders, and whose names nobody knows.
+    #[serde(default)]
+    pub nameless: u64,
 }
 
 impl Store {
@@ -83,9 +101,9 @@ impl Store {
     ///
     /// # Errors
     /// As [`Store::remember`].
-    pub fn remember_counted(&self, objects: u64, bytes: u64) -> Result<(), StoreError> {
+    pub fn remember_counted(&self, objects: u64, bytes: u64, nameless: u64) -> Result<(), StoreError> {
         self.remember(|record| {
-            record.counted = Some(Counted { at: clock::seconds(), objects, bytes });
+            record.counted = Some(Counted { at: clock::seconds(), objects, bytes, nameless });
         })
     }
 }
@@ -101,17 +119,22 @@ mod tests {
         let store = open(root.path());
         assert_eq!(store.agent_record(), AgentRecord::default());
         store.remember(|record| record.reconciled = Some(7)).unwrap();
-        store.remember_counted(3, 4000).unwrap();
+        store.remember_counted(3, 4000, 0).unwrap();
         let scrubbing = Scrubbing { bucket: 5, objects: 6, bytes: 7, at: 8 };
         store.remember(|record| record.scrubbing = Some(scrubbing)).unwrap();
+        let orders = Orders { paused: true, rate: Some("5MiB".parse().unwrap()) };
+        store.remember(|record| record.orders = orders).unwrap();
         let record = open(root.path()).agent_record();
+        assert_eq!(record.orders, orders);
         assert_eq!((record.reconciled, record.scrubbed), (Some(7), None));
         assert_eq!(record.scrubbing, Some(scrubbing));
         assert_eq!(record.counted.map(|counted| (counted.objects, counted.bytes)), Some((3, 4000)));
         let file = root.path().join(layout::AGENT_RECORD);
         std::fs::write(&file, "reconciled = 9\nof_a_later_release = 1\n").unwrap();
         assert_eq!(store.agent_record().reconciled, Some(9));
-        for damaged in [&b"reconciled = -"[..], b"\xff\xff", b"reconciled = \"x\""] {
+        for damaged in
+            [&b"reconciled = -"[..], b"\xff\xff", b"reconciled = \"x\"", b"[orders]\nrate = \"3B\""]
+        {
             std::fs::write(&file, damaged).unwrap();
             assert_eq!(store.agent_record(), AgentRecord::default());
         }

@@ -53,6 +53,8 @@ pub const MAPS_SERIAL: &str = ".webdfs/maps-serial";
 pub const MAPS_LOCK: &str = ".webdfs/locks/maps";
 /// Whose root this is.
 pub const IDENTITY: &str = ".webdfs/node.toml";
+/// Nodes that are down.
+pub const DOWN: &str = ".webdfs/down";
 /// Room to give up when the disk is full.
 pub const BALLAST: &str = ".webdfs/ballast";
 /// What the last walk over the root has found.
@@ -63,6 +65,8 @@ pub const AGENT_LOCK: &str = ".webdfs/agent.lock";
 pub const AGENT_SOCKET: &str = ".webdfs/agent.sock";
 /// What it remembers from one time to the next.
 pub const AGENT_RECORD: &str = ".webdfs/agent.toml";
+/// The maps that the root has worked by.
+pub const HISTORY: &str = ".webdfs/history";
 /// Held while that is written.
 pub const AGENT_RECORD_LOCK: &str = ".webdfs/locks/agent-record";
 

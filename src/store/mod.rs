@@ -17,9 +17,11 @@ mod by_hand;
 pub mod calls;
 mod census;
 mod dirty;
+mod down;
 mod error;
 mod folders;
 mod forget;
+mod history;
 mod identity;
 pub mod inventory;
 mod known;
@@ -31,10 +33,13 @@ mod owned;
 mod quarantine;
 mod read;
 mod returned;
+mod space;
 mod spool;
 mod stamp;
 mod strays;
 mod tombstone;
+mod unread;
+mod uploads;
 mod verify;
 mod walk;
 mod write;
@@ -49,11 +54,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-pub use agent_record::{AgentRecord, Counted, Scrubbing};
+pub use agent_record::{AgentRecord, Counted, Orders, Scrubbing};
 pub use agent_socket::{AgentSocket, connect_to_agent};
 pub use batch::{BATCH_FILES_MAX, Batch, BatchCopy};
 pub use by_hand::{ByHand, REST, Settled};
 pub use error::StoreError;
+pub use history::{HistoryEntry, map_history};
 pub use identity::Identity;
 pub use known::KnownRoot;
 pub use layout::NameHash;
@@ -63,8 +69,11 @@ pub use maps::{MapsChange, StoredMap, read_remembered_map, remembered_maps};
 pub use owned::ForeignFile;
 pub use read::Replica;
 pub use returned::Returned;
-pub use spool::{Prepared, SPOOL_LIFETIME, Spool, SpoolId, Swept};
+pub use space::Space;
+pub use spool::{Prepared, SPOOL_LIFETIME, Spool, SpoolId};
 pub use stamp::Stamp;
+pub use unread::Unread;
+pub use uploads::Swept;
 pub use verify::Verdict;
 pub use walk::Found;
 pub use write::{Commit, Outcome};
@@ -265,21 +274,6 @@ impl Store {
             }
             _ => self.io("set the attribute of", probe, source),
         })
-    }
-
-    /// Free space for uploads: whether more may be taken in.
-    ///
-    /// # Errors
-    /// [`StoreError::Full`] when less than the reserve would be left after `bytes` more.
-    pub fn check_space(&self, bytes: u64) -> Result<(), StoreError> {
-        let space = rustix::fs::fstatvfs(self.root.handle())
-            .map_err(|source| self.io("ask for the free space of", Path::new("."), source.into()))?;
-        let free = space.f_bavail.saturating_mul(space.f_frsize);
-        let total = space.f_blocks.saturating_mul(space.f_frsize);
-        if free < self.settings.reserve.bytes(total).saturating_add(bytes) {
-            return Err(StoreError::Full { root: self.settings.root.clone() });
-        }
-        Ok(())
     }
 
     /// Whether a sync has failed, so that writes are refused until a restart.

@@ -63,7 +63,7 @@ impl Store {
         let walked = self.walk(exclude, &stopped, &mut |key| visit(&key.name, key.held.is_by_hand()));
         match found {
             Some(found) => Ok(Some(found)),
-            None => walked.map(|()| None),
+            None => walked.map(|_unread| None),
         }
     }
 }

@@ -12,14 +12,12 @@ use rustix::fs::{FlockOperation, OFlags, flock};
 
 use super::attribute::{ATTRIBUTE, Attribute, SpoolInfo};
 use super::lock::wait_for;
-use super::look::{changed, fingerprint};
+use super::look::fingerprint;
 use super::read::read_attribute;
 use super::write::Commit;
 use super::{Store, StoreError, layout};
-use crate::clock;
 use crate::config::Durability;
 use crate::name::ObjectName;
-use crate::version::Version;
 
 /// After so many bytes the free space is looked at again: other uploads grow at the same time, and the length of some
 /// is not known when they begin.
@@ -190,15 +188,6 @@ impl Drop for Spool {
     }
 }
 
-/// What [`Store::sweep_spools`] found.
-#[derive(Debug, Default)]
-pub struct Swept {
-    /// Names of complete uploads whose commit never came: this node may have missed them.
-    pub expired: Vec<ObjectName>,
-    /// Uploads cut off by the death of their process.
-    pub abandoned: usize,
-}
-
 impl Store {
     /// Starts an upload of `length` bytes, if that is known.
     ///
@@ -298,75 +287,10 @@ impl Store {
         }
     }
 
-    /// Complete uploads that were taken in under an older epoch than this, and those whose commit has begun.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    pub fn uploads_before(&self, epoch: u64) -> Result<Vec<PathBuf>, StoreError> {
-        let mut found = self.list(Path::new(layout::TMP))?;
-        let mut failed = Ok(());
-        found.retain(|path| match self.is_upload_before(path, epoch) {
-            Ok(is_one) => is_one,
-            Err(error) => {
-                failed = Err(error);
-                false
-            }
-        });
-        failed.map(|()| found)
-    }
-
-    fn is_upload_before(&self, path: &Path, epoch: u64) -> Result<bool, StoreError> {
-        let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
-        let Some((file, _)) = opened else { return Ok(false) };
-        let attribute = read_attribute(&file);
-        Ok(match attribute.map_err(|source| self.io("read the attribute of", path, source))? {
-            Some(Attribute::Spool(info)) => info.epoch < epoch,
-            Some(_) => true,
-            None => false,
-        })
-    }
-
     /// Drops an upload. One that is not there is dropped already.
     pub fn discard(&self, id: SpoolId) {
         self.own_spools.forget(id);
         let _ = self.calls.unlink(&id.path());
-    }
-
-    /// Removes uploads whose process died, and complete ones whose commit has not come within `patience`. One that
-    /// cannot be removed is left for the next time.
-    ///
-    /// # Errors
-    /// When the folder of uploads cannot be read.
-    pub fn sweep_spools(&self, patience: Duration) -> Result<Swept, StoreError> {
-        let mut swept = Swept::default();
-        let limit = clock::now().before(patience);
-        for path in self.list(Path::new(layout::TMP))? {
-            match self.sweep_file(&path, limit) {
-                Ok(None) => {}
-                Ok(Some(Some(Attribute::Spool(info)))) => swept.expired.push(info.name),
-                Ok(Some(_)) => swept.abandoned += 1,
-                Err(error) => log::warn!("an upload is not removed: {error}"),
-            }
-        }
-        Ok(swept)
-    }
-
-    /// Removes a file under `tmp/` that has not changed since `limit` and that nobody holds; what it was, if it did.
-    fn sweep_file(&self, path: &Path, limit: Version) -> Result<Option<Option<Attribute>>, StoreError> {
-        let opened = self.open_file(path, false).map_err(|source| self.io("open", path, source))?;
-        let Some((file, stat)) = opened else { return Ok(None) };
-        // Not its mtime: a commit sets that to a version, which another node's clock may have put in the future.
-        if changed(&stat) > limit || flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Ok(None);
-        }
-        let attribute =
-            read_attribute(&file).map_err(|source| self.io("read the attribute of", path, source))?;
-        match self.calls.unlink(path) {
-            Ok(()) => Ok(Some(attribute)),
-            // Committed or dropped meanwhile.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(source) => Err(self.io("remove", path, source)),
-        }
     }
 
     /// The paths of everything in a folder of ours; of none in what is no folder.

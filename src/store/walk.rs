@@ -3,6 +3,7 @@
 
 use std::ffi::OsStr;
 use std::fs::File;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use rustix::fs::{Dir, FileType, OFlags};
 
 use super::layout::{self, NameHash};
 use super::read::{Replica, read_name};
-use super::{Store, StoreError};
+use super::{Store, StoreError, Unread};
 use crate::config::Layout;
 use crate::held::Held;
 use crate::name::{Exclude, ObjectName};
@@ -25,48 +26,83 @@ pub struct Found {
     pub held: Held,
 }
 
-/// A walk that goes on past what it cannot read.
+/// A walk that goes on past single files and folders that it cannot read.
 struct Walk<'a> {
     store: &'a Store,
     exclude: &'a Exclude,
     visit: &'a mut dyn FnMut(Found) -> Result<(), StoreError>,
-    /// The first error met.
-    result: Result<(), StoreError>,
+    /// Told of each file of an original webDFS whose name nobody knows.
+    nameless: &'a mut dyn FnMut(),
+    unread: Unread,
+    /// What has ended the walk.
+    failed: Option<StoreError>,
     stopped: &'a dyn Fn() -> bool,
 }
 
 impl Store {
-    /// Shows every key under the root to `visit`, but for those with excluded names, until `stopped` says so.
+    /// Shows every key under the root to `visit`, but for those with excluded names, until `stopped` says so. What cannot be
+    /// read keeps the rest from nothing, and is returned: a folder that cannot be read hides only itself.
     ///
     /// # Errors
-    /// The first one met, from the disk or from `visit`. One of the disk does not keep the rest from being shown: a folder
-    /// that cannot be read hides only itself.
+    /// When the root itself cannot be listed, at the beginning or after some file in it could not be read: then nothing is
+    /// said of the files. And whatever `visit` says. The walk ends at once.
     pub fn walk(
         &self,
         exclude: &Exclude,
         stopped: &dyn Fn() -> bool,
         visit: &mut dyn FnMut(Found) -> Result<(), StoreError>,
-    ) -> Result<(), StoreError> {
-        let mut walk = Walk { store: self, exclude, visit, result: Ok(()), stopped };
+    ) -> Result<Unread, StoreError> {
+        self.walk_with_nameless(exclude, stopped, &mut || {}, visit)
+    }
+
+    /// The same; of each file that an original webDFS left in a hashed folder, and whose name nobody knows, `nameless` is told.
+    ///
+    /// # Errors
+    /// As [`Store::walk`].
+    pub fn walk_with_nameless(
+        &self,
+        exclude: &Exclude,
+        stopped: &dyn Fn() -> bool,
+        nameless: &mut dyn FnMut(),
+        visit: &mut dyn FnMut(Found) -> Result<(), StoreError>,
+    ) -> Result<Unread, StoreError> {
+        let unread = Unread::default();
+        let mut walk = Walk { store: self, exclude, visit, nameless, unread, failed: None, stopped };
         walk.folder(Path::new(""));
         walk.private(layout::ESCAPE, |walk, path| walk.escaped(path));
         walk.private(layout::TOMBSTONES, |walk, path| walk.tombstone(path));
-        walk.result
+        walk.failed.map_or(Ok(walk.unread), Err)
+    }
+
+    /// Looks whether there is a root to walk over.
+    fn list_root(&self) -> io::Result<()> {
+        let root = self.root.open_beneath(Path::new("."), OFlags::RDONLY | OFlags::DIRECTORY, 0)?;
+        Dir::new(root)?.next().transpose()?;
+        Ok(())
     }
 }
 
 impl Walk<'_> {
+    /// Goes on without what could not be read, if that is not for want of the whole root: of its disk, or of what this
+    /// process needs to open anything.
     fn note(&mut self, error: StoreError) {
-        log::debug!("the walk goes on without it: {error}");
-        if self.result.is_ok() {
-            self.result = Err(error);
+        match self.store.list_root() {
+            Ok(()) => {
+                log::debug!("the walk goes on without it: {error}");
+                self.unread.add(&error);
+            }
+            Err(_) => _ = self.failed.get_or_insert(error),
         }
     }
 
     fn show(&mut self, name: ObjectName, held: Held) {
         if let Err(error) = (self.visit)(Found { name, held }) {
-            self.note(error);
+            self.failed.get_or_insert(error);
         }
+    }
+
+    fn is_over(&self) -> bool {
+        self.failed.is_some() || (self.stopped)()
     }
 
     /// The entries of a folder, each with its type, one at a time.
@@ -81,7 +117,7 @@ impl Walk<'_> {
             Err(error) => return self.note(store.io("list", folder, error)),
         };
         for entry in entries {
-            if (self.stopped)() {
+            if self.is_over() {
                 return;
             }
             match entry {
@@ -91,6 +127,8 @@ impl Walk<'_> {
                         use_entry(self, folder.join(OsStr::from_bytes(name)), entry.file_type());
                     }
                 }
+                // Removed meanwhile.
+                Err(error) if super::read::is_absence(&error.into()) => return,
                 Err(error) => return self.note(store.io("list", folder, error.into())),
             }
         }
@@ -127,8 +165,9 @@ impl Walk<'_> {
             // The path says less than the name. One that has none in it was put there by the original, or by hand.
             Layout::WebdfsHashed(_) => self.borne_name(path, &file.file),
         };
-        if let Some(name) = name {
-            self.copy(name, &file);
+        match name {
+            Some(name) => self.copy(name, &file),
+            None => (self.nameless)(),
         }
     }
 
@@ -213,7 +252,7 @@ mod tests {
     }
 
     /// What a walk meets, and how it ends.
-    fn met(store: &Store) -> (BTreeMap<String, Held>, Result<(), StoreError>) {
+    fn met(store: &Store) -> (BTreeMap<String, Held>, Result<Unread, StoreError>) {
         let mut met = BTreeMap::new();
         let exclude = Exclude::new(DEFAULT_EXCLUDES).unwrap();
         let result = store.walk(&exclude, &|| false, &mut |found| {
@@ -240,7 +279,7 @@ mod tests {
         std::os::unix::fs::symlink("a", root.path().join("linked")).unwrap();
 
         let (met, result) = met(&store);
-        result.unwrap();
+        assert!(result.unwrap().is_empty());
         let expected = names.iter().chain(&["gone.jpg", "by-hand.jpg"]).map(|text| (*text).to_owned());
         assert_eq!(met.keys().cloned().collect::<Vec<_>>(), {
             let mut expected: Vec<_> = expected.collect();
@@ -256,7 +295,7 @@ mod tests {
     }
 
     #[test]
-    fn a_walk_goes_on_past_what_it_cannot_read_and_tells_of_it() {
+    fn a_walk_ends_at_once_when_what_it_shows_cannot_be_taken_or_the_root_is_gone() {
         let root = tempfile::tempdir().unwrap();
         let store = Arc::new(open(root.path()));
         for text in ["a/1.jpg", "b/2.jpg", "c/3.jpg"] {
@@ -265,9 +304,25 @@ mod tests {
         let mut met = 0;
         let result = store.walk(&Exclude::default(), &|| false, &mut |_| {
             met += 1;
-            if met == 1 { Err(StoreError::NotPrepared) } else { Ok(()) }
+            Err(StoreError::NotPrepared)
         });
-        assert_eq!((met, result.is_err()), (3, true));
+        assert!(met == 1 && matches!(result, Err(StoreError::NotPrepared)), "{met} {result:?}");
+    }
+
+    #[test]
+    fn what_is_removed_while_a_walk_looks_at_it_is_no_error() {
+        let root = tempfile::tempdir().unwrap();
+        let store = Arc::new(open(root.path()));
+        for text in ["a/1.jpg", "a/2.jpg", "a/b/3.jpg", "c/4.jpg"] {
+            put(&store, text, 1);
+        }
+        let unread = store.walk(&Exclude::default(), &|| false, &mut |found| {
+            if found.name.to_string().starts_with("a/") {
+                fs::remove_dir_all(root.path().join("a")).unwrap();
+            }
+            Ok(())
+        });
+        assert!(unread.unwrap().is_empty());
     }
 
     #[test]
@@ -280,7 +335,7 @@ mod tests {
             met.set(met.get() + 1);
             Ok(())
         };
-        store.walk(&Exclude::default(), &|| met.get() == 5, visit).unwrap();
+        assert!(store.walk(&Exclude::default(), &|| met.get() == 5, visit).unwrap().is_empty());
         assert_eq!(met.get(), 5);
     }
 }

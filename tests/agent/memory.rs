@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use crate::commands::run;
-use crate::common::{Cluster, Front, Options, lay_down, not_due};
+use crate::common::{Cluster, Front, Options, lay_down, not_due, wait_until};
 
 /// What a process may need with a million files.
 const LIMIT: u64 = 64 << 20;
@@ -69,6 +69,44 @@ fn ten_times_as_many_files_cost_a_pass_and_a_scrub_no_more_memory() {
         assert!(many < few + MORE_MAX, "{few} bytes, then {many}");
         assert!(many < LIMIT, "{many} bytes");
     }
+}
+
+/// The most memory of a node that is to give up all it has, in a map of so many nodes that all of that is one range of what is compared.
+fn out_of_many(files: usize) -> u64 {
+    const NODES: usize = 2_100;
+    let cluster = Cluster::launch(Front::Embedded, Options { absent: &[0], ..Options::one_node(|_| ()) });
+    let mut map = format!(
+        "epoch = 1\nreplicas = 1\nwrite_quorum = 1\n[[subcluster]]\nname = \"s\"\n[[subcluster.node]]\nname = \"img1\"\n\
+         url = \"http://{}/_webdfs\"\nstate = \"out\"\n",
+        cluster.address(0)
+    );
+    for number in 1..NODES {
+        // Nobody listens there.
+        map +=
+            &format!("[[subcluster.node]]\nname = \"far{number}\"\nurl = \"http://127.0.0.1:1/{number}\"\n");
+    }
+    cluster.configure(0);
+    std::fs::write(cluster.root(0).join("../../cluster.toml"), map).unwrap();
+    (0..files).for_each(|number| lay_down(&cluster.root(0), &long_name(number), b""));
+    cluster.restart(0);
+    wait_until("a pass over them is over", || {
+        cluster.log(0).contains(&format!("{files} keys here"))
+            && cluster.log(0).contains("that belong elsewhere stay")
+    });
+    cluster.with_webdfs(0, |process| process.peak_memory()).expect("it runs")
+}
+
+#[test]
+#[ignore = "as many nodes as that take minutes: `make million`"]
+fn three_times_as_many_files_cost_no_more_memory_in_a_large_cluster_either() {
+    // More than are compared at the same time.
+    const FEW: usize = 15_000;
+    const MANY: usize = 3 * FEW;
+    // The names alone of what comes on top are 30 MB.
+    const MORE_MAX: u64 = 15 << 20;
+    let (few, many) = (out_of_many(FEW), out_of_many(MANY));
+    println!("{FEW} files: {} KiB, {MANY} files: {} KiB", few >> 10, many >> 10);
+    assert!(many < few + MORE_MAX, "{few} bytes, then {many}");
 }
 
 #[test]

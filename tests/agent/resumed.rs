@@ -86,6 +86,37 @@ fn a_scrub_whose_process_is_killed_goes_on_where_it_was_in_the_next_one() {
 }
 
 #[test]
+fn a_status_tells_where_a_scrub_was_cut_off_that_does_not_run() {
+    let prepare = |cluster: &Cluster| {
+        for (number, name) in scrubbed().iter().enumerate() {
+            lay_down(&cluster.root(0), name, &noise(number as u64, 1 << 20));
+        }
+        not_due(&cluster.root(0));
+    };
+    // Nothing makes it go on but a command.
+    let agent = "bytes_per_second = \"1MiB\"\nscrub_every = \"never\"";
+    let cluster = Cluster::start(Front::Embedded, Options { agent, ..Options::one_node(prepare) });
+    let shown = || status(&cluster, 0)["scrub"].clone();
+    assert_eq!(shown().get("cut_off"), None);
+    let waiting = start(&["scrub"], &cluster.config(0));
+    wait_until("it is remembered how far the scrub is", || remembered(&cluster).is_some());
+    assert_eq!(shown().get("cut_off"), None, "it runs");
+    cluster.kill_webdfs(0);
+    assert_eq!(end_of(waiting).code, 1);
+    cluster.restart(0);
+    let at = remembered(&cluster).unwrap();
+    let behind = scrubbed().iter().filter(|name| bucket(name) < at).count();
+    let cut_off = shown()["cut_off"].clone();
+    assert_eq!((&cut_off["percent"], &cut_off["done"]), (&(at * 100 / 4096).into(), &behind.into()));
+    assert_eq!(cut_off["bytes"], behind << 20);
+    let text = run(&["status"], &cluster.config(0)).out;
+    let line = text.lines().find(|line| line.starts_with("scrub ")).unwrap();
+    let expected =
+        format!(" at {} %, {behind} keys, {behind}.00 MiB, and goes on there; finished ", at * 100 / 4096);
+    assert!(line.starts_with("scrub       cut off ") && line.contains(&expected), "{line}");
+}
+
+#[test]
 fn a_pass_whose_process_is_killed_sends_nothing_again_that_has_arrived() {
     const FILES: usize = 16;
     let prepare = |cluster: &Cluster| {

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinHandle;
 use webdfs::agent::tasks::{Occasion, Report, Task, Tasks, Unfinished};
 use webdfs::agent::throttle::Throttle;
-use webdfs::agent::{Agent, Mandate, Works};
+use webdfs::agent::{Agent, GossipSettings, Hearsay, Mandate, Works};
 use webdfs::config;
 use webdfs::maps::Maps;
 use webdfs::peer::client::PeerClient;
@@ -62,6 +62,7 @@ impl Stage {
         let maps = Arc::new(Maps::open(&settings.name, Arc::clone(&store), &settings.map).unwrap());
         let ((begin, begun), (end, ends)) = (mpsc::unbounded_channel(), mpsc::unbounded_channel());
         let staged: Arc<dyn Task> = Arc::new(Staged { begun: begin, ends: ends.into() });
+        let tasks = Tasks::default();
         let agent = Agent {
             exclude: webdfs::name::Exclude::default(),
             walks: webdfs::reconcile::Walks::default(),
@@ -70,12 +71,17 @@ impl Stage {
             store,
             peers: PeerClient::new(settings.name.clone(), Signer::new(&settings.secrets), None),
             elected: watch::Sender::new(false),
-            tasks: Tasks::default(),
+            throttle: Throttle::new(None, settings.agent.concurrency, tasks.orders()),
+            tasks,
             works: Works { reconcile: None, scrub: Some(staged) },
-            throttle: Throttle::new(None, settings.agent.concurrency),
             settings: settings.agent,
             standing: Arc::default(),
+            movers: Arc::default(),
             offers: webdfs::agent::offers::Offers::default(),
+            gossip: GossipSettings { listen: None, signer: Signer::new(&settings.secrets) },
+            hearsay: Hearsay::default(),
+            counting: webdfs::agent::count::Counting::default(),
+            traffic: webdfs::agent::traffic::Traffic::default(),
         };
         let runtime = Runtime::new().unwrap();
         let mut stage = Self { dir, runtime, agent, running: None, begun, end };

@@ -33,6 +33,8 @@ pub struct Disks {
     /// The node whose root was an older copy of itself for a while. Until it is in touch with the others, its web server
     /// serves what lies there.
     pub returned: Option<usize>,
+    /// The keys that it has owned since the last healing, or does: other nodes hand requests for them on to its web server.
+    pub handed_on: BTreeSet<Key>,
 }
 
 impl Disks {
@@ -41,7 +43,8 @@ impl Disks {
         match read.outcome {
             Outcome::Found(Content::Foreign(_)) => self.have_rotted,
             Outcome::Found(Content::Of(id)) => {
-                self.returned == Some(read.node) && ops.iter().all(|op| op.id != id)
+                let by_it = self.returned == Some(read.node) || self.handed_on.contains(&read.key);
+                by_it && ops.iter().all(|op| op.id != id)
             }
             _ => false,
         }
@@ -69,6 +72,8 @@ pub enum Violation {
     Stray { place: String },
     /// A replica on a node that does not own it went while an owner lacked it and held nothing newer.
     EarlyRemoval { key: Key, node: usize, lacking: usize },
+    /// A node that owns nothing under the map does not say that it is empty, once that is settled.
+    NotEmpty { node: usize },
     /// Uploads are left over.
     LeftOver { node: usize, count: usize },
     /// An answer that nothing explains.

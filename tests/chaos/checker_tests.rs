@@ -1,5 +1,7 @@
 //! Histories and disks that the checker must accept, and those that it must not.
 
+use std::collections::BTreeSet;
+
 use super::checker::{Disks, REMEMBERED, Replica, Settled, Violation, check};
 use super::history::{Action, Content, Op, OpId, Outcome};
 
@@ -195,6 +197,8 @@ fn an_answer_that_nothing_explains_is_found() {
     assert_eq!(judge_later(&[get(2, (3, 4), 7)], &older), []);
     let other = Disks { returned: Some(1), ..here.clone() };
     assert!(is_wrong(&judge_later(&[get(2, (3, 4), 7)], &other)));
+    let owned = Disks { handed_on: BTreeSet::from([0]), ..other };
+    assert_eq!(judge_later(&[get(2, (3, 4), 7)], &owned), []);
     assert!(!judge_later(&[put(7, (1, 2), 503), get(2, (3, 4), 7)], &older).is_empty(), "it was refused");
     let gone = delete(3, (3, 4), 404);
     assert!(is_wrong(&judge_later(&[gone], &here)), "there was something to delete");

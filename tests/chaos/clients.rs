@@ -29,6 +29,8 @@ pub fn paths(count: usize) -> Vec<String> {
 #[derive(Debug)]
 pub struct Traffic<'a> {
     pub cluster: &'a Cluster,
+    /// The nodes that are asked.
+    pub nodes: Vec<usize>,
     pub history: &'a History,
     pub paths: &'a [String],
     /// By how many seconds each node's clock is off.
@@ -53,7 +55,7 @@ impl Traffic<'_> {
             9..12 => Action::Delete,
             _ => Action::Get,
         };
-        let node = rng.usize(0..NODES);
+        let node = self.nodes[rng.usize(0..self.nodes.len())];
         // Some through the web server, some without.
         let to = if rng.bool() { self.cluster.address(node) } else { self.cluster.side_address(node) };
         let id = self.history.next_id();

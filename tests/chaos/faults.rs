@@ -3,12 +3,14 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crate::common::{PATIENCE, clock_off_by};
 
+use super::course::{Change, Course};
 use super::disk::files;
 use super::machine::Machine;
 use super::repairs::{PASS, Repair, SCRUB, repair};
@@ -35,18 +37,19 @@ impl Machine {
         }
         let cluster = &self.cluster;
         match (fault, begins) {
-            (Fault::Kill { node }, true) => cluster.kill(*node),
+            (Fault::Kill { node } | Fault::Map(Change::Lost { node }), true) => cluster.kill(*node),
             (Fault::KillResponder { node }, true) => cluster.kill_webdfs(*node),
             (Fault::KillServer { node }, true) => cluster.kill_server(*node),
-            (Fault::KillAll, true) => (0..NODES).for_each(|node| cluster.kill(node)),
+            (Fault::KillAll, true) => self.running.iter().for_each(|node| cluster.kill(*node)),
             (
                 Fault::Kill { node }
                 | Fault::KillResponder { node }
                 | Fault::KillServer { node }
-                | Fault::Wipe { node },
+                | Fault::Wipe { node }
+                | Fault::Map(Change::Lost { node }),
                 false,
             ) => self.start_node(*node),
-            (Fault::KillAll, false) => (0..NODES).for_each(|node| self.start_node(node)),
+            (Fault::KillAll, false) => self.running.iter().for_each(|node| self.start_node(*node)),
             (Fault::Die { node, step, passes }, true) => {
                 cluster.kill_webdfs(*node);
                 self.start_dying(*node, step, *passes);
@@ -148,22 +151,27 @@ impl Machine {
         }
     }
 
-    /// Mends everything, and waits until nothing is left to do.
-    pub(super) fn heal(&mut self) {
+    /// Mends everything, has the map be what it is to be, and waits until nothing is left to do.
+    pub(super) fn heal(&mut self, course: &Course) {
         self.network.heal();
         // The files' own times come from the system's clock, which is right: with another the nodes cannot tell how
         // long an upload has waited.
         let clocks = std::mem::take(&mut self.clocks);
-        for (node, off) in clocks.into_iter().enumerate() {
-            if self.note_death(node) || off != 0 || !self.cluster.is_alive(node) {
+        for node in self.running.clone() {
+            if self.note_death(node) || clocks[node] != 0 || !self.cluster.is_alive(node) {
                 self.cluster.kill(node);
             }
             self.start_node(node);
         }
         let began = Instant::now();
         let took = |what: &str| eprintln!("  {what} after {:.1} s", began.elapsed().as_secs_f32());
-        (0..NODES).for_each(|node| self.cluster.wait_until_ready(node));
+        let operator = self.operator.get_mut().expect("no holder panics");
+        operator.finish(&self.cluster, &course.reachable());
+        self.lost = self.running.iter().copied().filter(|node| course.after.is_lost(*node)).collect();
+        self.wait_until_ready();
         took("ready");
+        self.wait_until_settled();
+        took("settled");
         self.wait_until_drained();
         took("drained");
         // First what is rotten goes, then it is fetched again.
@@ -180,7 +188,7 @@ impl Machine {
     fn repair_all(&self, repair: Repair) {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let started = (0..NODES).map(|node| {
+            let started = self.in_use().map(|node| {
                 let mut webdfs = Command::new(env!("CARGO_BIN_EXE_webdfs"));
                 webdfs.args(repair).arg("--config").arg(self.cluster.config(node));
                 let piped = webdfs.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
@@ -198,16 +206,25 @@ impl Machine {
     /// Waits until no upload and no mark is left; the check says what is wrong with those that stay.
     fn wait_until_drained(&self) {
         let deadline = Instant::now() + PATIENCE;
-        let is_drained = |node| {
-            let private = self.cluster.root(node).join(".webdfs");
-            files(&private.join("tmp")).is_empty() && files(&private.join("dirty")).is_empty()
-        };
-        while !(0..NODES).all(is_drained) {
+        loop {
+            let left: Vec<_> = self.in_use().flat_map(|node| self.left_over(node)).collect();
+            if left.is_empty() {
+                return;
+            }
             if Instant::now() > deadline {
-                eprintln!("uploads or marks are left over");
+                eprintln!("uploads or marks are left over: {left:?}");
                 return;
             }
             std::thread::sleep(LOOK);
         }
+    }
+
+    /// Uploads on a node, and its marks for other nodes. Those for a node that is given up wait until it is taken back.
+    fn left_over(&self, node: usize) -> Vec<PathBuf> {
+        let private = self.cluster.root(node).join(".webdfs");
+        let marked_for =
+            (0..NODES).filter(|node| !self.lost.contains(node)).map(|node| self.cluster.name(node));
+        let marks = marked_for.flat_map(|name| files(&private.join("dirty").join(name)));
+        files(&private.join("tmp")).into_iter().chain(marks).collect()
     }
 }

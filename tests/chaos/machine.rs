@@ -15,10 +15,11 @@ use super::checker::{Disks, Settled, Violation, check};
 use super::clients::{Traffic, paths};
 use super::disk;
 use super::history::{Action, Content, History, Op};
+use super::operator::Operator;
 use super::proxy::Network;
 use super::repairs::Repairs;
 use super::report::Report;
-use super::schedule::{Fault, Kind, NODES, Plan, Round};
+use super::schedule::{FIRST, Fault, Kind, NODES, Plan, Round};
 use super::steps;
 use super::strays::Strays;
 
@@ -52,6 +53,11 @@ pub struct Machine {
     pub(super) paths: Vec<String>,
     pub(super) owners: Vec<Vec<usize>>,
     pub(super) report: Report,
+    /// The nodes that run, or would but for a fault.
+    pub(super) running: Vec<usize>,
+    /// Those of them that are given up.
+    pub(super) lost: Vec<usize>,
+    pub(super) operator: Mutex<Operator>,
     /// By how many seconds the clock of each node is off.
     pub(super) clocks: [i64; NODES],
     /// Copies in wrong places.
@@ -88,9 +94,13 @@ impl Machine {
     fn start(settings: Settings) -> Self {
         let options = Options {
             nodes: NODES,
+            members: Some(FIRST),
+            absent: &[5, 6, 7],
             durability: "sync",
-            detour: &[0, 1, 2, 3, 4],
+            detour: &[0, 1, 2, 3, 4, 5, 6, 7],
             prepare: super::mounts::prepare,
+            // One does not: everything works without.
+            gossip: |node| node != 3,
             ..Options::default()
         };
         let cluster = Cluster::launch(Front::Nginx, options);
@@ -99,7 +109,8 @@ impl Machine {
         let network = Network::open(&ways);
         let paths = paths(settings.keys);
         let owners = cluster.owners_of(&paths);
-        let report = Report::of_seed(settings.plan.seed);
+        let seed = settings.plan.seed;
+        let (report, operator) = (Report::of_seed(seed), Mutex::new(Operator::new(seed)));
         let (history, settled) = (History::new(), Settled::default());
         let roots = (0..NODES).map(|node| cluster.root(node)).collect();
         let strays = Strays::watched(roots, &paths, &owners);
@@ -111,6 +122,9 @@ impl Machine {
             paths,
             owners,
             report,
+            running: (0..FIRST).collect(),
+            lost: Vec::new(),
+            operator,
             clocks,
             strays,
             favoured,
@@ -119,7 +133,7 @@ impl Machine {
             history,
             settled,
         };
-        (0..NODES).for_each(|node| machine.cluster.wait_until_ready(node));
+        machine.wait_until_ready();
         machine.restart_with_clocks([0; NODES], true);
         machine
     }
@@ -127,11 +141,11 @@ impl Machine {
     /// Starts the nodes anew whose clocks change, or all.
     fn restart_with_clocks(&mut self, clocks: [i64; NODES], all: bool) {
         let before = std::mem::replace(&mut self.clocks, clocks);
-        for node in (0..NODES).filter(|node| all || clocks[*node] != before[*node]) {
+        for node in self.running.iter().copied().filter(|node| all || clocks[*node] != before[*node]) {
             self.cluster.kill_webdfs(node);
             self.start_node(node);
         }
-        (0..NODES).for_each(|node| self.cluster.wait_until_ready(node));
+        self.wait_until_ready();
     }
 
     fn round(&mut self) -> Vec<Violation> {
@@ -139,19 +153,26 @@ impl Machine {
         eprint!("{round}");
         self.take_copies(round.number);
         self.restart_with_clocks(round.clocks, false);
+        self.begin_to_grow(&round.course);
         self.break_things(&round);
         let ops = self.history.take();
         self.report.count(&ops);
         self.report.rounds += 1;
-        self.heal();
+        let owners_before = self.owners.clone();
+        self.heal(&round.course);
         let mut violations = self.strays.end_of_round();
+        violations.extend(self.ends_of_growth(&round.course));
         let roots: Vec<PathBuf> = (0..NODES).map(|node| self.cluster.root(node)).collect();
         let have_rotted = round.events.iter().any(|event| event.fault.kind() == Kind::Flip);
         let returned = round.events.iter().find_map(|event| match event.fault {
             Fault::Return { node, .. } => Some(node),
             _ => None,
         });
-        let disks = Disks { have_rotted, returned, ..disk::read(&roots, &self.paths) };
+        let owns = |owners: &Vec<usize>| returned.is_some_and(|node| owners.contains(&node));
+        let handed_on = owners_before.iter().zip(&self.owners).enumerate();
+        let handed_on = handed_on.filter(|(_, (before, now))| owns(before) || owns(now));
+        let handed_on = handed_on.map(|(key, _)| key).collect();
+        let disks = Disks { have_rotted, returned, handed_on, ..disk::read(&roots, &self.paths) };
         self.clear_returned();
         self.count_misdated(&ops, &disks);
         violations.extend(check(&mut self.settled, &ops, &disks, &self.owners));
@@ -182,16 +203,26 @@ impl Machine {
             let (cluster, history, paths) = (&self.cluster, &self.history, &self.paths[..]);
             for person in 0..REPAIRERS {
                 let (favoured, stop, counts) = (&self.favoured, &stop, &counts);
-                let repairs = Repairs { cluster, favoured, stop, counts };
+                let nodes = round.course.reachable();
+                let repairs = Repairs { cluster, nodes, favoured, stop, counts };
                 scope.spawn(move || repairs.run(seed ^ (person << 8)));
             }
             for client in 0..self.settings.clients {
-                let traffic = Traffic { cluster, history, paths, clocks: self.clocks, stop: &stop };
+                let (nodes, clocks) = (round.course.reachable(), self.clocks);
+                let traffic = Traffic { cluster, nodes, history, paths, clocks, stop: &stop };
                 scope.spawn(move || traffic.run(seed ^ (client << 16)));
             }
             for (at, begins, place) in moments {
                 std::thread::sleep(Duration::from_millis(at).saturating_sub(began.elapsed()));
-                self.turn(round.number, &round.events[place].fault, begins);
+                let fault = &round.events[place].fault;
+                self.turn(round.number, fault, begins);
+                if let (Fault::Map(change), true) = (fault, begins) {
+                    self.operator.lock().expect("no holder panics").order(change);
+                    let (operator, nodes) = (&self.operator, round.course.reachable());
+                    scope.spawn(move || {
+                        operator.lock().expect("no holder panics").try_to_work(cluster, &nodes);
+                    });
+                }
             }
             std::thread::sleep(Duration::from_millis(round.length).saturating_sub(began.elapsed()));
             self.network.heal();
@@ -223,6 +254,8 @@ impl Machine {
         for node in 0..NODES {
             self.report.steps.extend(steps::noted_in(&self.cluster.log(node)));
         }
+        let operator = self.operator.get_mut().expect("no holder panics");
+        self.report.maps = [operator.given, operator.in_a_row, operator.failed];
         let harmed = self.network.harmed();
         let count = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         self.report.connections = (count(&harmed.cut), count(&harmed.truncated), count(&harmed.corrupted));
@@ -247,8 +280,8 @@ impl Machine {
             eprintln!("WEBDFS_CHAOS_KEEP=FOLDER keeps the roots and the logs");
             return;
         };
-        let from = self.cluster.root(0).ancestors().nth(2).expect("a folder of the cluster").to_owned();
-        let done = Command::new("cp").arg("-a").arg(from).arg(&folder).status();
+        let done =
+            Command::new("cp").arg("-a").arg(super::operator::folder(&self.cluster)).arg(&folder).status();
         eprintln!("kept in {}: {done:?}", folder.display());
     }
 }

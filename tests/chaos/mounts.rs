@@ -36,6 +36,7 @@ pub fn in_a_namespace(test: &str) -> Option<bool> {
 /// Gives each node its disk, before it starts.
 pub fn prepare(cluster: &Cluster) {
     for node in (0..NODES).filter(|_| may_mount()) {
+        std::fs::create_dir_all(cluster.root(node)).expect("a folder");
         let mut mount = Command::new("mount");
         mount.args(["-t", "tmpfs", "-o", SIZE, "none"]).arg(cluster.root(node));
         assert!(mount.status().is_ok_and(|status| status.success()), "{mount:?}");

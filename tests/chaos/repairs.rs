@@ -32,6 +32,8 @@ pub type Counts = BTreeMap<Repair, (u64, u64)>;
 #[derive(Debug)]
 pub struct Repairs<'a> {
     pub cluster: &'a Cluster,
+    /// The nodes that are asked.
+    pub nodes: Vec<usize>,
     /// The node that is asked most of all, if it is one: it is to come to a certain step.
     pub favoured: &'a AtomicUsize,
     pub stop: &'a AtomicBool,
@@ -44,7 +46,9 @@ impl Repairs<'_> {
         let mut rng = Rng::with_seed(seed);
         while !self.stop.load(Ordering::SeqCst) {
             let favoured = Some(self.favoured.load(Ordering::SeqCst)).filter(|node| *node < NODES);
-            let node = favoured.filter(|_| rng.u8(0..4) > 0).unwrap_or_else(|| rng.usize(0..NODES));
+            let node = favoured
+                .filter(|_| rng.u8(0..4) > 0)
+                .unwrap_or_else(|| self.nodes[rng.usize(0..self.nodes.len())]);
             let repair = if rng.u8(0..3) == 0 { SCRUB } else { PASS };
             let stopped = || self.stop.load(Ordering::SeqCst);
             let finished = self::repair(self.cluster, node, repair, stopped);

@@ -23,6 +23,8 @@ pub struct Report {
     pub strays: [u64; 2],
     /// Replicas whose versions were far from the real time, since the clock was of the node that wrote them.
     pub misdated: u64,
+    /// Maps that were given, those of them that came before the last one had settled, and attempts that failed.
+    pub maps: [u64; 3],
     /// Connections cut, broken off and changed on their way.
     pub connections: (u64, u64, u64),
     answers: BTreeMap<(&'static str, String), u64>,
@@ -81,6 +83,11 @@ impl fmt::Display for Report {
         let repairs = repairs.map(|(what, (begun, ended))| format!("{}: {ended} of {begun}", what.join(" ")));
         let repairs = repairs.collect::<Vec<_>>().join(", ");
         writeln!(f, "  repairs meanwhile: {repairs}; {placed} copies in wrong places, {gone} gone")?;
+        let [given, in_a_row, failed] = self.maps;
+        writeln!(
+            f,
+            "  maps: {given} given, {in_a_row} before the last had settled, {failed} attempts failed"
+        )?;
         let (cut, truncated, corrupted) = self.connections;
         writeln!(f, "  connections: {cut} cut, {truncated} broken off, {corrupted} bits changed")?;
         let answers =

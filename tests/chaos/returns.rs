@@ -30,7 +30,8 @@ impl Machine {
         let copy = self.copy_for(node, later);
         copy_root(&self.cluster.root(node), &copy);
         self.start_node(node);
-        wait_until_older(&self.cluster, node, &copy);
+        let others = self.running.iter().copied().filter(|other| !self.lost.contains(other));
+        wait_until_older(&self.cluster, node, others, &copy);
     }
 
     /// Puts the copy for a round back. The node is down, and its root empty.
@@ -54,13 +55,14 @@ impl Machine {
 
 /// Waits until a copy of a root is known as one when it is put back: all others know that the root has gone on since. A
 /// start raises the stamp, as an hour does; a younger copy is not known as one.
-pub fn wait_until_older(cluster: &Cluster, node: usize, copy: &Path) {
+pub fn wait_until_older(cluster: &Cluster, node: usize, others: impl Iterator<Item = usize>, copy: &Path) {
     cluster.wait_until_ready(node);
     let before = stamp(&fs::read_to_string(copy.join(".webdfs/node.toml")).expect("an identity"));
     let name = cluster.name(node);
+    let others: Vec<_> = others.filter(|other| *other != node).collect();
     wait_until("the others know that the root has gone on", || {
-        cluster.present().filter(|other| *other != node).all(|other| {
-            let remembered = cluster.root(other).join(".webdfs/stamps").join(&name);
+        others.iter().all(|other| {
+            let remembered = cluster.root(*other).join(".webdfs/stamps").join(&name);
             fs::read_to_string(remembered).is_ok_and(|text| number(text.trim_end()) > before)
         })
     });

@@ -5,10 +5,13 @@ use std::fmt;
 
 use fastrand::Rng;
 
+use super::course::{Change, Course, strays_can_be_judged};
 use super::steps::{is_frequent, is_of_return};
 
-/// Nodes of the cluster.
-pub const NODES: usize = 5;
+/// Nodes of the first map.
+pub const FIRST: usize = 5;
+/// Those, and those that are added.
+pub const NODES: usize = 8;
 /// Clocks are off by at most this many seconds.
 pub const CLOCK_OFF_MAX: i64 = 3600;
 /// Faults that a round tries to have.
@@ -40,10 +43,17 @@ pub enum Kind {
     Return,
     Flip,
     Misplace,
+    /// The map changes: a sub-cluster more.
+    Add,
+    /// Another weight for a sub-cluster, or none.
+    Weight,
+    Out,
+    In,
+    Lost,
 }
 
 impl Kind {
-    pub const ALL: [Kind; 15] = [
+    pub const ALL: [Kind; 20] = [
         Kind::Kill,
         Kind::KillResponder,
         Kind::KillServer,
@@ -59,7 +69,17 @@ impl Kind {
         Kind::Return,
         Kind::Flip,
         Kind::Misplace,
+        Kind::Add,
+        Kind::Weight,
+        Kind::Out,
+        Kind::In,
+        Kind::Lost,
     ];
+
+    /// Whether it is a change of the map.
+    pub fn is_of_map(self) -> bool {
+        matches!(self, Kind::Add | Kind::Weight | Kind::Out | Kind::In | Kind::Lost)
+    }
 }
 
 /// One thing that goes wrong.
@@ -94,6 +114,8 @@ pub enum Fault {
     /// Copies come to a node that does not own them. Neither does `damaged`, which may lose what it has confirmed. One of
     /// the owners is `down`.
     Misplace { node: usize, damaged: usize, down: usize, copies: usize },
+    /// The map changes; a node that is given up is down meanwhile.
+    Map(Change),
 }
 
 impl Fault {
@@ -113,6 +135,7 @@ impl Fault {
             Fault::Return { .. } => Kind::Return,
             Fault::Flip { .. } => Kind::Flip,
             Fault::Misplace { .. } => Kind::Misplace,
+            Fault::Map(change) => change.kind(),
         }
     }
 
@@ -124,14 +147,15 @@ impl Fault {
             | Fault::KillServer { node }
             | Fault::Die { node, .. }
             | Fault::Wipe { node }
-            | Fault::Return { node, .. } => vec![*node],
+            | Fault::Return { node, .. }
+            | Fault::Map(Change::Lost { node }) => vec![*node],
             Fault::KillAll => (0..NODES).collect(),
             _ => Vec::new(),
         }
     }
 
     /// Whether the two must not happen at the same time: each undoes what it does.
-    fn excludes(&self, other: &Fault) -> bool {
+    pub(super) fn excludes(&self, other: &Fault) -> bool {
         let restarts = other.restarts();
         let empties = |kind| matches!(kind, Kind::Wipe | Kind::Return);
         let kinds = (self.kind(), other.kind());
@@ -139,7 +163,7 @@ impl Fault {
         self.restarts().iter().any(|node| restarts.contains(node))
             // It is to repair itself; and it may come to a step at which it dies then.
             || (kinds.1 != Kind::Die && restarts.into_iter().any(is_restored))
-            || (kinds.0 == kinds.1 && self.restarts().is_empty())
+            || (kinds.0 == kinds.1 && self.restarts().is_empty() && !kinds.0.is_of_map())
             || (kinds.0 == Kind::Fill && empties(kinds.1))
             || (kinds.1 == Kind::Fill && empties(kinds.0))
     }
@@ -174,6 +198,8 @@ pub struct Round {
     pub clocks: [i64; NODES],
     /// In the order of their begin.
     pub events: Vec<Event>,
+    /// What becomes of the map.
+    pub course: Course,
 }
 
 impl fmt::Display for Round {
@@ -216,10 +242,15 @@ impl Plan {
             true => rng.i64(-CLOCK_OFF_MAX..=CLOCK_OFF_MAX),
             false => 0,
         });
-        // Wipes, copies put back and flips of a round all befall one node: W-1 owners of any key, whatever the placement.
-        let damaged = rng.usize(0..NODES);
-        let kinds: Vec<_> = self.kinds.iter().copied().filter(|kind| *kind != Kind::Clock).collect();
-        let mut events: Vec<Event> = Vec::new();
+        // Wipes, copies put back and flips of a round all befall one node, which alone may be given up: W-1 owners of any
+        // key, whatever the placement.
+        let course = self.course(number);
+        let is_drawn = |kind: &Kind| {
+            let may_be = *kind != Kind::Misplace || strays_can_be_judged(&course);
+            *kind != Kind::Clock && !kind.is_of_map() && may_be
+        };
+        let kinds: Vec<_> = self.kinds.iter().copied().filter(is_drawn).collect();
+        let mut events = self.map_events(&course, &mut rng);
         let count = if kinds.is_empty() { 0 } else { rng.usize(FAULTS) };
         for _ in 0..count {
             let kind = kinds[rng.usize(0..kinds.len())];
@@ -230,7 +261,7 @@ impl Plan {
                 _ if rng.u8(0..6) == 0 && self.kinds.contains(&Kind::Die) => Kind::Die,
                 kind => kind,
             };
-            let Some(fault) = self.fault(kind, (number, damaged), &mut rng) else { continue };
+            let Some(fault) = self.fault(kind, (number, &course), &mut rng) else { continue };
             let at = rng.u64(0..self.round * 9 / 10);
             let lasts = if kind == Kind::Die { COMES } else { LASTS };
             let until = (at + rng.u64(lasts)).min(self.round);
@@ -242,11 +273,23 @@ impl Plan {
             add(&mut events, Event { at, until, fault });
         }
         events.sort_by_key(|event| event.at);
-        Round { number, length: self.round, clocks, events }
+        Round { number, length: self.round, clocks, events, course }
     }
 
-    fn fault(&self, kind: Kind, (round, damaged): (u64, usize), rng: &mut Rng) -> Option<Fault> {
-        let node = rng.usize(0..NODES);
+    /// The changes of the map, in their order, at any times.
+    fn map_events(&self, course: &Course, rng: &mut Rng) -> Vec<Event> {
+        let mut times: Vec<_> = course.changes.iter().map(|_| rng.u64(0..self.round * 8 / 10)).collect();
+        times.sort_unstable();
+        let event = |(at, change): (u64, &Change)| {
+            let until = (at + rng.u64(LASTS)).min(self.round);
+            Event { at, until, fault: Fault::Map(change.clone()) }
+        };
+        times.into_iter().zip(&course.changes).map(event).collect()
+    }
+
+    fn fault(&self, kind: Kind, (round, course): (u64, &Course), rng: &mut Rng) -> Option<Fault> {
+        let (damaged, running) = (course.damaged, course.reachable());
+        let node = running[rng.usize(0..running.len())];
         Some(match kind {
             Kind::Kill => Fault::Kill { node },
             Kind::KillResponder => Fault::KillResponder { node },
@@ -258,9 +301,9 @@ impl Plan {
                 Fault::Die { node, step, passes }
             }
             Kind::Cut => {
-                let mut nodes: Vec<_> = (0..NODES).collect();
+                let mut nodes = running;
                 rng.shuffle(&mut nodes);
-                nodes.truncate(rng.usize(1..=NODES / 2));
+                nodes.truncate(rng.usize(1..=nodes.len() / 2));
                 Fault::Cut { half: nodes.into_iter().collect(), silent: rng.bool() }
             }
             Kind::Delay => Fault::Delay { node, millis: rng.u64(5..400) },
@@ -268,20 +311,26 @@ impl Plan {
             Kind::Corrupt => Fault::Corrupt { node, every: rng.u64(500..20_000) },
             Kind::Fill => Fault::Fill { node },
             Kind::Wipe => Fault::Wipe { node: damaged },
-            // There is no older copy in the first round.
-            Kind::Return if round == 0 => return None,
             Kind::Return => {
+                // A copy of a node that owned nothing then would show nothing, and there is none before the first round.
+                let age = course.before.age(damaged, round).min(COPY_AGE_MAX);
+                if age == 0 {
+                    return None;
+                }
                 let dies = rng.bool() && self.kinds.contains(&Kind::Die);
                 let step = if dies { self.step(is_of_return, rng) } else { None };
-                Fault::Return { node: damaged, age: rng.u64(1..=COPY_AGE_MAX.min(round)), step }
+                Fault::Return { node: damaged, age: rng.u64(1..=age), step }
             }
             Kind::Flip => Fault::Flip { node: damaged, replicas: rng.u64(1..20) },
             Kind::Misplace => {
-                let mut others: Vec<_> = (0..NODES).filter(|node| *node != damaged).collect();
+                let mut others = course.before.owners();
+                others.retain(|node| *node != damaged);
                 rng.shuffle(&mut others);
                 Fault::Misplace { node: others[0], damaged, down: others[1], copies: rng.usize(4..12) }
             }
-            Kind::Clock => unreachable!("clocks are off for whole rounds"),
+            Kind::Clock | Kind::Add | Kind::Weight | Kind::Out | Kind::In | Kind::Lost => {
+                unreachable!("decided for whole rounds")
+            }
         })
     }
 
@@ -289,76 +338,5 @@ impl Plan {
     fn step(&self, wanted: fn(&str) -> bool, rng: &mut Rng) -> Option<&'static str> {
         let steps: Vec<_> = self.steps.iter().copied().filter(|step| wanted(step)).collect();
         (!steps.is_empty()).then(|| steps[rng.usize(0..steps.len())])
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn plan(seed: u64) -> Plan {
-        Plan { seed, kinds: Kind::ALL.into(), steps: vec!["store.rename", "store.write"], round: 6000 }
-    }
-
-    #[test]
-    fn the_seed_decides_the_whole_schedule() {
-        let rounds = |seed| (0..20).map(|number| plan(seed).round(number)).collect::<Vec<_>>();
-        assert_eq!(rounds(7), rounds(7));
-        assert_ne!(rounds(7), rounds(8));
-        assert_ne!(rounds(7)[0].events, rounds(7)[1].events);
-    }
-
-    #[test]
-    fn every_kind_of_fault_happens_and_only_those_that_are_wanted() {
-        let kinds = |plan: Plan| -> BTreeSet<Kind> {
-            let rounds: Vec<_> = (0..100).map(|number| plan.round(number)).collect();
-            let clocks = rounds.iter().flat_map(|round| round.clocks).any(|off| off != 0);
-            let events = rounds.iter().flat_map(|round| &round.events).map(|event| event.fault.kind());
-            events.chain(clocks.then_some(Kind::Clock)).collect()
-        };
-        assert_eq!(kinds(plan(1)), Kind::ALL.into());
-        let few = BTreeSet::from([Kind::Cut, Kind::Die]);
-        assert_eq!(kinds(Plan { kinds: few.clone(), ..plan(1) }), few);
-        assert!(kinds(Plan { kinds: BTreeSet::new(), ..plan(1) }).is_empty());
-    }
-
-    #[test]
-    fn in_a_round_wipes_flips_and_older_copies_befall_one_node_and_spare_the_owners_of_misplaced_copies() {
-        for round in (0..500).map(|number| plan(3).round(number)) {
-            let damaged = round.events.iter().filter_map(|event| match event.fault {
-                Fault::Wipe { node } | Fault::Flip { node, .. } | Fault::Return { node, .. } => Some(node),
-                Fault::Misplace { node, damaged, .. } => {
-                    assert_ne!(node, damaged, "{round}");
-                    Some(damaged)
-                }
-                _ => None,
-            });
-            assert!(damaged.collect::<BTreeSet<_>>().len() <= 1, "{round}");
-        }
-    }
-
-    #[test]
-    fn an_older_copy_was_taken_before_an_earlier_round_and_is_put_back_once() {
-        for round in (0..500).map(|number| plan(5).round(number)) {
-            let ages = round.events.iter().filter_map(|event| match event.fault {
-                Fault::Return { age, .. } => Some(age),
-                _ => None,
-            });
-            let ages: Vec<_> = ages.collect();
-            assert!(ages.len() <= 1 && ages.iter().all(|age| (1..=round.number).contains(age)), "{round}");
-        }
-    }
-
-    #[test]
-    fn faults_that_undo_each_other_do_not_overlap_and_none_outlasts_its_round() {
-        for round in (0..500).map(|number| plan(4).round(number)) {
-            for (place, event) in round.events.iter().enumerate() {
-                assert!(event.at <= event.until && event.until <= round.length, "{round}");
-                for other in round.events[place + 1..].iter().filter(|other| other.at <= event.until) {
-                    assert!(!event.fault.excludes(&other.fault), "{round}");
-                }
-            }
-            assert!(round.clocks.iter().all(|off| off.abs() <= CLOCK_OFF_MAX));
-        }
     }
 }

@@ -97,7 +97,7 @@ fn return_a_disk(cluster: &Cluster) {
     cluster.kill(UNLUCKY);
     copy_root(&root, &copy);
     cluster.restart(UNLUCKY);
-    wait_until_older(cluster, UNLUCKY, &copy);
+    wait_until_older(cluster, UNLUCKY, cluster.present(), &copy);
     cluster.kill(UNLUCKY);
     fs::remove_dir_all(&root).expect("it is there");
     fs::rename(&copy, &root).expect("it is put back");

@@ -34,7 +34,7 @@ struct Stray {
 pub struct Strays {
     roots: Vec<PathBuf>,
     paths: Vec<String>,
-    owners: Vec<Vec<usize>>,
+    owners: Mutex<Vec<Vec<usize>>>,
     placed: Mutex<Vec<Stray>>,
     violations: Mutex<Vec<Violation>>,
     /// How many were put somewhere.
@@ -50,7 +50,7 @@ impl Strays {
         let strays = Arc::new(Self {
             roots,
             paths: paths.to_vec(),
-            owners: owners.to_vec(),
+            owners: Mutex::new(owners.to_vec()),
             placed: Mutex::default(),
             violations: Mutex::default(),
             count: AtomicU64::new(0),
@@ -70,11 +70,12 @@ impl Strays {
     /// Puts copies of what was written last on `node`, of keys that belong neither to it nor to `unsafe_node`, whose disk
     /// may lose what it has confirmed.
     pub fn put(&self, node: usize, unsafe_node: usize, copies: usize) {
+        let owned = self.owners.lock().expect("no holder panics").clone();
         let foreign = |owners: &Vec<usize>| !owners.contains(&node) && !owners.contains(&unsafe_node);
         let mut newest: Vec<_> = (0..self.paths.len())
-            .filter(|key| foreign(&self.owners[*key]))
+            .filter(|key| foreign(&owned[*key]))
             .filter_map(|key| {
-                let copies = self.owners[key].iter().map(|owner| self.plain(*owner, key));
+                let copies = owned[key].iter().map(|owner| self.plain(*owner, key));
                 let (mtime, copy) = copies.filter_map(|copy| Some((mtime(&copy)?, copy))).max()?;
                 Some((mtime, key, copy))
             })
@@ -99,19 +100,25 @@ impl Strays {
         std::mem::take(&mut self.violations.lock().expect("no holder panics"))
     }
 
+    /// The map has changed, and nothing is watched.
+    pub fn set_owners(&self, owners: &[Vec<usize>]) {
+        *self.owners.lock().expect("no holder panics") = owners.to_vec();
+    }
+
     /// Ends the watch.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::SeqCst);
     }
 
     fn look(&self) {
+        let owners = self.owners.lock().expect("no holder panics").clone();
         let mut placed = self.placed.lock().expect("no holder panics");
         placed.retain(|stray| {
             if mtime(&stray.place) == Some(stray.mtime) {
                 return true;
             }
             self.gone.fetch_add(1, Ordering::Relaxed);
-            let lacking = || self.owners[stray.key].iter().copied().find(|owner| !self.has(*owner, stray));
+            let lacking = || owners[stray.key].iter().copied().find(|owner| !self.has(*owner, stray));
             // Twice: an owner may have been between its copy and its tombstone. What it has it never loses.
             if let Some(owner) = lacking().and_then(|_| lacking())
                 && !self.is_put_away(stray)

@@ -151,7 +151,11 @@ impl Cluster {
 
     /// The same of many paths.
     pub fn owners_of(&self, paths: &[String]) -> Vec<Vec<usize>> {
-        let node = self.present().next().expect("a node");
+        self.owners_by(self.present().next().expect("a node"), paths)
+    }
+
+    /// The same, as a certain node has it.
+    pub fn owners_by(&self, node: usize, paths: &[String]) -> Vec<Vec<usize>> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_webdfs"));
         command.arg("locate").arg("--config").arg(self.config(node)).arg("--json").args(paths);
         let output = command.output().expect("webdfs locate runs");
@@ -348,7 +352,7 @@ impl Cluster {
 
     /// The end of every log, for a person who wants to know why a test failed.
     pub fn show_logs(&self) {
-        for node in self.present() {
+        for node in (0..self.options.nodes).filter(|node| self.node_dir(*node).exists()) {
             let log = self.log(node);
             let lines: Vec<&str> = log.lines().collect();
             let shown = &lines[lines.len().saturating_sub(LOG_LINES)..];

@@ -41,7 +41,6 @@ pub fn under_load(to: SocketAddr, folder: &str, act: impl FnOnce(&Load)) -> Load
                 client.run();
             });
         }
-        // Also if it panics.
         let _end = OnDrop(&done);
         act(&load);
     });
@@ -50,7 +49,8 @@ pub fn under_load(to: SocketAddr, folder: &str, act: impl FnOnce(&Load)) -> Load
     load
 }
 
-struct OnDrop<'a>(&'a AtomicBool);
+/// Sets a flag when it goes, also in a panic.
+pub struct OnDrop<'a>(pub &'a AtomicBool);
 
 impl Drop for OnDrop<'_> {
     fn drop(&mut self) {

@@ -21,6 +21,8 @@ pub mod kept;
 pub mod laid;
 /// Clients that put a node under load.
 pub mod load;
+/// Maps of a cluster's nodes.
+pub mod map;
 /// A FastCGI handler that does odd things.
 pub mod odd;
 /// Real processes that never outlive the test program.
@@ -47,6 +49,7 @@ pub use kept::{
 };
 pub use laid::{lay_down, not_due};
 pub use load::{Load, under_load};
+pub use map::{Group, map_text as map};
 pub use setup::Options;
 pub use shared::shared;
 pub use signed::{Seal, map_of, signed, signer};

@@ -18,6 +18,7 @@ use webdfs::response::{Body, BodyError, ByteStream, FileSlice, Response};
 
 use super::cluster::Cluster;
 use super::fcgi::Client;
+use super::wait_until;
 
 /// Long enough for any machine; only a failing test waits for it.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -129,7 +130,8 @@ pub struct InPlace {
 }
 
 impl InPlace {
-    /// Ends the first node's webdfs, and takes its place.
+    /// Ends the first node's webdfs, and takes its place. Returns when the web server has found it there: lighttpd asks
+    /// nobody for a second who was away when it asked, be it for another node.
     pub fn start(cluster: Cluster, handler: impl Handler) -> Self {
         cluster.kill_webdfs(0);
         let runtime =
@@ -138,6 +140,7 @@ impl InPlace {
         // Apache is another user.
         let listener = runtime.block_on(async { Listener::unix(&cluster.socket(0), 0o666).unwrap() });
         runtime.spawn(serve(listener, handler, Limits::default(), stopping));
+        wait_until("the web server finds the new responder", || cluster.get(0, "/asked").status < 500);
         Self { cluster, _runtime: runtime, _stop: stop }
     }
 }

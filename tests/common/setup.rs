@@ -29,6 +29,8 @@ pub struct Options {
     pub allow: &'static str,
     /// `[write] reserve`.
     pub reserve: &'static str,
+    /// Which nodes gossip, at the address of their front, by UDP.
+    pub gossip: fn(usize) -> bool,
     /// More lines for `[write]`.
     pub write: &'static str,
     /// More lines for `[deliver]`.
@@ -65,6 +67,7 @@ impl Default for Options {
             durability: "none",
             allow: r#"["127.0.0.0/8"]"#,
             reserve: "0B",
+            gossip: |_| false,
             write: "",
             deliver: "",
             agent: "",
@@ -121,7 +124,7 @@ impl Cluster {
     }
 
     /// Writes what a node needs to start.
-    pub(super) fn configure(&self, node: usize) {
+    pub fn configure(&self, node: usize) {
         fs::create_dir_all(self.root(node)).expect("a folder");
         self.write_secret(node, SECRET);
         self.write_config(node, self.options.allow);
@@ -157,10 +160,14 @@ impl Cluster {
             Front::Embedded | Front::ApacheFcgid | Front::LighttpdSpawned => "",
             _ => "fcgi = \"unix:webdfs.sock\"\n",
         };
+        let gossip = match (self.options.gossip)(node) {
+            true => format!("gossip = \"{}\"\n", self.address(node)),
+            false => String::new(),
+        };
         let text = format!(
             "name = \"{name}\"\nmap = \"../cluster.toml\"\nroot = \"root\"\nfront = \"{front}\"\n\
              durability = \"{durability}\"\nprefix = \"{prefix}\"\n{top}\n\
-             [listen]\n{fcgi}http = \"{side}\"\n\
+             [listen]\n{fcgi}{gossip}http = \"{side}\"\n\
              [deliver]\n{deliver}\n\
              [agent]\n{agent}\n\
              [write]\nallow = {allow}\nreserve = \"{reserve}\"\n{write}\n"

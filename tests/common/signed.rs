@@ -33,6 +33,18 @@ pub fn signer() -> Signer {
 
 /// The request of the second node to another.
 pub fn signed(cluster: &Cluster, to: usize, operation: &Operation, body: &[u8], seal: Seal<'_>) -> Call {
+    signed_by(&signer(), cluster, to, operation, body, seal)
+}
+
+/// The same, signed by somebody.
+pub fn signed_by(
+    signer: &Signer,
+    cluster: &Cluster,
+    to: usize,
+    operation: &Operation,
+    body: &[u8],
+    seal: Seal<'_>,
+) -> Call {
     let map = map_of(cluster);
     let name = |node: usize| cluster.name(node).parse::<NodeName>().unwrap();
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
@@ -47,7 +59,7 @@ pub fn signed(cluster: &Cluster, to: usize, operation: &Operation, body: &[u8], 
     let method = operation.method();
     // A body that follows a PUT is authentic by its checksums, not by the envelope.
     let control = (method != Method::PUT).then_some(body);
-    let headers = envelope.seal(&signer(), &method, &operation.path(), control);
+    let headers = envelope.seal(signer, &method, &operation.path(), control);
     let call = Call::new(method.as_str(), &format!("/_webdfs/v1/{}", operation.path())).body(body);
     headers.iter().fold(call, |call, (name, value)| call.header(name.as_str(), value.to_str().unwrap()))
 }

@@ -59,18 +59,15 @@ impl Pass<'_> {
         if by_hand.is_empty() {
             return Vec::new();
         }
-        let agent = self.agent.clone();
-        let adopted = on_thread(move || {
-            let (mut foreign, mut failed) = (Vec::new(), Unadopted::default());
-            for (name, route) in by_hand {
-                match adopt(&agent, &name, route) {
-                    Ok(stray) => foreign.extend(stray),
-                    Err(error) => failed.add(&name, &error),
-                }
+        let (mut foreign, mut failed) = (Vec::new(), Unadopted::default());
+        for (name, route) in by_hand {
+            self.agent.throttle.unpaused().await;
+            let (agent, asked) = (self.agent.clone(), name.clone());
+            match on_thread(move || adopt(&agent, &asked, route)).await {
+                Ok(stray) => foreign.extend(stray),
+                Err(error) => failed.add(&name, &error),
             }
-            (foreign, failed)
-        });
-        let (foreign, failed) = adopted.await;
+        }
         add(&self.counts.unsettled, failed.count);
         self.unadopted.lock().expect("no holder panics").append(failed);
         foreign

@@ -2,14 +2,18 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures_util::{TryStreamExt, stream};
 
-use super::Pass;
+use http::StatusCode;
+
+use super::{Pass, add};
 use crate::agent::transfer::TransferError;
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
 use crate::failpoint;
+use crate::peer::client::PeerError;
 use crate::peer::reconcile::{
     DIGESTS_MAX, DigestsOrder, HAVE_KEYS_MAX, HAVE_NAME_BYTES_MAX, HaveOrder, Item,
 };
@@ -19,6 +23,8 @@ use crate::store::{NameHash, StoreError};
 
 /// Orders whose keys are compared at the same time, of one node.
 const ORDERS_AT_ONCE: usize = 2;
+/// A node that cannot answer so many orders in a pass has more wrong with it than single files.
+const REFUSALS_MAX: u64 = 16;
 
 impl Pass<'_> {
     /// Finds the keys in which `node` differs, and settles them.
@@ -72,7 +78,13 @@ impl Pass<'_> {
     /// Says what this node holds, and settles what the other one holds otherwise.
     async fn exchange(&self, node: NodeIndex, mut order: HaveOrder) -> Result<(), TransferError> {
         loop {
-            let answer = self.agent.peers.have(&self.agent.map, node, &order).await?;
+            let answer = match self.agent.peers.have(&self.agent.map, node, &order).await {
+                // One of these files cannot be read there, which keeps no others from being compared.
+                Err(error) if error.refusal() == Some(StatusCode::SERVICE_UNAVAILABLE) => {
+                    return self.leave_all(&order, error);
+                }
+                answer => answer?,
+            };
             let different = answer.different.into_iter().filter_map(|(place, theirs)| {
                 order.items.get(place).map(|item| Item { name: item.name.clone(), held: theirs })
             });
@@ -86,6 +98,21 @@ impl Pass<'_> {
                 _ => return Ok(()),
             }
         }
+    }
+}
+
+impl Pass<'_> {
+    /// Leaves the keys of an order to the next pass.
+    ///
+    /// # Errors
+    /// When that has happened too often.
+    fn leave_all(&self, order: &HaveOrder, error: PeerError) -> Result<(), TransferError> {
+        if self.counts.refused.fetch_add(1, Ordering::Relaxed) >= REFUSALS_MAX {
+            return Err(error.into());
+        }
+        log::warn!("{} keys, and others of their range, are not compared: {error}", order.items.len());
+        add(&self.counts.unsettled, order.items.len().max(1));
+        Ok(())
     }
 }
 

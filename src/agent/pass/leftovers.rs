@@ -17,7 +17,7 @@ use crate::store::StoreError;
 /// Tombstones of which others are asked together: enough to fill the questions to several owners.
 const KEYS_AT_ONCE: usize = 1024;
 /// What a key that is to be made durable takes of the throttle, since a disk has to write for it.
-pub(super) const DURABLE_KEY_BYTES: u64 = 4096;
+pub const DURABLE_KEY_BYTES: u64 = 4096;
 
 impl Pass<'_> {
     /// Ends the tombstones that have done their part, as far as all their owners are among `peers`.
@@ -47,6 +47,7 @@ impl Pass<'_> {
             if together.is_empty() {
                 return Ok(());
             }
+            self.agent.throttle.unpaused().await;
             self.end_tombstones(together).await?;
         }
     }

@@ -22,19 +22,20 @@ use std::time::{Duration, Instant};
 
 use futures_util::future::join_all;
 
+pub use leftovers::DURABLE_KEY_BYTES;
 pub use task::Reconcile;
 
 use super::Agent;
+use super::transfer::TransferError;
 use crate::cluster::{NodeIndex, NodeName};
 use crate::disk::on_thread;
 use crate::failpoint;
 use crate::peer::client::PeerError;
 use crate::reconcile::{Ranges, Walked};
-use crate::store::StoreError;
 use crate::store::inventory::{BUCKETS, Inventory, Totals};
+use crate::store::{StoreError, Unread};
 use adopt::Unadopted;
-use strays::moving_to;
-use survey::Survey;
+use survey::{Foreign, Owned};
 
 /// Keys that are compared before the next ones are read, about: so few that every question is answered in time, by a slow
 /// disk too, and that naming all of them needs little memory.
@@ -53,6 +54,8 @@ pub struct Order {
     pub max_age: Duration,
     /// How old the own one may be.
     pub own_max_age: Duration,
+    /// Whether this is the pass in which this node brings others what it gives up to them (`agent/movers.rs`).
+    pub moves: bool,
 }
 
 /// Is told how many of all buckets ([`BUCKETS`]) are compared, and how many keys there are.
@@ -75,10 +78,14 @@ pub struct Report {
     pub quarantined: u64,
     /// Tombstones that this node has had all owners forget.
     pub forgotten: u64,
-    /// Keys that could not be brought up to date.
+    /// Keys that could not be brought up to date, and files and folders that could not be read.
     pub unsettled: u64,
+    /// The latter.
+    pub unread: Arc<Unread>,
     /// Files of which this node is no owner, and of which not every owner could say what it holds.
     pub strays: u64,
+    /// Keys that it is left to other nodes to bring to where they belong, since the map has changed.
+    pub left: u64,
     /// Nodes that did not answer all the time, and why.
     pub unanswered: BTreeMap<NodeName, String>,
 }
@@ -86,7 +93,7 @@ pub struct Report {
 impl Report {
     /// Whether every owner has answered for every key, and nothing is left to do.
     pub fn is_finished(&self) -> bool {
-        self.unanswered.is_empty() && self.unsettled == 0 && self.strays == 0
+        self.unanswered.is_empty() && self.unsettled == 0 && self.strays == 0 && self.left == 0
     }
 }
 
@@ -101,6 +108,9 @@ struct Counts {
     forgotten: AtomicU64,
     unsettled: AtomicU64,
     strays: AtomicU64,
+    /// Orders that other nodes could not answer.
+    refused: AtomicU64,
+    left: AtomicU64,
 }
 
 fn add(counter: &AtomicU64, number: usize) {
@@ -112,16 +122,19 @@ struct Pass<'a> {
     agent: &'a Agent,
     inventory: Arc<Inventory>,
     ranges: Ranges,
+    /// As in [`Order`].
+    moves: bool,
     counts: Counts,
     unadopted: Mutex<Unadopted>,
 }
 
 impl Agent {
-    /// Holds a pass.
+    /// Holds a pass, as soon as passes may be held.
     ///
     /// # Errors
     /// When this node cannot walk over its own root. What goes wrong between nodes is in the report.
     pub async fn pass(&self, order: &Order, progress: &Shown<'_>) -> Result<Report, StoreError> {
+        self.throttle.unpaused().await;
         let begun = Instant::now();
         let not_before = begun.checked_sub(order.own_max_age).unwrap_or(begun);
         let mut unanswered = BTreeMap::new();
@@ -141,9 +154,9 @@ impl Agent {
             theirs.map(|node| async move { (node, self.await_inventory(node, begun, max_age).await) });
         let (own, theirs) =
             tokio::join!(self.walks.since(not_before, &self.store, &self.exclude), join_all(theirs));
-        let Walked { totals, .. } = own?;
+        let Walked { totals, unread, nameless, .. } = own?;
         let store = Arc::clone(&self.store);
-        on_thread(move || store.remember_counted(totals.objects, totals.bytes)).await?;
+        on_thread(move || store.remember_counted(totals.objects, totals.bytes, nameless)).await?;
         let mut peers = Vec::new();
         for (node, answer) in theirs {
             match answer {
@@ -162,6 +175,7 @@ impl Agent {
             agent: self,
             inventory: Arc::new(inventory),
             ranges: Ranges::among(self.map.current().nodes().len()),
+            moves: order.moves,
             counts: Counts::default(),
             unadopted: Mutex::default(),
         };
@@ -176,8 +190,10 @@ impl Agent {
             removed: count(&counts.removed),
             quarantined: count(&counts.quarantined),
             forgotten: count(&counts.forgotten),
-            unsettled: count(&counts.unsettled),
+            unsettled: count(&counts.unsettled) + unread.count(),
+            unread,
             strays: count(&counts.strays),
+            left: count(&counts.left),
             unanswered,
         })
     }
@@ -209,44 +225,74 @@ impl Pass<'_> {
         let buckets_each = self.ranges.buckets(0).len();
         let Totals { objects, tombstones, .. } = self.inventory.totals();
         let keys = objects + tombstones;
-        let step = (KEYS_AT_ONCE * BUCKETS as u64 / keys.max(1)).clamp(1, BUCKETS_AT_ONCE);
-        let step = (step as usize).next_multiple_of(buckets_each);
+        let piece = (KEYS_AT_ONCE * BUCKETS as u64 / keys.max(1)).clamp(1, BUCKETS_AT_ONCE) as usize;
+        let step = piece.next_multiple_of(buckets_each);
         let steps = (0..BUCKETS).step_by(step).map(|first| first..(first + step).min(BUCKETS));
         let mut done = 0;
         for buckets in self.beginning_elsewhere(steps.collect()) {
             let ranges = buckets.start / buckets_each..buckets.end / buckets_each;
-            let Survey { sums, by_hand, mut strays, tombstones } =
-                self.survey(ranges.clone(), &peers).await?;
-            strays.extend(self.adopt(by_hand, &peers).await);
-            let sums = Arc::new(sums);
-            let compared = peers.clone().into_iter().map(|node| {
-                let (ranges, sums, moving) = (ranges.clone(), Arc::clone(&sums), moving_to(&strays, node));
-                let settled = async move {
-                    self.move_to(node, &moving).await?;
-                    // One that is in the map no more owns nothing to compare.
-                    if !self.agent.map.is_current(self.agent.map.own()) {
-                        return Ok(());
-                    }
-                    self.compare(node, ranges, &sums[&node]).await
-                };
-                async move { (node, settled.await) }
-            });
-            for (node, result) in join_all(compared).await {
-                if let Err(error) = result {
-                    peers.retain(|peer| *peer != node);
-                    unanswered.insert(self.agent.map.node(node).name().clone(), error.to_string());
-                }
+            let mut owned = Owned::by(&peers, ranges.clone());
+            // In a large cluster a range holds more keys than belong in memory at once.
+            for first in buckets.clone().step_by(piece) {
+                self.agent.throttle.unpaused().await;
+                let these = first..(first + piece).min(buckets.end);
+                let (found, foreign) = self.survey(these.clone(), owned).await?;
+                owned = found;
+                self.bring_home(foreign, &mut peers, unanswered).await;
+                done += these.len();
+                progress(done, keys);
             }
-            self.remove_strays(strays, &peers).await;
+            // One that is in the map no more owns nothing to compare.
+            if self.agent.map.is_current(self.agent.map.own()) {
+                let sums = &owned.sums;
+                let compared = peers.iter().map(|node| {
+                    let ranges = ranges.clone();
+                    async move { (*node, self.compare(*node, ranges, &sums[node]).await) }
+                });
+                let compared = join_all(compared).await;
+                self.note_failed(compared, &mut peers, unanswered);
+            }
             // Under an older map others may hold what they hide.
             if self.agent.map.older().is_empty() {
-                self.end_due(tombstones, &peers).await?;
+                self.end_due(owned.tombstones, &peers).await?;
             }
-            done += buckets.len();
-            progress(done, keys);
         }
         self.unadopted.lock().expect("no holder panics").tell();
         Ok(())
+    }
+
+    /// Brings what belongs elsewhere to its owners among `peers`, and removes what they have confirmed.
+    async fn bring_home(
+        &self,
+        foreign: Foreign,
+        peers: &mut Vec<NodeIndex>,
+        unanswered: &mut BTreeMap<NodeName, String>,
+    ) {
+        let Foreign { by_hand, mut strays } = foreign;
+        strays.extend(self.adopt(by_hand, peers).await);
+        let moved = peers.iter().map(|node| {
+            let moving = self.moving_to(&strays, *node);
+            async move { (*node, self.move_to(*node, &moving).await) }
+        });
+        let moved = join_all(moved).await;
+        self.note_failed(moved, peers, unanswered);
+        strays.retain(|stray| !self.is_left_to_others(stray));
+        self.remove_strays(strays, peers).await;
+    }
+
+    /// Goes on without those that failed.
+    fn note_failed(
+        &self,
+        results: Vec<(NodeIndex, Result<(), TransferError>)>,
+        peers: &mut Vec<NodeIndex>,
+        unanswered: &mut BTreeMap<NodeName, String>,
+    ) {
+        for (node, result) in results {
+            if let Err(error) = result {
+                peers.retain(|peer| *peer != node);
+                unanswered.insert(self.agent.map.node(node).name().clone(), error.to_string());
+            }
+        }
     }
 
     /// The steps of a pass in the order in which this node takes them. Each node begins elsewhere: several that bring the
@@ -268,12 +314,16 @@ impl std::fmt::Display for Report {
             (self.removed, "removed because they belong elsewhere"),
             (self.forgotten, "deleted so long ago that all owners have forgotten them"),
             (self.quarantined, "moved to quarantine because they belong elsewhere and are not known there"),
+            (self.left, "are brought where they belong by other nodes"),
             (self.strays, "that belong elsewhere stay until all owners answer"),
             (self.unsettled, "could not be brought up to date"),
         ] {
             if count > 0 {
                 write!(f, ", {count} {what}")?;
             }
+        }
+        if !self.unread.is_empty() {
+            write!(f, "; of them {}", self.unread)?;
         }
         for problem in self.unanswered.values() {
             write!(f, "; {problem}")?;

@@ -20,10 +20,14 @@ use crate::peer::reconcile::Item;
 use crate::response::{ByteStream, FileSlice};
 use crate::store::{BATCH_FILES_MAX, BatchCopy, Replica, Store, StoreError};
 
+/// A key of which this node cannot read what it holds, and why.
+type Unreadable = (ObjectName, StoreError);
+
 /// A key, what this node holds of it, and what is to be done.
 struct Planned {
     name: ObjectName,
     ours: Held,
+    theirs: Held,
     step: Step,
 }
 
@@ -39,11 +43,12 @@ impl Pass<'_> {
     /// Settles keys of which `node` holds something else.
     ///
     /// # Errors
-    /// When the node does not answer any more, or this node's disk fails. What cannot be settled for another reason is
-    /// counted.
+    /// When the node does not answer any more. What cannot be settled for another reason is counted.
     pub(super) async fn settle(&self, node: NodeIndex, theirs: Vec<Item>) -> Result<(), TransferError> {
         let store = Arc::clone(&self.agent.store);
-        let planned = on_thread(move || plan(&store, theirs)).await?;
+        let (mut planned, unknown) = on_thread(move || plan(&store, theirs)).await;
+        unknown.iter().for_each(|(name, error)| self.leave(name, error));
+        planned.retain(|planned| !self.is_brought_by_others(node, planned));
         let (small, others): (Vec<_>, Vec<_>) = planned.into_iter().partition(Planned::is_small);
         for names in batches(small) {
             self.send_batch(node, names).await?;
@@ -53,12 +58,28 @@ impl Pass<'_> {
         others.try_for_each_concurrent(at_once, |planned| self.take(node, planned)).await
     }
 
+    /// Whether what a side lacks is brought there by another node.
+    fn is_brought_by_others(&self, node: NodeIndex, planned: &Planned) -> bool {
+        let to = match planned {
+            Planned { step: Step::SendCopy, theirs: Held::Nothing, .. } => node,
+            Planned { step: Step::FetchCopy(_), ours: Held::Nothing, .. } => self.agent.map.own(),
+            _ => return false,
+        };
+        let is_left = self.is_left(&planned.name, to);
+        add(&self.counts.left, usize::from(is_left));
+        is_left
+    }
+
     /// Sends copies together.
     async fn send_batch(&self, node: NodeIndex, names: Vec<ObjectName>) -> Result<(), TransferError> {
         // They go one after the other, as one file would.
         let _turn = self.agent.throttle.turn().await;
         let store = Arc::clone(&self.agent.store);
-        let opened = on_thread(move || open_all(&store, names)).await?;
+        let (opened, closed) = on_thread(move || open_all(&store, names)).await;
+        closed.iter().for_each(|(name, error)| self.leave(name, error));
+        if opened.is_empty() {
+            return Ok(());
+        }
         let (mut copies, mut bodies) = (Vec::new(), Vec::<ByteStream>::new());
         for (copy, replica) in opened {
             let slice = FileSlice { file: replica.file, offset: 0, length: copy.size };
@@ -78,7 +99,8 @@ impl Pass<'_> {
         failpoint::step(failpoint::Step::BatchAnswered);
         for ((name, size), outcome) in sent.into_iter().zip(outcomes) {
             match outcome {
-                CopyOutcome::Held(_) => {
+                CopyOutcome::Held(outcome) => {
+                    self.agent.traffic.sent(size, outcome);
                     add(&self.counts.sent, 1);
                     self.counts.sent_bytes.fetch_add(size, Ordering::Relaxed);
                 }
@@ -89,7 +111,8 @@ impl Pass<'_> {
     }
 
     async fn take(&self, node: NodeIndex, planned: Planned) -> Result<(), TransferError> {
-        let Planned { name, ours, step } = planned;
+        let Planned { name, ours, step, .. } = planned;
+        self.agent.throttle.unpaused().await;
         match self.agent.take(node, &name, step).await {
             Err(error) if error.is_silence() => return Err(error),
             Err(error) => self.leave(&name, &error),
@@ -113,13 +136,17 @@ impl Pass<'_> {
     }
 }
 
-/// What to do about each key, by what this node holds of it now.
-fn plan(store: &Store, theirs: Vec<Item>) -> Result<Vec<Planned>, StoreError> {
-    let planned = theirs.into_iter().map(|Item { name, held }| {
-        let ours = store.held(&name)?;
-        Ok(Planned { step: step(&ours, &held), name, ours })
-    });
-    planned.filter(|planned| !matches!(planned, Ok(Planned { step: Step::Nothing, .. }))).collect()
+/// What to do about each key, by what this node holds of it now; and those of which that cannot be read.
+fn plan(store: &Store, theirs: Vec<Item>) -> (Vec<Planned>, Vec<Unreadable>) {
+    let (mut planned, mut unknown) = (Vec::new(), Vec::new());
+    for Item { name, held: theirs } in theirs {
+        match store.held(&name) {
+            Ok(ours) => planned.push(Planned { step: step(&ours, &theirs), name, ours, theirs }),
+            Err(error) => unknown.push((name, error)),
+        }
+    }
+    planned.retain(|planned| planned.step != Step::Nothing);
+    (planned, unknown)
 }
 
 /// Names whose copies go together.
@@ -142,11 +169,19 @@ fn batches(small: Vec<Planned>) -> Vec<Vec<ObjectName>> {
     batches
 }
 
-/// The copies of these names. One that was deleted or replaced by a large one meanwhile has been sent by who did it.
-fn open_all(store: &Store, names: Vec<ObjectName>) -> Result<Vec<(BatchCopy, Replica)>, StoreError> {
-    let (mut opened, mut bytes) = (Vec::new(), 0);
+/// The copies of these names, and those that cannot be opened. One that was deleted or replaced by a large one meanwhile has
+/// been sent by who did it.
+fn open_all(store: &Store, names: Vec<ObjectName>) -> (Vec<(BatchCopy, Replica)>, Vec<Unreadable>) {
+    let (mut opened, mut closed, mut bytes) = (Vec::new(), Vec::new(), 0);
     for name in names {
-        if let Some((replica, Some(crc32))) = store.open_copy(&name)?
+        let copy = match store.open_copy(&name) {
+            Ok(copy) => copy,
+            Err(error) => {
+                closed.push((name, error));
+                continue;
+            }
+        };
+        if let Some((replica, Some(crc32))) = copy
             && replica.size <= BATCH_FILE_BYTES_MAX
             && bytes + replica.size <= BATCH_BYTES_MAX
         {
@@ -155,5 +190,5 @@ fn open_all(store: &Store, names: Vec<ObjectName>) -> Result<Vec<(BatchCopy, Rep
             opened.push((copy, replica));
         }
     }
-    Ok(opened)
+    (opened, closed)
 }

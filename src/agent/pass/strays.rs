@@ -22,6 +22,7 @@ use crate::disk::on_thread;
 use crate::failpoint::{Step, Wrong, does_wrong, step};
 use crate::held::CopyInfo;
 use crate::held::Held;
+use crate::name::ObjectName;
 use crate::peer::client::PeerError;
 use crate::peer::reconcile::{HAVE_KEYS_MAX, HAVE_NAME_BYTES_MAX, HaveOrder, Item};
 use crate::service::REMOVED_AFTER;
@@ -98,14 +99,30 @@ impl Stray {
     }
 }
 
-/// What of these strays a node is to be sent.
-pub(super) fn moving_to(strays: &[Stray], node: NodeIndex) -> Vec<Item> {
-    strays.iter().filter_map(|stray| stray.for_owner(node)).cloned().collect()
-}
-
 impl Pass<'_> {
+    /// What of these strays a node is to be sent from here.
+    pub(super) fn moving_to(&self, strays: &[Stray], node: NodeIndex) -> Vec<Item> {
+        let items = strays.iter().filter_map(|stray| stray.for_owner(node));
+        items.filter(|item| !self.is_left(&item.name, node)).cloned().collect()
+    }
+
+    /// Whether it is left to another node to bring a key to `to`.
+    pub(super) fn is_left(&self, name: &ObjectName, to: NodeIndex) -> bool {
+        let mover = self.agent.left_to(name, to);
+        mover.is_some_and(|mover| !(self.moves && mover == self.agent.map.own()))
+    }
+
+    /// Whether some owner of a stray is brought it by another node: then it stays, and nobody need be asked.
+    pub(super) fn is_left_to_others(&self, stray: &Stray) -> bool {
+        let is_left = stray.owners.iter().any(|owner| stray.moves && self.is_left(&stray.item.name, *owner));
+        add(&self.counts.left, usize::from(is_left));
+        is_left
+    }
+
     /// Removes strays, as far as `peers` are their owners and have them.
     pub(super) async fn remove_strays(&self, mut strays: Vec<Stray>, peers: &[NodeIndex]) {
+        // Not in between: what owners have confirmed is to be acted upon while it is so.
+        self.agent.throttle.unpaused().await;
         let asked: Vec<Vec<_>> = strays
             .iter()
             .map(|stray| stray.owners.iter().copied().filter(|owner| peers.contains(owner)).collect())
@@ -131,6 +148,9 @@ impl Pass<'_> {
                 let ended = store
                     .hold_maps()
                     .and_then(|_these| if maps.is_in_force(epoch) { stray.end(&store) } else { Ok(false) });
+                // Who has replaced it meanwhile has taken it away from here.
+                let is_gone = || Ok(store.held(&stray.item.name)? == Held::Nothing);
+                let ended = ended.and_then(|ended| if ended { Ok(true) } else { is_gone() });
                 (ended, stray)
             };
             strays.into_iter().map(end).collect()
@@ -139,11 +159,11 @@ impl Pass<'_> {
         for (result, stray) in ended {
             match (result, stray.fate()) {
                 (Err(error), _) => self.leave(&stray.item.name, &error),
-                (_, Fate::Stays) | (Ok(false), _) => {
+                (Ok(false), _) => {
                     log::debug!("{} belongs elsewhere and stays until its owners answer", stray.item.name);
                     add(&self.counts.strays, 1);
                 }
-                (Ok(true), Fate::Goes) => add(&self.counts.removed, 1),
+                (Ok(true), Fate::Stays | Fate::Goes) => add(&self.counts.removed, 1),
                 (Ok(true), Fate::Quarantine) => add(&self.counts.quarantined, 1),
             }
         }
@@ -241,7 +261,6 @@ mod tests {
     use Ordering::{Equal, Greater, Less};
 
     use super::*;
-    use crate::name::ObjectName;
     use crate::version::Version;
 
     const COPY: Held = Held::Copy(CopyInfo { version: Version::from_nanos(5), size: 1, crc32: Some(1) });
@@ -282,8 +301,9 @@ mod tests {
 
     #[test]
     fn what_moves_is_for_those_that_own_it_now() {
-        let strays = [stray(COPY, true, &[]), stray(COPY, false, &[])];
-        assert_eq!(moving_to(&strays, NodeIndex::new(1)).len(), 1);
-        assert!(moving_to(&strays, NodeIndex::new(3)).is_empty());
+        let node = NodeIndex::new;
+        for (moves, to, is_for) in [(true, 1, true), (false, 1, false), (true, 3, false)] {
+            assert_eq!(stray(COPY, moves, &[]).for_owner(node(to)).is_some(), is_for, "{moves} {to}");
+        }
     }
 }

@@ -1,6 +1,7 @@
 //! When passes are held.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,12 @@ const REST: Duration = Duration::from_secs(60 * 60);
 const RETRY: Duration = Duration::from_secs(30);
 /// The same while the map has changed and files move: what stays may be all that keeps older maps from being settled.
 const MOVING_RETRY: Duration = Duration::from_secs(5);
+/// A pass in which not all nodes that answer took part is held again after this time, but not more often than this: until
+/// then others leave it to this node to bring what it gives up.
+const TRY_AGAIN: Duration = Duration::from_secs(1);
+const TRIES_MAX: u32 = 5;
+/// Uploads that began under an older map are waited for as long as this: clients may be slow.
+const OLDER_UPLOADS_PATIENCE: Duration = Duration::from_secs(10 * 60);
 /// How often it is seen whether one that did not answer does.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// How long a pass waits for the nodes that have not said yet which root of this node they know: all that answer do, soon
@@ -48,6 +55,8 @@ pub struct Reconcile {
     last: Mutex<Attempt>,
     /// Since when passes that were due have been put off.
     put_off: Mutex<Option<Instant>>,
+    /// Passes in which some node that answers did not take part, as just after the map has changed.
+    incomplete: AtomicU32,
 }
 
 /// The last pass that was held.
@@ -56,11 +65,17 @@ struct Attempt {
     ended: Instant,
     /// Who did not answer.
     silent: Vec<NodeIndex>,
+    /// Whether this node could not read some of its files: that does not end by itself.
+    unread: bool,
+    /// Whether keys were left to other nodes.
+    left: bool,
 }
 
 impl Attempt {
-    fn ends_now(silent: Vec<NodeIndex>) -> Self {
-        Self { ended: Instant::now(), silent }
+    fn ends_now(silent: Vec<NodeIndex>, report: Option<&Report>) -> Self {
+        let (unread, left) =
+            report.map_or((false, false), |report| (!report.unread.is_empty(), report.left > 0));
+        Self { ended: Instant::now(), silent, unread, left }
     }
 }
 
@@ -77,16 +92,23 @@ impl Task for Reconcile {
             }
             *self.put_off.lock().expect("no holder panics") = None;
             let held = self.hold(occasion, &shown).await;
+            if self.has_tried(held.as_ref().ok()) {
+                self.agent.has_moved().await;
+            }
             let silent = |node: &NodeIndex| {
                 let name = self.agent.map.node(*node).name();
                 held.as_ref().is_ok_and(|report| report.unanswered.contains_key(name))
             };
-            let attempt = Attempt::ends_now(self.others().filter(silent).collect());
+            let attempt = Attempt::ends_now(self.others().filter(silent).collect(), held.as_ref().ok());
             *self.last.lock().expect("no holder panics") = attempt;
             let report = held.map_err(Unfinished::new)?;
             if report.is_finished() {
                 log::info!("a pass is over: {report}");
-                return Ok(());
+                // What it took for the root's own files may have been moved out of the way meanwhile.
+                return match self.agent.has_passed().await {
+                    true => Ok(()),
+                    false => Err(Unfinished::new("the root has returned meanwhile: the pass is held again")),
+                };
             }
             Err(Unfinished { problem: report.to_string(), cause: cause(&report) })
         })
@@ -101,14 +123,23 @@ impl Task for Reconcile {
                 }
                 return;
             }
-            let Attempt { ended, silent } = self.last.lock().expect("no holder panics").clone();
+            let Attempt { ended, silent, unread, left } = self.last.lock().expect("no holder panics").clone();
+            if self.agent.movers.is_at_it(self.agent.map.own()) && !self.agent.map.older().is_empty() {
+                return sleep(TRY_AGAIN).await;
+            }
+            while left && self.agent.are_movers_at_it() && ended.elapsed() < REST {
+                sleep(ASK_EVERY).await;
+            }
+            if left {
+                return;
+            }
             let mut down = self.down(&silent).await;
             loop {
                 sleep(LOOK_EVERY).await;
                 let down_before = std::mem::replace(&mut down, self.down(&silent).await);
                 let moves = !self.agent.map.older().is_empty();
                 let rest = match (down.is_empty(), silent.is_empty()) {
-                    (true, _) if moves => MOVING_RETRY,
+                    (true, _) if moves && !unread => MOVING_RETRY,
                     (true, false) => RETRY,
                     _ => REST,
                 };
@@ -123,13 +154,31 @@ impl Task for Reconcile {
 /// What of a report stays the same while the same nodes do not answer, and the same kinds of things are left to do.
 fn cause(report: &Report) -> String {
     let names: Vec<_> = report.unanswered.keys().map(NodeName::as_str).collect();
-    format!("{names:?}, unsettled: {}, strays: {}", report.unsettled > 0, report.strays > 0)
+    let Report { unsettled, strays, left, unread, .. } = report;
+    let [unsettled, strays, left] = [*unsettled > 0, *strays > 0, *left > 0];
+    format!("{names:?}, unsettled: {unsettled}, strays: {strays}, left: {left}, unread: {unread}")
 }
 
 impl Reconcile {
     /// The pass of this agent's root.
     pub fn of(agent: Agent) -> Self {
-        Self { agent, last: Mutex::new(Attempt::ends_now(Vec::new())), put_off: Mutex::default() }
+        Self {
+            agent,
+            last: Mutex::new(Attempt::ends_now(Vec::new(), None)),
+            put_off: Mutex::default(),
+            incomplete: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether a pass was an earnest try to bring the others what this node gives up: all who answer took part. What it
+    /// cannot bring for good must not wait for it.
+    fn has_tried(&self, report: Option<&Report>) -> bool {
+        let map = &self.agent.map;
+        let takes_part = |node: &NodeIndex, report: &Report| {
+            !report.unanswered.contains_key(map.node(*node).name()) || self.agent.movers.is_silent(*node)
+        };
+        report.is_some_and(|report| self.others().all(|node| takes_part(&node, report)))
+            || self.incomplete.fetch_add(1, Relaxed) + 1 >= TRIES_MAX
     }
 
     fn others(&self) -> impl Iterator<Item = NodeIndex> {
@@ -181,7 +230,7 @@ impl Reconcile {
         }
         let max_age = if occasion == Occasion::Due { DUE_MAX_AGE } else { Duration::ZERO };
         let own_max_age = if has_passed { max_age } else { Duration::ZERO };
-        let order = Order { peers: self.others().collect(), max_age, own_max_age };
+        let order = Order { peers: self.others().collect(), max_age, own_max_age, moves: true };
         let report = self.pass_shown(&order, shown).await?;
         if report.is_finished() && !has_passed {
             let (store, name) = (Arc::clone(&agent.store), agent.name().clone());
@@ -190,15 +239,25 @@ impl Reconcile {
         Ok(report)
     }
 
-    /// Waits until all uploads that were taken in under an older epoch have ended: what becomes of them belongs to this pass.
+    /// Waits until all uploads that were let in under an older epoch have ended: what becomes of them belongs to this pass.
+    /// Those of slow clients are broken off in the end.
     async fn older_uploads(&self, epoch: u64) -> Result<(), StoreError> {
+        let begun = Instant::now();
         let store = Arc::clone(&self.agent.store);
         let mut left = on_thread(move || store.uploads_before(epoch)).await?;
         while !left.is_empty() {
             sleep(ASK_EVERY).await;
             let store = Arc::clone(&self.agent.store);
+            let is_over = begun.elapsed() >= OLDER_UPLOADS_PATIENCE;
             left = on_thread(move || {
-                left.retain(|path| store.root().join(path).exists());
+                left.retain(|upload| {
+                    let goes_on =
+                        if is_over { store.break_off(upload).map(|()| false) } else { store.goes_on(upload) };
+                    goes_on.unwrap_or_else(|error| {
+                        log::warn!("an upload that began under an older map is waited for: {error}");
+                        true
+                    })
+                });
                 left
             })
             .await;

@@ -16,7 +16,7 @@ use serde::{Serialize, Serializer};
 use super::CliError;
 use super::maps::{self, FromFile};
 use super::paths::{MapSource, Owner, answers};
-use super::serve::block_on;
+use super::runtime::block_on;
 use std::sync::Arc;
 
 use crate::cluster::{ClusterMap, PlacementKind, View};

@@ -8,7 +8,7 @@ use crate::peer::client::{PeerClient, PeerError};
 use crate::peer::message::{Hello, HelloAnswer};
 
 /// Nodes that are asked at the same time. Each has a deadline.
-const AT_ONCE: usize = 64;
+pub(super) const AT_ONCE: usize = 64;
 
 /// A node, and what it says.
 pub(super) struct Asked {

@@ -38,10 +38,10 @@ struct Diff {
 
 /// Which map it is.
 #[derive(Debug, Serialize)]
-struct Which {
-    file: String,
-    epoch: u64,
-    fingerprint: String,
+pub(super) struct Which {
+    pub(super) file: String,
+    pub(super) epoch: u64,
+    pub(super) fingerprint: String,
 }
 
 /// Runs the command.
@@ -74,18 +74,8 @@ pub(super) fn run(args: &DiffArgs) -> Result<(), CliError> {
 
 /// A change, in lines.
 pub(super) fn print(out: &mut impl Write, change: &Change) -> io::Result<()> {
-    for difference in &change.differences {
-        writeln!(out, "{difference}")?;
-    }
-    if change.differences.is_empty() {
-        writeln!(out, "nothing differs but the epoch, if that")?;
-    }
-    for objection in &change.objections {
-        writeln!(out, "OBJECTION {}: {objection}", objection.word())?;
-    }
-    for warning in &change.warnings {
-        writeln!(out, "WARNING {warning}")?;
-    }
+    print_differences(out, change)?;
+    print_against(out, change)?;
     let moves = &change.moves;
     let against = match moves.against_optimum {
         Some(times) => format!("{times:.2} times what has to"),
@@ -94,8 +84,30 @@ pub(super) fn print(out: &mut impl Write, change: &Change) -> io::Result<()> {
     writeln!(out, "{:.2} % of all copies move, {against}", moves.moved_share * 100.0)
 }
 
+/// What differs.
+pub(super) fn print_differences(out: &mut impl Write, change: &Change) -> io::Result<()> {
+    for difference in &change.differences {
+        writeln!(out, "{difference}")?;
+    }
+    if change.differences.is_empty() {
+        writeln!(out, "nothing differs but the epoch, if that")?;
+    }
+    Ok(())
+}
+
+/// What speaks against it, and what else there is to know.
+pub(super) fn print_against(out: &mut impl Write, change: &Change) -> io::Result<()> {
+    for objection in &change.objections {
+        writeln!(out, "OBJECTION {}: {objection}", objection.word())?;
+    }
+    for warning in &change.warnings {
+        writeln!(out, "WARNING {warning}")?;
+    }
+    Ok(())
+}
+
 impl Which {
-    fn of(map: &ClusterMap, file: &Path) -> Self {
+    pub(super) fn of(map: &ClusterMap, file: &Path) -> Self {
         Self {
             file: file.display().to_string(),
             epoch: map.epoch().get(),

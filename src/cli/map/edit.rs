@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
+use super::apply::{How, apply};
 use super::diff::print;
-use crate::change::Change;
+use crate::change::{Change, ObjectionWord};
 use crate::cli::{CliError, maps};
 use crate::cluster::{ClusterMap, Edit};
-use crate::config::{crush_file, load_naming, map_text};
+use crate::config::{crush_file, load, load_naming, map_text};
 
 /// Where the map in force is, and where the next one goes.
 #[derive(Debug, Args)]
@@ -21,6 +22,15 @@ pub(in crate::cli) struct EditArgs {
     /// Write here, where no file may be yet, instead of to standard output; a CRUSH map goes beside it as EPOCH.crush
     #[arg(long, value_name = "cluster.toml")]
     output: Option<PathBuf>,
+    /// Put the map in force, too, as webdfs map apply does
+    #[arg(long)]
+    apply: bool,
+    /// Do it in spite of a reason against it
+    #[arg(long, value_name = "WORD", requires = "apply")]
+    force: Vec<ObjectionWord>,
+    /// Wait until all files have moved; to end that before the end changes nothing else
+    #[arg(long, requires = "apply")]
+    wait: bool,
 }
 
 /// Makes the next map, writes it, and tells what changes.
@@ -30,9 +40,16 @@ pub(in crate::cli) struct EditArgs {
 pub(in crate::cli) fn edit(args: &EditArgs, edit: Edit) -> Result<(), CliError> {
     let old = maps::newest(&load_naming(&args.config)?)?;
     let new = old.map.edited(edit).map_err(|source| CliError::Edit { file: old.file.clone(), source })?;
-    write(&new, args.output.as_deref())?;
+    if args.output.is_some() || !args.apply {
+        write(&new, args.output.as_deref())?;
+    }
     let mut out = io::stderr().lock();
     writeln!(out, "epoch {}, from epoch {} of {}", new.epoch(), old.map.epoch(), old.file.display())?;
+    if args.apply {
+        let text = map_text(&new);
+        let how = How { force: args.force.clone(), wait: args.wait };
+        return apply(&load(&args.config)?, text, new, &how);
+    }
     print(&mut out, &Change::between(&old.map, &new))?;
     Ok(())
 }

@@ -13,7 +13,7 @@ use crate::cli::CliError;
 use crate::cli::work::wait_for;
 use crate::cluster::View;
 use crate::config;
-use crate::control::{State, Status};
+use crate::control::{Carried, State, Status};
 use crate::maps::view_at_rest;
 use crate::peer::client::PeerClient;
 use crate::peer::sign::Signer;
@@ -35,8 +35,8 @@ pub(in crate::cli) struct StatusArgs {
 }
 
 /// The answer.
-#[derive(Debug, Serialize)]
-struct Standing {
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Standing {
     /// The epoch of the map in force at this node.
     epoch: u64,
     /// Its fingerprint.
@@ -60,7 +60,7 @@ struct Standing {
 }
 
 /// One node.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Serialize)]
 struct NodeStanding {
     node: String,
     epoch: Option<u64>,
@@ -69,6 +69,8 @@ struct NodeStanding {
     done: u64,
     of: Option<u64>,
     objects: Option<u64>,
+    /// What it has carried to and from other nodes since its process started.
+    carried: Carried,
     /// Why nothing is known of it.
     problem: Option<String>,
 }
@@ -98,7 +100,7 @@ pub(super) fn run(args: &StatusArgs) -> Result<(), CliError> {
 }
 
 impl Standing {
-    fn of<E: std::fmt::Display>(
+    pub(super) fn of<E: std::fmt::Display>(
         view: &View,
         statuses: &[(crate::cluster::NodeIndex, Result<Status, E>)],
     ) -> Self {
@@ -134,13 +136,36 @@ impl Standing {
     }
 
     /// The same, with what has been done since an earlier look.
-    fn since(mut self, before: &Self, elapsed: Duration) -> Self {
+    pub(super) fn since(mut self, before: &Self, elapsed: Duration) -> Self {
         let per_second = |now: u64, then: u64| now.saturating_sub(then) as f64 / elapsed.as_secs_f64();
         let keys = per_second(self.done, before.done);
         self.bytes_per_second = per_second(self.bytes_per_second, before.bytes_per_second) as u64;
         let left = self.of.saturating_sub(self.done) as f64;
         self.seconds_left = (keys > 0.0).then(|| (left / keys).ceil() as u64);
         self
+    }
+
+    /// Whether every node that holds up the settling has finished its pass.
+    pub(super) fn has_passed(&self) -> bool {
+        self.passed == self.settlers
+    }
+
+    /// How much is done of how much, and that in words.
+    pub(super) fn progress(&self) -> (u64, u64, String) {
+        let of = self.of.max(1);
+        let said = format!(
+            "{} of {} nodes have finished; {} of {} keys compared on the others, {}/s, {}",
+            self.passed,
+            self.settlers,
+            self.done,
+            self.of,
+            BinaryBytes(self.bytes_per_second),
+            match self.seconds_left {
+                Some(seconds) => format!("about {} left", HumanDuration(Duration::from_secs(seconds))),
+                None => "how long it takes is not known yet".to_owned(),
+            }
+        );
+        (self.done.min(of), of, said)
     }
 
     fn print(&self, out: &mut impl Write) -> io::Result<()> {
@@ -156,23 +181,9 @@ impl Standing {
             return writeln!(out, "settled: no older map is needed any more");
         }
         let older: Vec<_> = self.unsettled.iter().map(ToString::to_string).collect();
-        let of = self.of.max(1);
-        let filled = (40 * self.done.min(of) / of) as usize;
-        writeln!(
-            out,
-            "[{}{}] {} of {} nodes have finished; {} of {} keys compared on the others, {}/s, {}",
-            "#".repeat(filled),
-            ".".repeat(40 - filled),
-            self.passed,
-            self.settlers,
-            self.done,
-            self.of,
-            BinaryBytes(self.bytes_per_second),
-            match self.seconds_left {
-                Some(seconds) => format!("about {} left", HumanDuration(Duration::from_secs(seconds))),
-                None => "how long it takes is not known yet".to_owned(),
-            }
-        )?;
+        let (done, of, said) = self.progress();
+        let filled = (40 * done / of) as usize;
+        writeln!(out, "[{}{}] {said}", "#".repeat(filled), ".".repeat(40 - filled))?;
         writeln!(out, "not settled: files are still looked for under epoch {}", older.join(", "))
     }
 }
@@ -191,6 +202,7 @@ impl NodeStanding {
                     done: now.done,
                     of: now.of,
                     objects: status.counted.map(|counted| counted.objects),
+                    carried: status.carried,
                     problem: None,
                 }
             }
@@ -202,6 +214,7 @@ impl NodeStanding {
                 done: 0,
                 of: None,
                 objects: None,
+                carried: Carried::default(),
                 problem: Some(error.to_string()),
             },
         }

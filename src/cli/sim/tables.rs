@@ -4,11 +4,9 @@
 use std::cmp::Ordering;
 use std::io::{self, Write};
 
-use comfy_table::presets::ASCII_MARKDOWN;
-use comfy_table::{CellAlignment, Table};
-
 use super::plots::{self, PlotError};
 use super::{AllAlgorithms, Answer, MapFacts, NOWHERE, OneMap, TwoMaps, pair_ends, worst};
+use crate::cli::table::table;
 use crate::placement::narrate::count;
 use crate::sim::{Failure, Load, Movement};
 
@@ -291,21 +289,6 @@ fn print_cut(out: &mut dyn Write, shown: usize, all: usize, which: &str) -> io::
     writeln!(out, "{shown} of {all} rows, those {which}; --rows 0 shows all.")
 }
 
-/// A table whose columns are flush right, but for those of `left`.
-fn table<const N: usize>(head: [&str; N], rows: impl Iterator<Item = [String; N]>, left: &[usize]) -> Table {
-    let mut table = Table::new();
-    table.load_style(ASCII_MARKDOWN).set_header(head);
-    table.add_rows(rows);
-    for (number, column) in table.column_iter_mut().enumerate() {
-        column.set_cell_alignment(if left.contains(&number) {
-            CellAlignment::Left
-        } else {
-            CellAlignment::Right
-        });
-    }
-    table
-}
-
 /// How far from 1 the spread over so many nodes is by chance, as a standard deviation: that of chi squared by its
 /// degrees of freedom is the root of 2 by these, that of the root of it about half as much.
 fn chance(nodes: usize) -> f64 {
@@ -333,19 +316,5 @@ mod tests {
         let all = [3.0, -9.0, 1.0, 7.0];
         assert_eq!(worst(&all, 2, |value: &f64| value.abs()), [&-9.0, &7.0]);
         assert_eq!(worst(&all, 9, |value: &f64| value.abs()).len(), 4);
-    }
-
-    #[test]
-    fn tables_read_as_markdown_with_numbers_flush_right() {
-        let text = table(
-            ["node", "copies"],
-            [["a".into(), "5".into()], ["bb".into(), "4321".into()]].into_iter(),
-            &[0],
-        );
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(
-            lines,
-            ["| node | copies |", "|------|--------|", "| a    |      5 |", "| bb   |   4321 |"]
-        );
     }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::{ANSWER_TIMEOUT, PeerClient, PeerError};
 use crate::chain::chain;
 use crate::cluster::{Fingerprint, NodeIndex, NodeName, View};
-use crate::control::Status;
+use crate::control::{PlanOrder, Planned, Status};
 use crate::disk::on_thread;
 use crate::maps::Maps;
 use crate::peer::message::{AdoptAnswer, MapsBody, Operation};
@@ -56,6 +56,14 @@ impl PeerClient {
     /// When the node does not answer, or none of its processes does the background work.
     pub async fn status(&self, map: &View, node: NodeIndex) -> Result<Status, PeerError> {
         self.control_once(ANSWER_TIMEOUT, map, node, &Operation::Status, &()).await
+    }
+
+    /// What would this map move from you, or how far are you with counting that?
+    ///
+    /// # Errors
+    /// When the node does not answer, or none of its processes does the background work.
+    pub async fn plan(&self, map: &View, node: NodeIndex, order: &PlanOrder) -> Result<Planned, PeerError> {
+        self.control_once(PATIENCE, map, node, &Operation::Plan, order).await
     }
 
     /// Take these maps over, unless you have newer ones. What the node has then.

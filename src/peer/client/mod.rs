@@ -21,17 +21,18 @@ use crate::cluster::{NodeIndex, NodeName, View};
 use crate::incoming::unstalled;
 use crate::maps::Maps;
 use crate::name::ObjectName;
+use crate::peer::absent::Absent;
 use crate::peer::body::PeerBody;
 use crate::peer::envelope::{COMPLETE, answer_is_genuine, version_in};
 use crate::peer::flow::AFTER_END;
 use crate::peer::health::Health;
 use crate::peer::message::{
     CommitOrder, DeleteOrder, DoneAnswer, HeldAnswer, Hello, HelloAnswer, Missed, Operation, PrepareAnswer,
-    pass_on,
 };
+use crate::peer::passed_on::pass_on;
 use crate::peer::sign::Signer;
 use crate::response::ByteStream;
-use crate::store::{Outcome, SpoolId};
+use crate::store::{Outcome, SpoolId, Store};
 use crate::version::Version;
 use maps::CatchingUp;
 
@@ -77,6 +78,21 @@ pub enum ObjectReply {
     },
 }
 
+fn connections() -> Client<HttpConnector, PeerBody> {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    connector.set_nodelay(true);
+    connector.set_keepalive(Some(KEEPALIVE));
+    connector.set_keepalive_interval(Some(KEEPALIVE_PROBES.0));
+    connector.set_keepalive_retries(Some(KEEPALIVE_PROBES.1));
+    Client::builder(TokioExecutor::new())
+        .http1_read_buf_exact_size(READ_BUFFER)
+        .pool_idle_timeout(IDLE_TIMEOUT)
+        .pool_max_idle_per_host(IDLE_PER_NODE)
+        .pool_timer(TokioTimer::new())
+        .build(connector)
+}
+
 /// Asks other nodes.
 #[derive(Clone)]
 pub struct PeerClient {
@@ -84,6 +100,7 @@ pub struct PeerClient {
     signer: Signer,
     http: Client<HttpConnector, PeerBody>,
     health: Health,
+    absent: Absent,
     /// What is brought up to date when another node turns out to have newer maps, and sent to those that have older ones.
     maps: Option<Arc<Maps>>,
     /// For each node that this was needed for, when and under which epochs, and whether it may be asked again since. The
@@ -94,30 +111,37 @@ pub struct PeerClient {
 impl PeerClient {
     /// A client that speaks for the node `own`. Without `maps` it leaves other nodes' maps, and its own, as they are.
     pub fn new(own: NodeName, signer: Signer, maps: Option<Arc<Maps>>) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
-        connector.set_nodelay(true);
-        connector.set_keepalive(Some(KEEPALIVE));
-        connector.set_keepalive_interval(Some(KEEPALIVE_PROBES.0));
-        connector.set_keepalive_retries(Some(KEEPALIVE_PROBES.1));
-        let http = Client::builder(TokioExecutor::new())
-            .http1_read_buf_exact_size(READ_BUFFER)
-            .pool_idle_timeout(IDLE_TIMEOUT)
-            .pool_max_idle_per_host(IDLE_PER_NODE)
-            .pool_timer(TokioTimer::new())
-            .build(connector);
-        Self { own, signer, http, health: Health::default(), maps, catching_up: CatchingUp::default() }
+        let (health, absent, catching_up) = Default::default();
+        Self { own, signer, http: connections(), health, absent, maps, catching_up }
     }
 
-    /// Nodes in the order in which to ask them: as given, those put aside last. Not to be called for anything else: the
-    /// first may be one that failed and is tried again by this caller, and for a while by nobody else.
-    pub fn in_order(&self, nodes: &[NodeIndex]) -> Vec<NodeIndex> {
-        self.health.in_order(nodes)
+    /// The same, which knows what this one does of the other nodes, but has connections of its own: each is cared for by
+    /// the threads that first used it.
+    pub fn with_connections_of_its_own(&self) -> Self {
+        Self { http: connections(), ..self.clone() }
     }
 
-    /// Whether a node failed and has not answered since.
-    pub fn has_failed(&self, node: NodeIndex) -> bool {
-        self.health.has_failed(node)
+    /// The same, which regards as down what all processes of a root do.
+    pub fn minding(self, store: Arc<Store>) -> Self {
+        Self { absent: Absent::of(store), ..self }
+    }
+
+    /// Nodes in the order in which to ask them: as given, those put aside after them, and those known to be down last. Not
+    /// to be called for anything else: the first may be one that failed and is tried again by this caller, and for a while
+    /// by nobody else.
+    pub fn in_order(&self, map: &View, nodes: &[NodeIndex]) -> Vec<NodeIndex> {
+        let (down, up): (Vec<_>, Vec<_>) = nodes.iter().copied().partition(|node| self.is_down(map, *node));
+        [self.health.in_order(&up), down].concat()
+    }
+
+    /// Whether a node is known to be down, without having been asked: it is not to be waited for where others suffice.
+    pub fn is_down(&self, map: &View, node: NodeIndex) -> bool {
+        self.absent.contains(map.node(node).name())
+    }
+
+    /// Whether a node failed and has not answered since, or is known to be down.
+    pub fn has_failed(&self, map: &View, node: NodeIndex) -> bool {
+        self.health.has_failed(node) || self.is_down(map, node)
     }
 
     /// A node did not answer: it is put aside for a short, growing time.
