@@ -55,11 +55,16 @@ impl Job<'_> {
     /// Sends the request. No answer is an answer too: the error says what came instead.
     pub fn send(&self, cluster: &Cluster, known: Option<&Known>) -> std::io::Result<Answer> {
         let mut connection = Connection::open(cluster.address(self.node))?;
+        // At once with the head: who refuses that (Caddy) closes without reading on, and where a body arrives after that the
+        // connection is reset and the answer lost.
+        let mut first = self.head(cluster, known);
+        if let Sending::Length(body) | Sending::Raw(body) = &self.case.body {
+            first.extend(body);
+        }
         // A server may answer and close before it has read everything.
-        let _ = connection.write(&self.head(cluster, known));
+        let _ = connection.write(&first);
         let _ = match &self.case.body {
-            Sending::None => Ok(()),
-            Sending::Length(body) | Sending::Raw(body) => connection.write(body),
+            Sending::None | Sending::Length(_) | Sending::Raw(_) => Ok(()),
             Sending::Chunked(body, size) => {
                 body.chunks(*size).chain([&[][..]]).try_for_each(|chunk| connection.chunk(chunk))
             }
