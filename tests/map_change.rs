@@ -1,5 +1,7 @@
 //! The map changes while the site is up: nodes are added, drained, taken out, replaced and lost (design section 9).
 
+#[path = "map_change/adopted.rs"]
+mod adopted;
 mod common;
 #[path = "map_change/offered.rs"]
 mod offered;
@@ -12,7 +14,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use common::{Call, Cluster, Front, Group, Options, lay_down, map, noise, wait_until};
+use common::{Call, Cluster, Front, Group, Options, map, noise, wait_until};
 
 /// `webdfs map apply` on a node: whether it went well, and what it said.
 fn apply(cluster: &Cluster, node: usize, toml: &str, more: &[&str]) -> (bool, String) {
@@ -439,43 +441,6 @@ fn a_map_that_makes_no_sense_is_refused_and_the_old_one_stays() {
     let output = output.unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(!output.status.success() && said.contains("Is a directory"), "{said}");
-}
-
-#[test]
-fn the_docroot_of_one_machine_is_served_in_place_and_spread_to_the_nodes_that_are_added() {
-    let prepare = |cluster: &Cluster| {
-        for number in 0..40 {
-            lay_down(&cluster.root(0), &format!("shop/{number}.jpg"), format!("{number}").as_bytes());
-        }
-        fs::write(cluster.file(0, "/shop/index.php"), "<?php").unwrap();
-    };
-    let options = Options {
-        members: Some(1),
-        replicas: 1,
-        write_quorum: 1,
-        absent: &[1, 2],
-        prepare,
-        ..Options::default()
-    };
-    let cluster = Cluster::start(Front::Nginx, options);
-    let path = |number: usize| format!("/shop/{number}.jpg");
-    assert_eq!(cluster.get(0, &path(7)).expect(200).body, b"7");
-    let next = map(&cluster, 2, (2, 2), &[FIRST]);
-    (1..3).for_each(|node| add(&cluster, node, &next));
-    applied(&cluster, 0, &next);
-    for number in 0..40 {
-        for node in 0..2 {
-            assert_eq!(cluster.get(node, &path(number)).expect(200).body, format!("{number}").as_bytes());
-        }
-    }
-    wait_until_settled(&cluster, &[0, 1, 2], 2);
-    for number in 0..40 {
-        let mut owners = cluster.owners(&path(number));
-        owners.sort_unstable();
-        assert_eq!(holders(&cluster, 3, &path(number)), owners, "{number}");
-    }
-    // What is excluded stays where it is.
-    assert_eq!(holders(&cluster, 3, "/shop/index.php"), [0]);
 }
 
 #[test]

@@ -207,7 +207,7 @@ fn what_a_person_puts_on_a_node_that_does_not_own_it_comes_to_its_owners_and_goe
         cluster.restart(stranger);
     };
     // It dies when one owner has a file and another has none, and when all have all.
-    for failpoint in ["agent.replay-sent=1*off->return", "agent.strays-confirmed=return"] {
+    for failpoint in ["agent.batch-answered=return", "agent.strays-confirmed=return"] {
         start(failpoint);
         wait_until("it is dead", || {
             webdfs(&cluster, stranger, &["reconcile", "--once"]);

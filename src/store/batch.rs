@@ -51,8 +51,7 @@ pub struct Batch {
     store: Arc<Store>,
     files: Vec<BatchFile>,
     begun: Instant,
-    /// What its disk is synced through, opened before anything was written. The system tells every handle once of what it
-    /// could not write since that was opened: of two batches that shared one, the other would take its bytes for durable.
+    /// As [`Store::open_disk`] has it.
     disk: File,
 }
 
@@ -73,15 +72,26 @@ impl Store {
     pub fn batch(self: &Arc<Self>, bytes: u64) -> Result<Batch, StoreError> {
         self.check_writable()?;
         self.check_space(bytes)?;
+        Ok(Batch {
+            store: Arc::clone(self),
+            files: Vec::new(),
+            disk: self.open_disk()?,
+            begun: Instant::now(),
+        })
+    }
+
+    /// What the disk is synced through: opened before anything is written that is to be durable by it. The system tells every
+    /// handle once of what it could not write since that was opened: of two users who shared one, the other would take
+    /// its bytes for durable.
+    pub(super) fn open_disk(&self) -> Result<File, StoreError> {
         let disk = self.root.open_beneath(Path::new("."), OFlags::RDONLY | OFlags::DIRECTORY, 0);
-        let disk = disk.map_err(|source| self.io("open", Path::new(""), source))?.into();
-        Ok(Batch { store: Arc::clone(self), files: Vec::new(), disk, begun: Instant::now() })
+        Ok(disk.map_err(|source| self.io("open", Path::new(""), source))?.into())
     }
 
     /// Makes all that was written to the root's file system durable. If there was no room for some of it, which may be
     /// another program's, only this fails: a full disk is no broken one. At the first sync of a batch all of it is given up
     /// then, and at the second its bytes are durable already.
-    fn sync_all(&self, disk: &File) -> Result<(), StoreError> {
+    pub(super) fn sync_all(&self, disk: &File) -> Result<(), StoreError> {
         self.calls.sync_all(disk).map_err(|source| self.temporary_sync_error(Path::new(""), source))
     }
 }

@@ -64,7 +64,7 @@ impl Store {
         pace: &mut Pace<'_>,
     ) -> Result<Settled, StoreError> {
         match self.look_by_hand(name, now, pace)? {
-            Ok(found) => self.adopt_by_hand(name, &found),
+            Ok(found) => self.adopt_by_hand(&[(name.clone(), found)])?.remove(0),
             Err(settled) => Ok(settled),
         }
     }
@@ -117,14 +117,35 @@ impl Store {
         Ok(name.map_err(|source| self.io("read the attribute of", &replica.path, source))?.is_some())
     }
 
-    /// Makes a file that was read a replica like any other, if it still is what was read.
+    /// Makes files that were read replicas like any other, as far as they still are what was read. What is said of each is
+    /// durable: the disk is synced once for all of them.
     ///
     /// # Errors
-    /// As [`Store::settle_by_hand`].
-    pub fn adopt_by_hand(&self, name: &ObjectName, found: &ByHand) -> Result<Settled, StoreError> {
+    /// When a sync fails: then none of them counts as durable, and a repeat settles them. What fails for one file alone, as
+    /// [`Store::settle_by_hand`] has it, is in its place.
+    pub fn adopt_by_hand(
+        &self,
+        found: &[(ObjectName, ByHand)],
+    ) -> Result<Vec<Result<Settled, StoreError>>, StoreError> {
+        self.check_writable()?;
+        let disk = self.open_disk()?;
+        let marked: Vec<_> = found.iter().map(|(name, found)| self.mark_by_hand(name, found)).collect();
+        self.sync_all(&disk)?;
+        let settled = found.iter().zip(marked).map(|((name, _), settled)| {
+            let settled = settled?;
+            // What is not durable must not cost what is: so it comes last.
+            if matches!(settled, Settled::Adopted(_) | Settled::Restored(_)) {
+                self.recover_name(name)?;
+            }
+            Ok(settled)
+        });
+        Ok(settled.collect())
+    }
+
+    /// Gives a file its version and checksum, which are not durable yet.
+    fn mark_by_hand(&self, name: &ObjectName, found: &ByHand) -> Result<Settled, StoreError> {
         let ByHand { copy, path, look, unchanged } = found;
         let hash = NameHash::of(name);
-        self.check_writable()?;
         let _lock = self.lock_key(name, hash)?;
         // Editors replace files and write into them, and other writers replace them under this lock.
         let Some(file) = &self.reopen(path, look)? else { return Ok(Settled::Restless) };
@@ -145,9 +166,6 @@ impl Store {
                 .set_mtime(file, path, version)
                 .map_err(|source| self.io("set the mtime of", path, source))?;
         }
-        self.calls.sync_file(file, path).map_err(|source| self.sync_error(path, source))?;
-        self.sync_name(path)?;
-        self.keep_newest(name, hash)?;
         Ok(if *unchanged { Settled::Restored(*copy) } else { Settled::Adopted(*copy) })
     }
 

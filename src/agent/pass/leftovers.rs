@@ -2,6 +2,7 @@
 //! part. For both every owner is asked for what it holds durably; equal digests are no such answer.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Display;
 use std::sync::Arc;
 
 use super::Pass;
@@ -10,7 +11,6 @@ use crate::clock;
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
 use crate::name::ObjectName;
-use crate::peer::client::PeerError;
 use crate::peer::reconcile::{DURABLE_KEYS_MAX, HAVE_NAME_BYTES_MAX, Tombstone};
 use crate::store::StoreError;
 
@@ -90,7 +90,7 @@ impl Questions {
     }
 
     /// An owner does not do as asked: it is asked no more.
-    pub(super) fn give_up(&mut self, owner: NodeIndex, error: &PeerError) {
+    pub(super) fn give_up(&mut self, owner: NodeIndex, error: &dyn Display) {
         log::debug!("some keys are not cleared up: {error}");
         self.0.retain(|(node, _)| *node != owner);
     }

@@ -34,7 +34,7 @@ use crate::peer::client::PeerError;
 use crate::reconcile::{Ranges, Walked};
 use crate::store::inventory::{BUCKETS, Inventory, Totals};
 use crate::store::{StoreError, Unread};
-use adopt::Unadopted;
+use adopt::{Settling, Unadopted};
 use survey::{Foreign, Owned};
 
 /// Keys that are compared before the next ones are read, about: so few that every question is answered in time, by a slow
@@ -78,6 +78,8 @@ pub struct Report {
     pub quarantined: u64,
     /// Tombstones that this node has had all owners forget.
     pub forgotten: u64,
+    /// Files that were put here or edited by hand, and have become copies.
+    pub adopted: u64,
     /// Keys that could not be brought up to date, and files and folders that could not be read.
     pub unsettled: u64,
     /// The latter.
@@ -106,6 +108,7 @@ struct Counts {
     removed: AtomicU64,
     quarantined: AtomicU64,
     forgotten: AtomicU64,
+    adopted: AtomicU64,
     unsettled: AtomicU64,
     strays: AtomicU64,
     /// Orders that other nodes could not answer.
@@ -190,6 +193,7 @@ impl Agent {
             removed: count(&counts.removed),
             quarantined: count(&counts.quarantined),
             forgotten: count(&counts.forgotten),
+            adopted: count(&counts.adopted),
             unsettled: count(&counts.unsettled) + unread.count(),
             unread,
             strays: count(&counts.strays),
@@ -261,7 +265,8 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Brings what belongs elsewhere to its owners among `peers`, and removes what they have confirmed.
+    /// Brings what others lack to its owners among `peers`: what was put here by hand, and what belongs elsewhere, which is
+    /// removed once they have confirmed it.
     async fn bring_home(
         &self,
         foreign: Foreign,
@@ -269,13 +274,16 @@ impl Pass<'_> {
         unanswered: &mut BTreeMap<NodeName, String>,
     ) {
         let Foreign { by_hand, mut strays } = foreign;
-        strays.extend(self.adopt(by_hand, peers).await);
+        let Settling { adopted, foreign, .. } = self.adopt(by_hand, peers).await;
+        strays.extend(foreign);
         let moved = peers.iter().map(|node| {
-            let moving = self.moving_to(&strays, *node);
+            let mut moving = self.moving_to(&strays, *node);
+            moving.extend(self.adopted_for(&adopted, *node));
             async move { (*node, self.move_to(*node, &moving).await) }
         });
         let moved = join_all(moved).await;
         self.note_failed(moved, peers, unanswered);
+        self.mark_adopted(adopted, peers).await;
         strays.retain(|stray| !self.is_left_to_others(stray));
         self.remove_strays(strays, peers).await;
     }
@@ -311,6 +319,7 @@ impl std::fmt::Display for Report {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} keys here, {} sent, {} fetched", self.keys, self.sent, self.fetched)?;
         for (count, what) in [
+            (self.adopted, "that were put here by hand are copies now"),
             (self.removed, "removed because they belong elsewhere"),
             (self.forgotten, "deleted so long ago that all owners have forgotten them"),
             (self.quarantined, "moved to quarantine because they belong elsewhere and are not known there"),

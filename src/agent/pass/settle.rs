@@ -1,6 +1,7 @@
 //! Settling the keys in which another node differs: the newer side travels. Small copies go together, since syncing a
 //! disk once costs hardly more than syncing one file.
 
+use std::fs::File;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -13,12 +14,12 @@ use crate::cluster::NodeIndex;
 use crate::deliver::file;
 use crate::disk::on_thread;
 use crate::failpoint;
-use crate::held::Held;
+use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::batch::{BATCH_BYTES_MAX, BATCH_FILE_BYTES_MAX, CopyOutcome};
 use crate::peer::reconcile::Item;
 use crate::response::{ByteStream, FileSlice};
-use crate::store::{BATCH_FILES_MAX, BatchCopy, Replica, Store, StoreError};
+use crate::store::{BATCH_FILES_MAX, BatchCopy, Outcome, Store, StoreError};
 
 /// A key of which this node cannot read what it holds, and why.
 type Unreadable = (ObjectName, StoreError);
@@ -32,10 +33,9 @@ struct Planned {
 }
 
 impl Planned {
-    /// Whether its copy goes with others.
-    fn is_small(&self) -> bool {
-        let small = |copy: &crate::held::CopyInfo| copy.size <= BATCH_FILE_BYTES_MAX && copy.crc32.is_some();
-        self.step == Step::SendCopy && self.ours.copy().is_some_and(small)
+    /// Its copy, if that goes with others.
+    fn small(&self) -> Option<CopyInfo> {
+        self.ours.copy().copied().filter(|copy| self.step == Step::SendCopy && is_small(copy))
     }
 }
 
@@ -49,7 +49,9 @@ impl Pass<'_> {
         let (mut planned, unknown) = on_thread(move || plan(&store, theirs)).await;
         unknown.iter().for_each(|(name, error)| self.leave(name, error));
         planned.retain(|planned| !self.is_brought_by_others(node, planned));
-        let (small, others): (Vec<_>, Vec<_>) = planned.into_iter().partition(Planned::is_small);
+        let (small, others): (Vec<_>, Vec<_>) =
+            planned.into_iter().partition(|planned| planned.small().is_some());
+        let small = small.into_iter().filter_map(|planned| Some((planned.name.clone(), planned.small()?)));
         for names in batches(small) {
             self.send_batch(node, names).await?;
         }
@@ -72,42 +74,64 @@ impl Pass<'_> {
 
     /// Sends copies together.
     async fn send_batch(&self, node: NodeIndex, names: Vec<ObjectName>) -> Result<(), TransferError> {
-        // They go one after the other, as one file would.
-        let _turn = self.agent.throttle.turn().await;
         let store = Arc::clone(&self.agent.store);
         let (opened, closed) = on_thread(move || open_all(&store, names)).await;
         closed.iter().for_each(|(name, error)| self.leave(name, error));
-        if opened.is_empty() {
-            return Ok(());
+        self.send_together(node, opened).await?;
+        Ok(())
+    }
+
+    /// Sends files together as these copies, which belong into one batch. What the node holds of each afterwards, durably;
+    /// nothing where that failed, which is told and counted.
+    ///
+    /// # Errors
+    /// When the node does not answer.
+    pub(super) async fn send_together(
+        &self,
+        node: NodeIndex,
+        files: Vec<(BatchCopy, Arc<File>)>,
+    ) -> Result<Vec<Option<Outcome>>, TransferError> {
+        if files.is_empty() {
+            return Ok(Vec::new());
         }
-        let (mut copies, mut bodies) = (Vec::new(), Vec::<ByteStream>::new());
-        for (copy, replica) in opened {
-            let slice = FileSlice { file: replica.file, offset: 0, length: copy.size };
-            bodies.push(self.agent.throttle.stream(file::stream(slice)));
-            copies.push(copy);
-        }
-        let sent: Vec<_> = copies.iter().map(|copy| (copy.name.clone(), copy.size)).collect();
+        // They go one after the other, as one file would.
+        let _turn = self.agent.throttle.turn().await;
+        let sent: Vec<_> = files.iter().map(|(copy, _)| (copy.name.clone(), copy.size)).collect();
+        let (copies, bodies): (Vec<_>, Vec<ByteStream>) = files
+            .into_iter()
+            .map(|(copy, file)| {
+                let slice = FileSlice { file, offset: 0, length: copy.size };
+                (copy, self.agent.throttle.stream(file::stream(slice)))
+            })
+            .unzip();
         let outcomes = match self.agent.peers.batch(&self.agent.map, node, copies, bodies).await {
             Err(error) if error.is_silence() => return Err(error.into()),
             // It has no room, for example: it takes deletions all the same.
             Err(error) => {
                 sent.iter().for_each(|(name, _)| self.leave(name, &error));
-                return Ok(());
+                return Ok(vec![None; sent.len()]);
             }
             Ok(outcomes) => outcomes,
         };
         failpoint::step(failpoint::Step::BatchAnswered);
-        for ((name, size), outcome) in sent.into_iter().zip(outcomes) {
-            match outcome {
-                CopyOutcome::Held(outcome) => {
-                    self.agent.traffic.sent(size, outcome);
-                    add(&self.counts.sent, 1);
-                    self.counts.sent_bytes.fetch_add(size, Ordering::Relaxed);
-                }
-                CopyOutcome::Refused(reason) => self.leave(&name, &reason),
+        let outcomes = sent.into_iter().zip(outcomes).map(|((name, size), outcome)| match outcome {
+            CopyOutcome::Held(outcome) => {
+                self.agent.traffic.sent(size, outcome);
+                self.note_sent(size);
+                Some(outcome)
             }
-        }
-        Ok(())
+            CopyOutcome::Refused(reason) => {
+                self.leave(&name, &reason);
+                None
+            }
+        });
+        Ok(outcomes.collect())
+    }
+
+    /// Counts a copy or tombstone that was sent.
+    pub(super) fn note_sent(&self, bytes: u64) {
+        add(&self.counts.sent, 1);
+        self.counts.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     async fn take(&self, node: NodeIndex, planned: Planned) -> Result<(), TransferError> {
@@ -119,9 +143,7 @@ impl Pass<'_> {
             Ok(()) => match step {
                 Step::Nothing => {}
                 Step::SendCopy | Step::SendTombstone(_) => {
-                    add(&self.counts.sent, 1);
-                    let bytes = ours.copy().map_or(0, |copy| copy.size);
-                    self.counts.sent_bytes.fetch_add(bytes, Ordering::Relaxed);
+                    self.note_sent(ours.copy().map_or(0, |copy| copy.size));
                 }
                 Step::FetchCopy(_) | Step::TakeTombstone(_) => add(&self.counts.fetched, 1),
             },
@@ -149,19 +171,23 @@ fn plan(store: &Store, theirs: Vec<Item>) -> (Vec<Planned>, Vec<Unreadable>) {
     (planned, unknown)
 }
 
-/// Names whose copies go together.
-fn batches(small: Vec<Planned>) -> Vec<Vec<ObjectName>> {
-    let mut batches: Vec<Vec<ObjectName>> = Vec::new();
+/// Whether a copy goes with others.
+pub(super) fn is_small(copy: &CopyInfo) -> bool {
+    copy.size <= BATCH_FILE_BYTES_MAX && copy.crc32.is_some()
+}
+
+/// Copies in batches, as many together as may be.
+pub(super) fn batches<T>(copies: impl IntoIterator<Item = (T, CopyInfo)>) -> Vec<Vec<T>> {
+    let mut batches: Vec<Vec<T>> = Vec::new();
     let mut bytes = 0;
-    for Planned { name, ours, .. } in small {
-        let size = ours.copy().map_or(0, |copy| copy.size);
+    for (copy, CopyInfo { size, .. }) in copies {
         match batches.last_mut() {
             Some(batch) if batch.len() < BATCH_FILES_MAX && bytes + size <= BATCH_BYTES_MAX => {
-                batch.push(name);
+                batch.push(copy);
                 bytes += size;
             }
             _ => {
-                batches.push(vec![name]);
+                batches.push(vec![copy]);
                 bytes = size;
             }
         }
@@ -171,7 +197,7 @@ fn batches(small: Vec<Planned>) -> Vec<Vec<ObjectName>> {
 
 /// The copies of these names, and those that cannot be opened. One that was deleted or replaced by a large one meanwhile has
 /// been sent by who did it.
-fn open_all(store: &Store, names: Vec<ObjectName>) -> (Vec<(BatchCopy, Replica)>, Vec<Unreadable>) {
+fn open_all(store: &Store, names: Vec<ObjectName>) -> (Vec<(BatchCopy, Arc<File>)>, Vec<Unreadable>) {
     let (mut opened, mut closed, mut bytes) = (Vec::new(), Vec::new(), 0);
     for name in names {
         let copy = match store.open_copy(&name) {
@@ -187,7 +213,7 @@ fn open_all(store: &Store, names: Vec<ObjectName>) -> (Vec<(BatchCopy, Replica)>
         {
             bytes += replica.size;
             let copy = BatchCopy { name, version: replica.version, crc32, size: replica.size };
-            opened.push((copy, replica));
+            opened.push((copy, replica.file));
         }
     }
     (opened, closed)

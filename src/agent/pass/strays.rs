@@ -15,18 +15,17 @@ use std::fs::File;
 use std::sync::Arc;
 
 use super::leftovers::Questions;
+use super::settle::{batches, is_small};
 use super::{Pass, add};
 use crate::agent::transfer::TransferError;
 use crate::cluster::NodeIndex;
 use crate::disk::on_thread;
 use crate::failpoint::{Step, Wrong, does_wrong, step};
-use crate::held::CopyInfo;
-use crate::held::Held;
+use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
-use crate::peer::client::PeerError;
 use crate::peer::reconcile::{HAVE_KEYS_MAX, HAVE_NAME_BYTES_MAX, HaveOrder, Item};
 use crate::service::REMOVED_AFTER;
-use crate::store::{ByHand, NameHash, Outcome, Store, StoreError};
+use crate::store::{BatchCopy, ByHand, NameHash, Outcome, Store, StoreError};
 
 /// A file without an owner here, and who owns it.
 pub(super) struct Stray {
@@ -195,64 +194,114 @@ impl Pass<'_> {
         Ok(())
     }
 
-    /// Asks one owner for some of the strays.
+    /// Asks one owner for some of the strays, and offers it what it lacks of those that a person has put here.
     async fn confirm(
         &self,
         owner: NodeIndex,
         places: &[usize],
         strays: &mut [Stray],
-    ) -> Result<(), PeerError> {
+    ) -> Result<(), TransferError> {
         let nowhere = NameHash::default();
         let items = places.iter().map(|place| strays[*place].item.clone()).collect();
         let order = HaveOrder { from: nowhere, to: Some(nowhere), items, durable: true };
         let answer = self.agent.peers.have(&self.agent.map, owner, &order).await?;
         let different: BTreeMap<_, _> = answer.different.into_iter().collect();
-        for (place, stray) in places.iter().enumerate() {
-            let stray = &mut strays[*stray];
+        let mut offered = Vec::new();
+        for (place, number) in places.iter().enumerate() {
+            let stray = &mut strays[*number];
             let theirs =
                 different.get(&place).map_or(Ordering::Equal, |theirs| theirs.supersedes(&stray.item.held));
-            let counts = match theirs {
-                Ordering::Less => self.lacked(owner, stray).await,
-                _ => Some(theirs),
-            };
-            stray.answers.extend(counts);
+            match (theirs, &stray.by_hand) {
+                (Ordering::Less, Some(found)) => offered.push((*number, found.copy)),
+                (Ordering::Less, None) => stray.answers.extend(self.lacked(owner, stray).await),
+                _ => stray.answers.push(theirs),
+            }
+        }
+        let (small, large): (Vec<_>, Vec<_>) = offered.into_iter().partition(|(_, copy)| is_small(copy));
+        for places in batches(small) {
+            self.offer_together(owner, &places, strays).await?;
+        }
+        for (place, _) in large {
+            let stray = &mut strays[place];
+            stray.answers.extend(self.offer(owner, stray).await);
         }
         Ok(())
     }
 
-    /// What an owner holds that lacks a stray: it is offered what a person has put here. Nothing if that cannot be said.
+    /// What an owner holds that lacks a stray. Nothing if that cannot be said.
     async fn lacked(&self, owner: NodeIndex, stray: &Stray) -> Option<Ordering> {
         let Item { name, held } = &stray.item;
-        let Some(found) = &stray.by_hand else {
-            // It is sent it, now or in the next pass.
-            if stray.moves {
-                return None;
-            }
-            // One that is incomplete is being offered what it lacks by the others.
-            let answer = self.agent.peers.ask(&self.agent.map, owner, name).await.ok()?;
-            return answer.counts().then(|| answer.held.supersedes(held)).filter(|order| order.is_lt());
-        };
-        let (store, asked) = (Arc::clone(&self.agent.store), found.clone());
-        let file: File = match on_thread(move || store.open_by_hand(&asked)).await {
-            Ok(file) => file?,
-            Err(error) => {
-                self.leave(name, &error);
-                return None;
-            }
-        };
-        let CopyInfo { size, .. } = found.copy;
-        match self.agent.send_file(owner, name, &Arc::new(file), found.copy).await {
-            Ok(Outcome::HoldsNewer) => Some(Ordering::Greater),
-            Ok(_) => {
-                add(&self.counts.sent, 1);
-                self.counts.sent_bytes.fetch_add(size, std::sync::atomic::Ordering::Relaxed);
-                Some(Ordering::Equal)
+        // It is sent it, now or in the next pass.
+        if stray.moves {
+            return None;
+        }
+        // One that is incomplete is being offered what it lacks by the others.
+        let answer = self.agent.peers.ask(&self.agent.map, owner, name).await.ok()?;
+        answer.counts().then(|| answer.held.supersedes(held)).filter(|order| order.is_lt())
+    }
+
+    /// Sends an owner a file that a person has put here. What it holds then; nothing if that cannot be said.
+    async fn offer(&self, owner: NodeIndex, stray: &Stray) -> Option<Ordering> {
+        let (name, copy) = (&stray.item.name, stray.by_hand.as_ref()?.copy);
+        let file = self.open_by_hand(stray).await?;
+        match self.agent.send_file(owner, name, &file, copy).await {
+            Ok(outcome) => {
+                if outcome != Outcome::HoldsNewer {
+                    self.note_sent(copy.size);
+                }
+                Some(theirs(outcome))
             }
             Err(error) => {
                 self.leave(name, &error);
                 None
             }
         }
+    }
+
+    /// The same with small files, and what the owner holds then is noted.
+    async fn offer_together(
+        &self,
+        owner: NodeIndex,
+        places: &[usize],
+        strays: &mut [Stray],
+    ) -> Result<(), TransferError> {
+        let (mut files, mut sent) = (Vec::new(), Vec::new());
+        for &place in places {
+            let stray = &strays[place];
+            let Held::Copy(CopyInfo { version, size, crc32: Some(crc32) }) = stray.item.held else {
+                continue;
+            };
+            if let Some(file) = self.open_by_hand(stray).await {
+                let name = stray.item.name.clone();
+                files.push((BatchCopy { name, version, crc32, size }, file));
+                sent.push(place);
+            }
+        }
+        let outcomes = self.send_together(owner, files).await?;
+        for (place, outcome) in sent.into_iter().zip(outcomes) {
+            strays[place].answers.extend(outcome.map(theirs));
+        }
+        Ok(())
+    }
+
+    /// A file that a person has put here, if it is the same still.
+    async fn open_by_hand(&self, stray: &Stray) -> Option<Arc<File>> {
+        let (store, found) = (Arc::clone(&self.agent.store), stray.by_hand.clone()?);
+        match on_thread(move || store.open_by_hand(&found)).await {
+            Ok(file) => file.map(Arc::new),
+            Err(error) => {
+                self.leave(&stray.item.name, &error);
+                None
+            }
+        }
+    }
+}
+
+/// What a node holds that was sent a copy, against that.
+fn theirs(outcome: Outcome) -> Ordering {
+    match outcome {
+        Outcome::HoldsNewer => Ordering::Greater,
+        Outcome::Done | Outcome::AlreadyHeld => Ordering::Equal,
     }
 }
 
