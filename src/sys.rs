@@ -1,5 +1,5 @@
 //! The only unsafe code: to borrow an inherited file descriptor by its number, to receive into memory that was never
-//! written, and to map a slice of a file.
+//! written, to map a slice of a file, and to tell the C library how to manage memory.
 //!
 //! Nothing here decides anything; what is done with a descriptor or a mapping is its user's business.
 #![allow(unsafe_code)]
@@ -81,6 +81,19 @@ impl Mapping {
     pub fn length(&self) -> usize {
         self.0.len()
     }
+}
+
+/// Has the C library keep at most so many heaps, each for some threads, rather than eight for each processor: what a heap
+/// has held at some time it keeps, and with heaps of their own a hundred threads that each did a piece of the same work
+/// together keep many times what that needs. Nothing where it is another C library.
+pub fn limit_heaps(count: u8) {
+    #[cfg(target_env = "gnu")]
+    {
+        // SAFETY: It only sets a number, under a lock of the library's own. What it refuses (0) stays as it was.
+        unsafe { libc::mallopt(libc::M_ARENA_MAX, count.into()) };
+    }
+    #[cfg(not(target_env = "gnu"))]
+    let _ = count;
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use crate::held::{CopyInfo, Held};
 use crate::name::ObjectName;
 use crate::peer::batch::{BATCH_BYTES_MAX, BATCH_FILE_BYTES_MAX, CopyOutcome};
 use crate::peer::reconcile::Item;
-use crate::response::{ByteStream, FileSlice};
+use crate::response::FileSlice;
 use crate::store::{BATCH_FILES_MAX, BatchCopy, Outcome, Store, StoreError};
 
 /// A key of which this node cannot read what it holds, and why.
@@ -97,13 +97,14 @@ impl Pass<'_> {
         // They go one after the other, as one file would.
         let _turn = self.agent.throttle.turn().await;
         let sent: Vec<_> = files.iter().map(|(copy, _)| (copy.name.clone(), copy.size)).collect();
-        let (copies, bodies): (Vec<_>, Vec<ByteStream>) = files
+        let (copies, slices): (Vec<_>, Vec<_>) = files
             .into_iter()
             .map(|(copy, file)| {
                 let slice = FileSlice { file, offset: 0, length: copy.size };
-                (copy, self.agent.throttle.stream(file::stream(slice)))
+                (copy, slice)
             })
             .unzip();
+        let bodies = self.agent.throttle.stream(file::stream_all(slices));
         let outcomes = match self.agent.peers.batch(&self.agent.map, node, copies, bodies).await {
             Err(error) if error.is_silence() => return Err(error.into()),
             // It has no room, for example: it takes deletions all the same.

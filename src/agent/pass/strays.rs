@@ -11,7 +11,6 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::sync::Arc;
 
 use super::leftovers::Questions;
@@ -242,9 +241,13 @@ impl Pass<'_> {
 
     /// Sends an owner a file that a person has put here. What it holds then; nothing if that cannot be said.
     async fn offer(&self, owner: NodeIndex, stray: &Stray) -> Option<Ordering> {
-        let (name, copy) = (&stray.item.name, stray.by_hand.as_ref()?.copy);
-        let file = self.open_by_hand(stray).await?;
-        match self.agent.send_file(owner, name, &file, copy).await {
+        let (name, found) = (&stray.item.name, stray.by_hand.clone()?);
+        let (store, copy) = (Arc::clone(&self.agent.store), found.copy);
+        let sent = match on_thread(move || store.open_by_hand(&found)).await {
+            Ok(file) => self.agent.send_file(owner, name, &Arc::new(file?), copy).await,
+            Err(error) => Err(error.into()),
+        };
+        match sent {
             Ok(outcome) => {
                 if outcome != Outcome::HoldsNewer {
                     self.note_sent(copy.size);
@@ -265,16 +268,24 @@ impl Pass<'_> {
         places: &[usize],
         strays: &mut [Stray],
     ) -> Result<(), TransferError> {
+        let store = Arc::clone(&self.agent.store);
+        let asked: Vec<_> = places.iter().map(|place| (*place, strays[*place].by_hand.clone())).collect();
+        let opened = on_thread(move || {
+            let open = |found: Option<ByHand>| found.map_or(Ok(None), |found| store.open_by_hand(&found));
+            asked.into_iter().map(|(place, found)| (place, open(found))).collect::<Vec<_>>()
+        });
         let (mut files, mut sent) = (Vec::new(), Vec::new());
-        for &place in places {
-            let stray = &strays[place];
-            let Held::Copy(CopyInfo { version, size, crc32: Some(crc32) }) = stray.item.held else {
-                continue;
-            };
-            if let Some(file) = self.open_by_hand(stray).await {
-                let name = stray.item.name.clone();
-                files.push((BatchCopy { name, version, crc32, size }, file));
-                sent.push(place);
+        for (place, file) in opened.await {
+            let Item { name, held } = &strays[place].item;
+            let Held::Copy(CopyInfo { version, size, crc32: Some(crc32) }) = *held else { continue };
+            match file {
+                Ok(Some(file)) => {
+                    let copy = BatchCopy { name: name.clone(), version, crc32, size };
+                    files.push((copy, Arc::new(file)));
+                    sent.push(place);
+                }
+                Ok(None) => {}
+                Err(error) => self.leave(name, &error),
             }
         }
         let outcomes = self.send_together(owner, files).await?;
@@ -282,18 +293,6 @@ impl Pass<'_> {
             strays[place].answers.extend(outcome.map(theirs));
         }
         Ok(())
-    }
-
-    /// A file that a person has put here, if it is the same still.
-    async fn open_by_hand(&self, stray: &Stray) -> Option<Arc<File>> {
-        let (store, found) = (Arc::clone(&self.agent.store), stray.by_hand.clone()?);
-        match on_thread(move || store.open_by_hand(&found)).await {
-            Ok(file) => file.map(Arc::new),
-            Err(error) => {
-                self.leave(&stray.item.name, &error);
-                None
-            }
-        }
     }
 }
 

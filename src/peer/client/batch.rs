@@ -29,12 +29,12 @@ impl PeerClient {
         map: &View,
         node: NodeIndex,
         copies: Vec<BatchCopy>,
-        bodies: Vec<ByteStream>,
+        bodies: ByteStream,
     ) -> Result<Vec<CopyOutcome>, PeerError> {
         let (head, digest) = head(&copies);
         let length = head.len() as u64 + copies.iter().map(|copy| copy.size).sum::<u64>();
         let head = stream::once(async { Ok(Bytes::from(head)) });
-        let body: ByteStream = Box::pin(head.chain(stream::iter(bodies).flatten()));
+        let body: ByteStream = Box::pin(head.chain(bodies));
         let operation = Operation::Batch(digest);
         let answer: BatchAnswer = self.streamed(PATIENCE, map, node, &operation, length, body).await?;
         if answer.outcomes.len() == copies.len() {

@@ -13,7 +13,7 @@ use webdfs::name::ObjectName;
 use webdfs::peer::batch::{BATCH_BYTES_MAX, CopyOutcome};
 use webdfs::peer::client::PeerClient;
 use webdfs::peer::sign::Signer;
-use webdfs::response::{ByteStream, FileSlice};
+use webdfs::response::FileSlice;
 use webdfs::store::{BATCH_FILES_MAX, BatchCopy, Outcome};
 use webdfs::version::Version;
 
@@ -121,12 +121,12 @@ impl Sender {
         // As many as a pass would send together.
         let together = usize::try_from(BATCH_BYTES_MAX / largest)?.min(BATCH_FILES_MAX);
         for copies in source.copies.chunks(together) {
-            let mut bodies: Vec<ByteStream> = Vec::new();
+            let mut slices = Vec::new();
             for copy in copies {
                 let file = fs::File::open(source.file(copy))?;
-                bodies.push(file::stream(FileSlice { file: Arc::new(file), offset: 0, length: copy.size }));
+                slices.push(FileSlice { file: Arc::new(file), offset: 0, length: copy.size });
             }
-            let sending = peers.batch(&view, to, copies.to_vec(), bodies);
+            let sending = peers.batch(&view, to, copies.to_vec(), file::stream_all(slices));
             let outcomes = self.runtime.block_on(sending)?;
             if let Some(other) = outcomes.iter().find(|outcome| **outcome != CopyOutcome::Held(Outcome::Done))
             {
