@@ -48,7 +48,10 @@ fn uncommented(text: &str) -> String {
 
 /// The decided settings without those that depend on the folder.
 fn decided(settings: &Settings) -> Vec<(&'static str, String)> {
-    settings.decided().filter(|(setting, _)| !["map", "secret_file"].contains(setting)).collect()
+    settings
+        .decided()
+        .filter(|(setting, _)| !["map", "secret_file", "access.tokens"].contains(setting))
+        .collect()
 }
 
 #[test]

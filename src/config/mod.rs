@@ -18,18 +18,22 @@ mod map_file;
 mod map_text;
 mod mode;
 mod secret;
+mod sign_key;
 mod size;
 mod source;
+mod tokens;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::access::limits::LimitSettings;
+use crate::access::rule::AllowList;
 use crate::cluster::NodeName;
 use crate::name::{Exclude, Prefix};
 use crate::php::PhpVersion;
 use crate::semantics::FrontKind;
 
-pub use access::{Access, AllowRule, RuleError};
+pub use access::AccessSettings;
 pub use agent::{Agent, Rate, RateError};
 pub use duration::DurationError;
 pub use error::{ConfigError, Reason, Refusal};
@@ -38,7 +42,11 @@ pub use map_file::{MapText, load_map, parse_map, parse_map_with};
 pub use map_text::{crush_file, map_text};
 pub use mode::ModeError;
 pub use secret::{SecretContentError, SecretError, Secrets};
-pub use size::SizeError;
+pub use sign_key::{SignKeyError, read_sign_key};
+pub use size::{SizeError, parse as parse_size};
+pub use tokens::{
+    BadEnd, BadTime, load_tokens, parse_end, parse_time, parse_tokens, show_time, with_token, without_token,
+};
 
 use decide::{DURABILITIES, FRONTS, READS, REMOTES, word};
 
@@ -87,6 +95,10 @@ pub struct Settings {
     pub deliver: Deliver,
     /// Who may write, and how much.
     pub write: Write,
+    /// Who else may read and write.
+    pub access: AccessSettings,
+    /// How much one client may write.
+    pub limits: LimitSettings,
     /// How the background work goes.
     pub agent: Agent,
 }
@@ -155,7 +167,7 @@ pub enum Remote {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     /// Who may.
-    pub allow: Access,
+    pub allow: AllowList,
     /// The largest object, in bytes; at least 1.
     pub object_max: u64,
     /// Below this much free space uploads are refused.
@@ -229,6 +241,8 @@ pub struct Site {
     pub index: Option<String>,
     /// As [`Settings::exclude_patterns`].
     pub exclude_patterns: Vec<String>,
+    /// As [`AccessSettings::private`].
+    pub private: Vec<Prefix>,
     /// As [`Settings::front`].
     pub front: FrontKind,
     /// As [`Settings::read`].
@@ -334,6 +348,8 @@ impl Settings {
             ("write.reserve", reserve),
         ]
         .into_iter()
+        .chain(self.access.decided())
+        .chain(access::decided_limits(&self.limits))
         .chain(self.agent.decided())
     }
 }
