@@ -47,12 +47,7 @@ impl AccessSettings {
         (base, root): (&Path, &Path),
         (prefix, layout): (&Prefix, Layout),
     ) -> Result<Self, ConfigError> {
-        let tokens = match &file.tokens {
-            Some(value) if value.get_ref().is_empty() => None,
-            value => {
-                Some(decide_outside_root(source, "[access] tokens", (value.as_ref(), TOKENS), base, root)?)
-            }
-        };
+        let tokens = decide_tokens(source, file, base, root)?;
         let private = decide_private(source, file, prefix, layout)?;
         let users = file.users.iter().flatten().map(|user| decide_user(source, user));
         let users = users.collect::<Result<Vec<_>, _>>()?;
@@ -91,6 +86,21 @@ impl AccessSettings {
 }
 
 const SIGN_KEYS: &str = "[access] sign_keys";
+
+/// The file with the tokens; none for "".
+pub(super) fn decide_tokens(
+    source: &Source<'_>,
+    file: &AccessFile,
+    base: &Path,
+    root: &Path,
+) -> Result<Option<PathBuf>, ConfigError> {
+    match &file.tokens {
+        Some(value) if value.get_ref().is_empty() => Ok(None),
+        value => {
+            decide_outside_root(source, "[access] tokens", (value.as_ref(), TOKENS), base, root).map(Some)
+        }
+    }
+}
 
 /// The private prefixes: the web server in front has to be told them as parts of what it serves.
 pub(super) fn decide_private(

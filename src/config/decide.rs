@@ -5,13 +5,13 @@ use std::str::FromStr;
 
 use toml::Spanned;
 
-use super::access::{AccessSettings, decide_limits, decide_private};
+use super::access::{AccessSettings, decide_limits, decide_private, decide_tokens};
 use super::error::{ConfigError, Reason};
 use super::file::{DeliverFile, ListenFile, NodeFile, WriteFile};
 use super::source::Source;
 use super::{
     Agent, Deliver, Durability, FcgiListen, Layout, Listen, Naming, Read, Remote, Reserve, SOCKET_MODE,
-    Secrets, Settings, Site, Write, mode, size,
+    Secrets, Settings, Signing, Site, TokensPlace, Write, mode, size,
 };
 use crate::access::rule::{AllowList, AllowRule};
 use crate::cluster::NodeName;
@@ -140,6 +140,33 @@ pub(super) fn decide_site(source: &Source<'_>, file: &NodeFile, path: PathBuf) -
         map_max: decide_deliver(source, &file.deliver, front, read)?.map_max,
         path,
     })
+}
+
+/// Decides where the tokens are, of the node.toml at the absolute path `path`.
+pub(super) fn decide_tokens_place(
+    source: &Source<'_>,
+    file: &NodeFile,
+    path: &Path,
+) -> Result<TokensPlace, ConfigError> {
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let root = decide_root(source, file.root.as_ref(), base)?;
+    Ok(TokensPlace {
+        file: decide_tokens(source, &file.access, base, &root)?,
+        secret: decide_secret_file(source, file.secret_file.as_ref(), base, &root)?,
+    })
+}
+
+/// Decides what signs URLs, of the node.toml at the absolute path `path`.
+pub(super) fn decide_signing(
+    source: &Source<'_>,
+    file: &NodeFile,
+    path: &Path,
+) -> Result<Signing, ConfigError> {
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let root = decide_root(source, file.root.as_ref(), base)?;
+    let Naming { prefix, layout, .. } = decide_naming(source, file, path)?;
+    let access = AccessSettings::decide(source, &file.access, (base, &root), (&prefix, layout))?;
+    Ok(Signing { prefix, keys: access.sign_keys })
 }
 
 fn decide_name(source: &Source<'_>, file: &NodeFile) -> Result<NodeName, ConfigError> {

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 
 use crate::access::limits::LimitSettings;
 use crate::access::rule::AllowList;
+use crate::access::signed::SigningKey;
 use crate::cluster::NodeName;
 use crate::name::{Exclude, Prefix};
 use crate::php::PhpVersion;
@@ -286,6 +287,44 @@ pub fn load_site(node_toml: &Path) -> Result<Site, ConfigError> {
     let (bytes, path) = read(node_toml)?;
     let source = source::Source::new(node_toml, &bytes)?;
     decide::decide_site(&source, &source.parse()?, path)
+}
+
+/// Where a node's tokens are.
+#[derive(Debug)]
+pub struct TokensPlace {
+    /// As [`AccessSettings::tokens`].
+    pub file: Option<PathBuf>,
+    /// As [`Settings::secret_file`]: who may read that is who webdfs runs as.
+    pub secret: PathBuf,
+}
+
+/// Reads from node.toml where the tokens are. Nothing else is read.
+///
+/// # Errors
+/// When the file cannot be read, a key is unknown, or one of these settings has an impossible value.
+pub fn load_tokens_place(node_toml: &Path) -> Result<TokensPlace, ConfigError> {
+    let (bytes, path) = read(node_toml)?;
+    let source = source::Source::new(node_toml, &bytes)?;
+    decide::decide_tokens_place(&source, &source.parse()?, &path)
+}
+
+/// What signs a node's URLs.
+#[derive(Debug)]
+pub struct Signing {
+    /// As [`Settings::prefix`].
+    pub prefix: Prefix,
+    /// As [`AccessSettings::sign_keys`].
+    pub keys: Vec<SigningKey>,
+}
+
+/// Reads from node.toml what signs URLs, and the files with the keys. The cluster's secret is left alone.
+///
+/// # Errors
+/// When a file cannot be read or is refused, a key is unknown, or one of these settings has an impossible value.
+pub fn load_signing(node_toml: &Path) -> Result<Signing, ConfigError> {
+    let (bytes, path) = read(node_toml)?;
+    let source = source::Source::new(node_toml, &bytes)?;
+    decide::decide_signing(&source, &source.parse()?, &path)
 }
 
 /// The word for a web server, as `front` in node.toml has it.

@@ -136,19 +136,12 @@ impl LiveTokens {
 impl Service {
     /// The decoded URL path that a request means.
     pub(super) fn path_of(&self, target: &Target) -> Vec<u8> {
-        match target {
-            Target::Object(name) => self.path_of_object(name),
-            Target::Folder(folder) => self.path_of_key(folder.as_bytes()),
-        }
+        target.url_path(&self.settings.deliver.prefix)
     }
 
     /// The decoded URL path of an object.
     pub(super) fn path_of_object(&self, name: &ObjectName) -> Vec<u8> {
-        self.path_of_key(name.as_bytes())
-    }
-
-    fn path_of_key(&self, key: &[u8]) -> Vec<u8> {
-        [self.settings.deliver.prefix.as_bytes(), key].concat()
+        [self.settings.deliver.prefix.as_bytes(), name.as_bytes()].concat()
     }
 
     /// Whether reading what a request means needs a right.
