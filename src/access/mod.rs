@@ -145,7 +145,7 @@ impl Access {
             return by(By::Everybody);
         }
         if let Some(query) = query.filter(|query| signed::is_signed(query)) {
-            // A method that one operation of it would be allowed by (MOVE, which deletes) has no signed URLs.
+            // The method is signed rather than the operation: a URL for PUT is none for COPY, which stores as well.
             let verified = signed::verify(&self.sign_keys, &Presented { method, path, query, address, now })?;
             return Ok(Admitted { by: By::SignedUrl(verified.key), max_size: verified.max_size });
         }
