@@ -48,7 +48,7 @@ fn a_token_is_shown_once_and_kept_as_a_hash() {
     assert!(taken.contains("there is a token ann already"), "{taken}");
 
     let list = said(&webdfs(&["token", "list", "--config", &config]));
-    assert!(list.contains("| ann   | /        | PUT      | never"), "{list}");
+    assert!(list.contains("| ann   | /       | PUT      | never"), "{list}");
     let list = said(&webdfs(&["token", "list", "--config", &config, "--json"]));
     let list: Value = serde_json::from_str(&list).unwrap();
     assert_eq!((&list[1]["name"], &list[1]["prefix"]), (&"bob".into(), &"/a \"b\"/".into()));

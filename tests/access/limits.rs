@@ -1,3 +1,5 @@
+use std::path::PathBuf;
+
 use crate::common::{Call, Cluster, Connection, Front, Options, wait_until};
 use crate::on_both_fronts;
 
@@ -27,7 +29,8 @@ fn uploads_at_the_same_time_are_counted_until_they_end(front: Front) {
     let slow = Call::new("PUT", "/slow.jpg").body(vec![0; 1 << 20]);
     let mut connection = Connection::open(cluster.address(0)).unwrap();
     connection.begin_cut(&slow, 1 << 19).unwrap();
-    wait_until("the first upload runs", || !cluster.spools(0).is_empty());
+    let is_large = |path: &PathBuf| path.metadata().is_ok_and(|found| found.len() > 1 << 16);
+    wait_until("the first upload runs", || cluster.spools(0).iter().any(is_large));
     let refused = cluster.put(0, "/next.jpg", "x").expect(429);
     assert_eq!(refused.header("Retry-After"), Some("1"));
     connection.write(&vec![0; 1 << 19]).unwrap();
