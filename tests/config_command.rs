@@ -3,10 +3,9 @@
 mod common;
 
 use std::fs;
-use std::path::Path;
 use std::process::Command;
 
-use common::printed::{as_printed, config, text, word};
+use common::printed::{as_printed, config, text};
 use common::{Call, Cluster, Front, Options, noise};
 
 fn serves_as_the_node_says(front: Front) {

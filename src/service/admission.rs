@@ -11,7 +11,7 @@ use http::{HeaderValue, StatusCode, header};
 
 use super::refusal::text;
 use super::{Service, is_cross_site};
-use crate::access::limits::{LimitSettings, Limits, Permit};
+use crate::access::limits::{LimitSettings, Limits, OverLimit, Permit};
 use crate::access::right::Operation;
 use crate::access::signed::is_signed;
 use crate::access::token::Tokens;
@@ -220,36 +220,39 @@ impl Service {
         Ok(admitted)
     }
 
-    /// Counts a request that writes, and its body as it comes; else the answer.
+    /// Counts a request that writes, and its body as it comes.
+    ///
+    /// # Errors
+    /// When its client is over a limit; [`too_many`] is the answer.
     pub(super) fn within_limits(
         &self,
         request: &Request,
         body: ByteStream,
-    ) -> Result<(Option<Arc<Permit>>, ByteStream), Response> {
+    ) -> Result<(Option<Arc<Permit>>, ByteStream), OverLimit> {
         if self.gate.limits.are_none() {
             return Ok((None, body));
         }
         let is_upload = matches!(request.method.as_str(), "PUT" | "POST");
-        match self.gate.limits.admit(request.address, is_upload, Instant::now()) {
-            Ok(permit) => {
-                let permit = Arc::new(permit);
-                let counter = Arc::clone(&permit);
-                let counted = body.inspect(move |piece| {
-                    if let Ok(piece) = piece {
-                        counter.count(piece.len(), Instant::now());
-                    }
-                });
-                Ok((Some(permit), Box::pin(counted)))
+        let admitted = self.gate.limits.admit(request.address, is_upload, Instant::now());
+        let permit = Arc::new(admitted.inspect_err(|over| {
+            log::debug!("429: {:?} is over [limits] {}", request.address, over.limit);
+        })?);
+        let counter = Arc::clone(&permit);
+        let counted = body.inspect(move |piece| {
+            if let Ok(piece) = piece {
+                counter.count(piece.len(), Instant::now());
             }
-            Err(over) => {
-                log::debug!("429: {:?} is over [limits] {}", request.address, over.limit);
-                let mut response = bare(StatusCode::TOO_MANY_REQUESTS);
-                let seconds = over.retry_after.as_secs_f64().ceil().max(1.0) as u64;
-                response.headers.insert(header::RETRY_AFTER, seconds.into());
-                Err(response)
-            }
-        }
+        });
+        Ok((Some(permit), Box::pin(counted)))
     }
+}
+
+/// The answer to a client that is over a limit.
+pub(super) fn too_many(over: OverLimit) -> Response {
+    let mut response = bare(StatusCode::TOO_MANY_REQUESTS);
+    let seconds = over.retry_after.as_secs_f64().ceil().max(1.0) as u64;
+    response.headers.insert(header::RETRY_AFTER, seconds.into());
+    response
 }
 
 /// A status and no more than its own words.

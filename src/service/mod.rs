@@ -47,6 +47,7 @@ use crate::peer::sign::Signer;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::store::{KnownRoot, Store};
+use admission::too_many;
 use keep::Keeping;
 use lookups::Lookups;
 use newest::Comparisons;
@@ -218,7 +219,7 @@ impl Service {
     async fn write(self: &Arc<Self>, request: &Request, target: Target, body: ByteStream) -> Response {
         let (_permit, body) = match self.within_limits(request, body) {
             Ok(permitted) => permitted,
-            Err(refused) => return refused,
+            Err(over) => return too_many(over),
         };
         let size_max = match self.admit_writer(request, &target).await {
             Ok(size_max) => size_max,
