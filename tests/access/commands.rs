@@ -1,6 +1,6 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -16,7 +16,7 @@ fn folder(access: &str) -> (TempDir, String) {
     (folder, config)
 }
 
-fn mode(path: &PathBuf) -> u32 {
+fn mode(path: &Path) -> u32 {
     path.metadata().unwrap().permissions().mode() & 0o7777
 }
 
