@@ -26,7 +26,7 @@
 //! before it; `tests/tidy.rs` says the order and holds the code to it. [`node`] builds everything and knows
 //! everyone. The only `unsafe` is in [`sys`].
 //!
-//! Below the map stands [`php`], the random numbers and placements of the original webDFS; both it and `cluster/crush`,
+//! Who may do what is decided in [`access`], which also signs URLs for a site's own code. Below the map stands [`php`], the random numbers and placements of the original webDFS; both it and `cluster/crush`,
 //! CRUSH maps and their text, are checked and prepared when a map is read, so that a lookup cannot fail.
 //! [`placement::narrate`] tells a lookup in words. Beside all this, [`sim`] places made-up objects, to tell what a map
 //! will do; [`gossip`] shows each node what the others tell of themselves, [`change`] says what speaks against putting
@@ -36,6 +36,7 @@
 #![deny(unsafe_code)]
 #![warn(missing_docs)]
 
+pub mod access;
 pub mod agent;
 pub mod chain;
 pub mod change;

@@ -48,7 +48,10 @@ fn uncommented(text: &str) -> String {
 
 /// The decided settings without those that depend on the folder.
 fn decided(settings: &Settings) -> Vec<(&'static str, String)> {
-    settings.decided().filter(|(setting, _)| !["map", "secret_file"].contains(setting)).collect()
+    settings
+        .decided()
+        .filter(|(setting, _)| !["map", "secret_file", "access.tokens"].contains(setting))
+        .collect()
 }
 
 #[test]
@@ -153,6 +156,15 @@ fn every_setting_can_be_set() {
         allow = ["10.0.0.0/8"]
         object_max = "5MiB"
         reserve = "0"
+        [access]
+        tokens = "/etc/webdfs/tokens"
+        private = []
+        users = [{ name = "ann", prefix = "/images/a", methods = ["GET", "PUT"] }, { name = "bob", methods = ["UI"] }]
+        sign_keys = ["secrets/sign.key"]
+        [limits]
+        requests_per_second = 20
+        bytes_per_second = "5MiB"
+        uploads = 4
         [agent]
         bytes_per_second = "20MiB"
         concurrency = 2
@@ -160,6 +172,10 @@ fn every_setting_can_be_set() {
         scrub_every = "never"
     "#;
     let folder = folder(text);
+    let sign_key = folder.path().join("secrets/sign.key");
+    fs::create_dir(sign_key.parent().unwrap()).unwrap();
+    fs::write(&sign_key, format!("site1:{SECRET}\n")).unwrap();
+    fs::set_permissions(&sign_key, PermissionsExt::from_mode(0o600)).unwrap();
     let settings = load(&folder.path().join("node.toml")).unwrap();
     let socket = folder.path().join("run/w.sock");
     let expected = [
@@ -186,6 +202,13 @@ fn every_setting_can_be_set() {
         ("write.allow", "10.0.0.0/8"),
         ("write.object_max", "5MiB"),
         ("write.reserve", "0B"),
+        ("access.tokens", "/etc/webdfs/tokens"),
+        ("access.private", "none"),
+        ("access.users", "ann (GET PUT below /images/a/), bob (UI below /)"),
+        ("access.sign_keys", &format!("site1 ({})", sign_key.display())),
+        ("limits.requests_per_second", "20"),
+        ("limits.bytes_per_second", "5MiB"),
+        ("limits.uploads", "4"),
         ("agent.bytes_per_second", "20MiB"),
         ("agent.concurrency", "2"),
         ("agent.pass_every", "90min"),
@@ -194,6 +217,19 @@ fn every_setting_can_be_set() {
     let decided: Vec<_> = settings.decided().collect();
     assert_eq!(decided, expected.map(|(setting, value)| (setting, value.to_owned())));
     assert!(!format!("{settings:?}").contains(SECRET));
+}
+
+#[test]
+fn what_is_private_lies_below_the_prefix_or_holds_all_of_it() {
+    let private = |top: &str| {
+        let text = format!("name = \"a\"\nroot = \"r\"\n{top}");
+        load_text(&text).unwrap().access.private.iter().map(ToString::to_string).collect::<Vec<_>>()
+    };
+    assert_eq!(private("[access]\nprivate = [\"/a\", \"/b c/d/\"]\n"), ["/a/", "/b c/d/"]);
+    assert_eq!(
+        private("prefix = \"/i/\"\n[access]\nprivate = [\"/i/a\", \"/i\", \"/\"]\n"),
+        ["/i/a/", "/i/", "/"]
+    );
 }
 
 #[test]

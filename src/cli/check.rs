@@ -22,6 +22,7 @@ use super::{CheckArgs, CliError, chain};
 use crate::cluster::{Algorithm, ClusterMap, NodeIndex, NodeState, View};
 use crate::config::{self, FcgiListen, Layout, MapText, Read, Remote, Settings};
 use crate::maps;
+use crate::name::Prefix;
 use crate::node::store_settings;
 use crate::peer::client::{PeerClient, PeerError};
 use crate::peer::message::Hello;
@@ -37,6 +38,7 @@ pub(super) fn run(args: &CheckArgs) -> Result<(), CliError> {
     for (setting, value) in settings.decided() {
         report.line("set", setting, &value)?;
     }
+    check_tokens(&settings, &mut report)?;
     check_root(&settings, &mut report)?;
     check_sockets(&settings, &mut report)?;
     match maps::view_at_rest(&settings.name, &settings.root, &settings.map) {
@@ -149,6 +151,17 @@ fn check_foreign<W: Write>(settings: &Settings, store: &Store, report: &mut Repo
     }
 }
 
+/// The tokens are no part of the settings, since they change while a node runs.
+fn check_tokens<W: Write>(settings: &Settings, report: &mut Report<W>) -> io::Result<()> {
+    const ABOUT: &str = "access.tokens";
+    let Some(file) = &settings.access.tokens else { return Ok(()) };
+    match config::load_tokens(file) {
+        Ok(Some(tokens)) => report.ok(ABOUT, &format!("{} in {}", tokens.0.len(), file.display())),
+        Ok(None) => report.untested(ABOUT, "none yet: webdfs token new makes them"),
+        Err(error) => report.wrong(ABOUT, &chain(&error)),
+    }
+}
+
 fn check_sockets<W: Write>(settings: &Settings, report: &mut Report<W>) -> io::Result<()> {
     match &settings.listen.fcgi {
         FcgiListen::Unix { path, .. } => {
@@ -251,6 +264,9 @@ async fn check_network<W: Write>(settings: &Settings, view: &View, report: &mut 
         }
     }
     check_private(settings, map, own, report).await?;
+    for private in &settings.access.private {
+        check_left_to_us(settings, private, map.node(own).url().authority(), report).await?;
+    }
     match settings.read {
         Read::Any => Ok(()),
         Read::Quorum => check_asked_first(settings, map, own, report).await,
@@ -266,7 +282,7 @@ async fn check_asked_first<W: Write>(
 ) -> io::Result<()> {
     const ABOUT: &str = "read";
     let authority = map.node(own).url().authority();
-    let probe = match Probe::lay(settings) {
+    let probe = match Probe::lay(settings, b"") {
         Ok(probe) => probe,
         Err(error) => {
             return report
@@ -290,6 +306,47 @@ async fn check_asked_first<W: Write>(
             &format!(
                 "{authority} answers {} to a file that only a web server would find; whether it serves files itself \
                  (static-first), which \"quorum\" excludes, is not known",
+                status.as_u16()
+            ),
+        ),
+        None => report.untested(ABOUT, &format!("nothing answers at {authority}")),
+    }
+}
+
+/// The web server must serve no file below a private prefix itself: it asks nobody for a right.
+async fn check_left_to_us<W: Write>(
+    settings: &Settings,
+    private: &Prefix,
+    authority: &str,
+    report: &mut Report<W>,
+) -> io::Result<()> {
+    const ABOUT: &str = "access.private";
+    // All of what is served here may be private.
+    let folder = private.as_bytes().strip_prefix(settings.prefix.as_bytes()).unwrap_or_default();
+    let probe = match Probe::lay(settings, folder) {
+        Ok(probe) => probe,
+        Err(error) => {
+            let found = format!("no file can be laid below {private} to ask for ({error})");
+            return report.untested(ABOUT, &found);
+        }
+    };
+    let url = format!("http://{authority}{}", probe.url_path(&settings.prefix));
+    match status_of(&url).await {
+        Some(StatusCode::OK) => report.wrong(
+            ABOUT,
+            &format!(
+                "the web server at {authority} serves what lies below {private} itself, to everybody (static-first): \
+                 configure it as `webdfs config` says, which has it ask webdfs"
+            ),
+        ),
+        Some(StatusCode::BAD_REQUEST) => {
+            report.ok(ABOUT, &format!("{authority} asks webdfs for what lies below {private}"))
+        }
+        Some(status) => report.untested(
+            ABOUT,
+            &format!(
+                "{authority} answers {} to a file below {private} that only a web server would find; whether it serves such \
+                 files itself is not known",
                 status.as_u16()
             ),
         ),

@@ -15,10 +15,12 @@ mod node;
 mod paths;
 mod runtime;
 mod serve;
+mod sign;
 mod sim;
 mod status;
 mod subcluster;
 mod table;
+mod token;
 mod work;
 
 use std::io;
@@ -41,8 +43,10 @@ pub use explain::ExplainArgs;
 pub use import::ImportArgs;
 pub use locate::LocateArgs;
 pub use maps::MapsError;
+pub use sign::{SignArgs, SignCommandError};
 pub use sim::{SimArgs, SimError};
 pub use subcluster::SubclusterError;
+pub use token::TokenCommandError;
 
 /// webdfs: images and other static files on many machines, beside the web server you already run.
 #[derive(Debug, Parser)]
@@ -71,6 +75,9 @@ enum Command {
     Status(StatusArgs),
     Reconcile(ReconcileArgs),
     Scrub(ScrubArgs),
+    #[command(subcommand)]
+    Token(token::TokenCommand),
+    Sign(SignArgs),
     Demo(DemoArgs),
 }
 
@@ -171,6 +178,12 @@ pub enum CliError {
     /// The process that does the background work has not done what was asked.
     #[error(transparent)]
     Agent(#[from] CallError),
+    /// The tokens are as they were.
+    #[error(transparent)]
+    Token(#[from] TokenCommandError),
+    /// There is no signed URL.
+    #[error(transparent)]
+    Sign(#[from] SignCommandError),
     /// The demo ended other than well.
     #[error(transparent)]
     Demo(#[from] demo::DemoError),
@@ -208,6 +221,8 @@ impl Cli {
             Command::Status(args) => status::run(&args),
             Command::Reconcile(args) => work::run(&args.config, Work::Reconcile),
             Command::Scrub(args) => work::run(&args.config, Work::Scrub),
+            Command::Token(command) => token::run(&command),
+            Command::Sign(args) => sign::run(&args),
             Command::Demo(args) => Ok(demo::run(&args)?),
         }
     }

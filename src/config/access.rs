@@ -1,207 +1,190 @@
-//! Who may write: the rules of `[write] allow`, and the one decision made with them (design section 11).  Pure.
+//! `[access]` and `[limits]`: who may read and write, beside `[write] allow`, and how much.
 
-use std::fmt;
-use std::net::IpAddr;
-use std::str::FromStr;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::{Path, PathBuf};
 
-use ipnet::IpNet;
+use toml::Spanned;
 
-/// The word that admits whoever the web server has authenticated.
-const REMOTE_USER: &str = "remote-user";
+use super::decide::{decide_outside_root, read};
+use super::error::{ConfigError, Reason};
+use super::file::{AccessFile, LimitsFile, UserFile};
+use super::sign_key::read_sign_key;
+use super::source::Source;
+use super::{Layout, size};
+use crate::access::User;
+use crate::access::limits::LimitSettings;
+use crate::access::right::{Operation, Right};
+use crate::access::signed::SigningKey;
+use crate::name::Prefix;
 
-/// One way to be allowed to write.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AllowRule {
-    /// The client's address lies in this range. An IPv4 range never holds an IPv6 address, nor the reverse.
-    Net(IpNet),
-    /// The web server asked for a password, or whatever else it asks for, and passed on a name (`REMOTE_USER`).
-    RemoteUser,
+/// The file with the tokens unless node.toml says otherwise.
+const TOKENS: &str = "tokens.toml";
+/// The word for no limit.
+const UNLIMITED: &str = "unlimited";
+/// The highest `requests_per_second` and `uploads`.
+const COUNT_MAX: u64 = 1_000_000;
+
+/// Who may read and write, as node.toml says.
+#[derive(Debug, Clone)]
+pub struct AccessSettings {
+    /// The file with the tokens, see [`load_tokens`](super::load_tokens); none: no token lets anybody in.
+    pub tokens: Option<PathBuf>,
+    /// URL paths, decoded, below which reading needs a right. Each lies below the node's prefix, or holds all of it.
+    pub private: Vec<Prefix>,
+    /// Whom the web server lets in.
+    pub users: Vec<User>,
+    /// The files that `sign_keys` were read from.
+    pub sign_key_files: Vec<PathBuf>,
+    /// What signs URLs; the first is the one for new ones.
+    pub sign_keys: Vec<SigningKey>,
 }
 
-/// The rules of one node. A client that meets any of them may write; without rules nobody may.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Access {
-    rules: Vec<AllowRule>,
-}
-
-/// Why a text is no rule.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum RuleError {
-    /// Neither an address, nor a range, nor the word.
-    #[error("use an address (10.0.0.1), a range (10.0.0.0/8, fd00::/8) or \"remote-user\"")]
-    Form,
-    /// The address of a range goes on behind its prefix; one of the two is a slip.
-    #[error("the address has bits beyond /{}: use {range} for the range, or {address} for the one address", .range.prefix_len())]
-    HostBits {
-        /// The range with these bits cleared.
-        range: IpNet,
-        /// The address as written.
-        address: IpAddr,
-    },
-}
-
-impl Access {
-    /// The decision, made from any number of rules.
-    pub fn new(rules: Vec<AllowRule>) -> Self {
-        Self { rules }
-    }
-
-    /// Whether a client may write that comes from `address` (none: unknown, as over a unix socket) and bears the
-    /// name `user`, which the web server, and nobody else, vouches for. An empty name is none.
-    pub fn admits(&self, address: Option<IpAddr>, user: Option<&str>) -> bool {
-        // A socket that listens on [::] shows IPv4 clients as ::ffff:a.b.c.d (RFC 4291, section 2.5.5.2).
-        let address = address.map(|address| address.to_canonical());
-        self.rules.iter().any(|rule| match rule {
-            AllowRule::Net(range) => address.is_some_and(|address| range.contains(&address)),
-            AllowRule::RemoteUser => user.is_some_and(|user| !user.is_empty()),
-        })
-    }
-
-    /// Whether a client on this machine may write by its address alone. Then a proxy on this machine that does not
-    /// pass on its clients' addresses admits everyone.
-    pub fn admits_loopback(&self) -> bool {
-        let loopback = |rule: &AllowRule| match rule {
-            AllowRule::Net(IpNet::V4(range)) => {
-                range.contains(&std::net::Ipv4Addr::LOCALHOST) || range.network().is_loopback()
+impl AccessSettings {
+    /// What the file says, with the defaults for the rest.
+    pub(super) fn decide(
+        source: &Source<'_>,
+        file: &AccessFile,
+        (base, root): (&Path, &Path),
+        (prefix, layout): (&Prefix, Layout),
+    ) -> Result<Self, ConfigError> {
+        let tokens = decide_tokens(source, file, base, root)?;
+        let private = decide_private(source, file, prefix, layout)?;
+        let users = file.users.iter().flatten().map(|user| decide_user(source, user));
+        let users = users.collect::<Result<Vec<_>, _>>()?;
+        let key_file = |value| decide_outside_root(source, SIGN_KEYS, (Some(value), ""), base, root);
+        let files = file.sign_keys.iter().flatten().map(key_file).collect::<Result<Vec<_>, _>>()?;
+        let mut keys: Vec<SigningKey> = Vec::new();
+        for (file, value) in files.iter().zip(file.sign_keys.iter().flatten()) {
+            let key = read_sign_key(file)?;
+            if keys.iter().any(|other| other.id() == key.id()) {
+                return Err(source.refuse(SIGN_KEYS, value, Reason::Twice(key.id().to_owned())));
             }
-            AllowRule::Net(IpNet::V6(range)) => range.contains(&std::net::Ipv6Addr::LOCALHOST),
-            AllowRule::RemoteUser => false,
+            keys.push(key);
+        }
+        Ok(Self { tokens, private, users, sign_key_files: files, sign_keys: keys })
+    }
+
+    /// The decided settings, each as a line of text. No secret is among them.
+    pub(super) fn decided(&self) -> impl Iterator<Item = (&'static str, String)> {
+        let list = |items: Vec<String>| if items.is_empty() { "none".to_owned() } else { items.join(", ") };
+        let user = |user: &User| {
+            let methods = user.right.words().collect::<Vec<_>>().join(" ");
+            format!("{} ({methods} below {})", user.name, user.right.prefix)
         };
-        self.rules.iter().any(loopback)
-    }
-
-    /// The rules, in the order of the file.
-    pub fn rules(&self) -> &[AllowRule] {
-        &self.rules
-    }
-}
-
-impl FromStr for AllowRule {
-    type Err = RuleError;
-
-    fn from_str(text: &str) -> Result<Self, RuleError> {
-        if text == REMOTE_USER {
-            return Ok(Self::RemoteUser);
-        }
-        if let Ok(address) = text.parse::<IpAddr>() {
-            return Ok(Self::Net(IpNet::from(address.to_canonical())));
-        }
-        let range = text.parse::<IpNet>().map_err(|_| RuleError::Form)?;
-        if range.trunc() != range {
-            return Err(RuleError::HostBits { range: range.trunc(), address: range.addr() });
-        }
-        Ok(Self::Net(canonical(range)))
+        let key = |(key, file): (&SigningKey, &PathBuf)| format!("{} ({})", key.id(), file.display());
+        [
+            (
+                "access.tokens",
+                self.tokens.as_ref().map_or_else(|| list(Vec::new()), |path| path.display().to_string()),
+            ),
+            ("access.private", list(self.private.iter().map(Prefix::to_string).collect())),
+            ("access.users", list(self.users.iter().map(user).collect())),
+            ("access.sign_keys", list(self.sign_keys.iter().zip(&self.sign_key_files).map(key).collect())),
+        ]
+        .into_iter()
     }
 }
 
-/// A range of IPv4-mapped addresses as the range of IPv4 addresses it means.
-fn canonical(range: IpNet) -> IpNet {
-    const MAPPED_BITS: u8 = 96;
-    match (range.addr().to_canonical(), range.prefix_len().checked_sub(MAPPED_BITS)) {
-        (address @ IpAddr::V4(_), Some(prefix)) if range.addr().is_ipv6() => {
-            IpNet::new(address, prefix).unwrap_or(range)
-        }
-        _ => range,
-    }
-}
+const SIGN_KEYS: &str = "[access] sign_keys";
 
-impl fmt::Display for AllowRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            AllowRule::Net(range) => range.fmt(f),
-            AllowRule::RemoteUser => f.write_str(REMOTE_USER),
+/// The file with the tokens; none for "".
+pub(super) fn decide_tokens(
+    source: &Source<'_>,
+    file: &AccessFile,
+    base: &Path,
+    root: &Path,
+) -> Result<Option<PathBuf>, ConfigError> {
+    match &file.tokens {
+        Some(value) if value.get_ref().is_empty() => Ok(None),
+        value => {
+            decide_outside_root(source, "[access] tokens", (value.as_ref(), TOKENS), base, root).map(Some)
         }
     }
 }
 
-impl fmt::Display for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.rules.is_empty() {
-            return f.write_str("nobody");
+/// The private prefixes: the web server in front has to be told them as parts of what it serves.
+pub(super) fn decide_private(
+    source: &Source<'_>,
+    file: &AccessFile,
+    prefix: &Prefix,
+    layout: Layout,
+) -> Result<Vec<Prefix>, ConfigError> {
+    const PRIVATE: &str = "[access] private";
+    let one = |value: &Spanned<String>| {
+        let private: Prefix =
+            value.get_ref().parse().map_err(|error| source.refuse(PRIVATE, value, Reason::Prefix(error)))?;
+        if !private.covers(prefix.as_bytes()) && !prefix.covers(private.as_bytes()) {
+            return Err(source.refuse(PRIVATE, value, Reason::PrivateElsewhere(prefix.clone())));
         }
-        for (at, rule) in self.rules.iter().enumerate() {
-            write!(f, "{}{rule}", if at == 0 { "" } else { ", " })?;
+        if layout != Layout::Path {
+            return Err(source.refuse(PRIVATE, value, Reason::PrivateHashed));
         }
-        Ok(())
-    }
+        Ok(private)
+    };
+    file.private.iter().flatten().map(one).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn access(rules: &[&str]) -> Access {
-        Access::new(rules.iter().map(|rule| rule.parse().unwrap()).collect())
+fn decide_user(source: &Source<'_>, value: &Spanned<UserFile>) -> Result<User, ConfigError> {
+    const USERS: &str = "[access] users";
+    let (file, at) = (value.get_ref(), Some(value.span().start));
+    let name = source.required(&format!("{USERS} name"), file.name.as_ref(), at, "name = \"ann\"")?;
+    if name.get_ref().is_empty() {
+        return Err(source.refuse(USERS, name, Reason::Empty("use the name as the web server passes it on")));
     }
+    let right = decide_right(source, USERS, (file.prefix.as_ref(), file.methods.as_deref()), at)?;
+    Ok(User { name: name.get_ref().clone(), right })
+}
 
-    fn from(address: &str) -> Option<IpAddr> {
-        Some(address.parse().unwrap())
+/// A right of an entry that begins at `at`: everywhere unless a prefix is said, and for the operations that are said.
+pub(super) fn decide_right(
+    source: &Source<'_>,
+    entry: &str,
+    (prefix, methods): (Option<&Spanned<String>>, Option<&[Spanned<String>]>),
+    at: Option<usize>,
+) -> Result<Right, ConfigError> {
+    let setting = format!("{entry} methods");
+    let prefix =
+        read(source, &format!("{entry} prefix"), prefix, |text| text.parse().map_err(Reason::Prefix))?;
+    let methods = source.required(&setting, methods, at, "methods = [\"PUT\", \"DELETE\"]")?;
+    let operation = |value: &Spanned<String>| {
+        value.get_ref().parse::<Operation>().map_err(|error| source.refuse(&setting, value, error))
+    };
+    let operations = methods.iter().map(operation).collect::<Result<Vec<_>, _>>()?;
+    if operations.is_empty() {
+        return Err(source.refuse_at(&setting, at, Reason::Empty("name what is allowed, such as \"PUT\"")));
     }
+    Ok(Right { prefix: prefix.unwrap_or_default(), operations })
+}
 
-    #[test]
-    fn without_rules_nobody_may_write() {
-        assert!(!access(&[]).admits(from("127.0.0.1"), Some("ada")));
-        assert_eq!(access(&[]).to_string(), "nobody");
-    }
+/// `[limits]`: what the file says, and no limit for the rest.
+pub(super) fn decide_limits(source: &Source<'_>, file: &LimitsFile) -> Result<LimitSettings, ConfigError> {
+    let count = |setting: &str, value: &Option<Spanned<i64>>| {
+        let Some(value) = value else { return Ok(None) };
+        let number = u64::try_from(*value.get_ref()).ok().filter(|number| *number <= COUNT_MAX);
+        let number = number.and_then(|number| u32::try_from(number).ok());
+        let reason = Reason::OutOfBounds { least: 0, most: COUNT_MAX };
+        number.map(NonZeroU32::new).ok_or_else(|| source.refuse(setting, value, reason))
+    };
+    let bytes =
+        read(source, "[limits] bytes_per_second", file.bytes_per_second.as_ref(), |text| match text {
+            UNLIMITED => Ok(None),
+            _ => size::parse_within(text, 1, size::SIZE_MAX).map(NonZeroU64::new),
+        })?;
+    Ok(LimitSettings {
+        requests_per_second: count("[limits] requests_per_second", &file.requests_per_second)?,
+        bytes_per_second: bytes.flatten(),
+        uploads: count("[limits] uploads", &file.uploads)?,
+    })
+}
 
-    #[test]
-    fn a_range_admits_the_addresses_in_it_and_no_others() {
-        let access = access(&["10.1.0.0/16", "192.0.2.7", "fd00::/8"]);
-        for inside in ["10.1.0.0", "10.1.255.255", "192.0.2.7", "fd12::1"] {
-            assert!(access.admits(from(inside), None), "{inside}");
-        }
-        for outside in ["10.2.0.0", "10.0.255.255", "192.0.2.8", "fe00::1", "::1"] {
-            assert!(!access.admits(from(outside), Some("ada")), "{outside}");
-        }
-        assert!(!access.admits(None, Some("ada")), "an unknown address lies in no range");
-    }
-
-    #[test]
-    fn an_ipv4_client_on_an_ipv6_socket_counts_as_ipv4() {
-        assert!(access(&["127.0.0.0/8"]).admits(from("::ffff:127.0.0.1"), None));
-        assert!(access(&["::ffff:10.0.0.0/104"]).admits(from("10.200.0.1"), None));
-        assert!(access(&["::ffff:10.0.0.1"]).admits(from("10.0.0.1"), None));
-        assert!(!access(&["::/0"]).admits(from("::ffff:10.0.0.1"), None), "all of IPv6 is not IPv4");
-        assert!(!access(&["0.0.0.0/0"]).admits(from("2001:db8::1"), None));
-    }
-
-    #[test]
-    fn a_name_from_the_web_server_admits_only_with_the_word() {
-        assert!(access(&["remote-user"]).admits(None, Some("ada")));
-        assert!(!access(&["remote-user"]).admits(from("127.0.0.1"), Some("")));
-        assert!(!access(&["remote-user"]).admits(from("127.0.0.1"), None));
-    }
-
-    #[test]
-    fn a_loopback_range_is_noticed_whatever_its_size() {
-        for rule in
-            ["127.0.0.1", "127.0.0.0/8", "127.9.0.0/16", "0.0.0.0/0", "::1", "::/0", "::ffff:127.0.0.1"]
-        {
-            assert!(access(&[rule]).admits_loopback(), "{rule}");
-        }
-        assert!(!access(&["10.0.0.0/8", "fd00::/8", "remote-user"]).admits_loopback());
-    }
-
-    #[test]
-    fn a_rule_with_host_bits_is_refused_with_both_things_it_may_mean() {
-        let error = "10.1.2.3/8".parse::<AllowRule>().unwrap_err().to_string();
-        assert!(error.contains("10.0.0.0/8") && error.contains("10.1.2.3 for"), "{error}");
-    }
-
-    #[test]
-    fn anything_else_is_no_rule() {
-        for text in
-            ["", "localhost", "10.0.0.0/33", "10.0.0/8", "*", "REMOTE_USER", "10.0.0.1:80", "[::1]", "/8"]
-        {
-            assert_eq!(text.parse::<AllowRule>(), Err(RuleError::Form), "{text}");
-        }
-    }
-
-    #[test]
-    fn rules_are_shown_as_they_are_written() {
-        assert_eq!(
-            access(&["127.0.0.0/8", "192.0.2.7", "remote-user"]).to_string(),
-            "127.0.0.0/8, 192.0.2.7/32, remote-user"
-        );
-    }
+/// The decided limits, each as a line of text.
+pub(super) fn decided_limits(limits: &LimitSettings) -> impl Iterator<Item = (&'static str, String)> + use<> {
+    let count = |number: Option<NonZeroU32>| number.map_or(UNLIMITED.to_owned(), |number| number.to_string());
+    let bytes = limits.bytes_per_second.map_or(UNLIMITED.to_owned(), |bytes| size::show(bytes.get()));
+    [
+        ("limits.requests_per_second", count(limits.requests_per_second)),
+        ("limits.bytes_per_second", bytes),
+        ("limits.uploads", count(limits.uploads)),
+    ]
+    .into_iter()
 }

@@ -5,13 +5,15 @@ use std::str::FromStr;
 
 use toml::Spanned;
 
+use super::access::{AccessSettings, decide_limits, decide_private, decide_tokens};
 use super::error::{ConfigError, Reason};
 use super::file::{DeliverFile, ListenFile, NodeFile, WriteFile};
 use super::source::Source;
 use super::{
-    Access, Agent, AllowRule, Deliver, Durability, FcgiListen, Layout, Listen, Naming, Read, Remote, Reserve,
-    SOCKET_MODE, Secrets, Settings, Site, Write, mode, size,
+    Agent, Deliver, Durability, FcgiListen, Layout, Listen, Naming, Read, Remote, Reserve, SOCKET_MODE,
+    Secrets, Settings, Signing, Site, TokensPlace, Write, mode, size,
 };
+use crate::access::rule::{AllowList, AllowRule};
 use crate::cluster::NodeName;
 use crate::name::{DEFAULT_EXCLUDES, Exclude, ObjectName, Prefix};
 use crate::php::PhpVersion;
@@ -64,6 +66,7 @@ pub(super) fn decide(source: &Source<'_>, file: NodeFile, path: PathBuf) -> Resu
     let (exclude, exclude_patterns) = decide_exclude(source, file.exclude.as_ref())?;
     check_index_is_served(source, &file, index.as_deref(), &exclude)?;
     let secret_file = decide_secret_file(source, file.secret_file.as_ref(), base, &root)?;
+    let access = AccessSettings::decide(source, &file.access, (base, &root), (&prefix, layout))?;
     let mode_of = |setting, value: Option<&Spanned<String>>, default, parse: fn(&str) -> Result<u32, _>| {
         read(source, setting, value, parse).map(|mode| mode.unwrap_or(default))
     };
@@ -82,7 +85,9 @@ pub(super) fn decide(source: &Source<'_>, file: NodeFile, path: PathBuf) -> Resu
         listen: decide_listen(source, &file.listen, base)?,
         deliver: decide_deliver(source, &file.deliver, front, which)?,
         write: decide_write(source, &file.write)?,
+        limits: decide_limits(source, &file.limits)?,
         agent: Agent::decide(source, &file.agent)?,
+        access,
         // Last, so that the mistakes of this file come before those of another.
         secrets: Secrets::read(&secret_file)?,
         secret_file,
@@ -119,7 +124,9 @@ pub(super) fn decide_site(source: &Source<'_>, file: &NodeFile, path: PathBuf) -
     check_index_is_served(source, file, index.as_deref(), &exclude)?;
     let front = decide_front(source, file)?;
     let read = decide_read(source, file)?;
+    let private = decide_private(source, &file.access, &prefix, layout)?;
     Ok(Site {
+        private,
         name: decide_name(source, file)?,
         root: decide_root(source, file.root.as_ref(), base)?,
         layout,
@@ -133,6 +140,33 @@ pub(super) fn decide_site(source: &Source<'_>, file: &NodeFile, path: PathBuf) -
         map_max: decide_deliver(source, &file.deliver, front, read)?.map_max,
         path,
     })
+}
+
+/// Decides where the tokens are, of the node.toml at the absolute path `path`.
+pub(super) fn decide_tokens_place(
+    source: &Source<'_>,
+    file: &NodeFile,
+    path: &Path,
+) -> Result<TokensPlace, ConfigError> {
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let root = decide_root(source, file.root.as_ref(), base)?;
+    Ok(TokensPlace {
+        file: decide_tokens(source, &file.access, base, &root)?,
+        secret: decide_secret_file(source, file.secret_file.as_ref(), base, &root)?,
+    })
+}
+
+/// Decides what signs URLs, of the node.toml at the absolute path `path`.
+pub(super) fn decide_signing(
+    source: &Source<'_>,
+    file: &NodeFile,
+    path: &Path,
+) -> Result<Signing, ConfigError> {
+    let base = path.parent().unwrap_or(Path::new("/"));
+    let root = decide_root(source, file.root.as_ref(), base)?;
+    let Naming { prefix, layout, .. } = decide_naming(source, file, path)?;
+    let access = AccessSettings::decide(source, &file.access, (base, &root), (&prefix, layout))?;
+    Ok(Signing { prefix, keys: access.sign_keys })
 }
 
 fn decide_name(source: &Source<'_>, file: &NodeFile) -> Result<NodeName, ConfigError> {
@@ -305,12 +339,23 @@ fn decide_secret_file(
     base: &Path,
     root: &Path,
 ) -> Result<PathBuf, ConfigError> {
-    let path = decide_path(source, "secret_file", value, "secret", base)?;
+    decide_outside_root(source, "secret_file", (value, "secret"), base, root)
+}
+
+/// The path of a file that must not be served, or that by default.
+pub(super) fn decide_outside_root(
+    source: &Source<'_>,
+    setting: &str,
+    (value, default): (Option<&Spanned<String>>, &str),
+    base: &Path,
+    root: &Path,
+) -> Result<PathBuf, ConfigError> {
+    let path = decide_path(source, setting, value, default, base)?;
     if without_dots(&path).starts_with(without_dots(root)) {
         let reason = Reason::SecretInRoot(root.to_owned());
         return Err(match value {
-            Some(value) => source.refuse("secret_file", value, reason),
-            None => source.refuse_at("secret_file = \"secret\"", None, reason),
+            Some(value) => source.refuse(setting, value, reason),
+            None => source.refuse_at(&format!("{setting} = \"{default}\""), None, reason),
         });
     }
     Ok(path)
@@ -374,7 +419,7 @@ fn decide_write(source: &Source<'_>, file: &WriteFile) -> Result<Write, ConfigEr
         _ => size::parse(text).map(Reserve::Bytes),
     })?;
     Ok(Write {
-        allow: Access::new(rules),
+        allow: AllowList::new(rules),
         object_max: object_max.unwrap_or(OBJECT_MAX),
         reserve: reserve.unwrap_or(Reserve::Default),
     })

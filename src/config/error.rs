@@ -6,12 +6,16 @@ use std::io;
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use super::access::RuleError;
 use super::duration::DurationError;
 use super::listen::ListenError;
 use super::mode::ModeError;
 use super::secret::SecretError;
+use super::sign_key::SignKeyError;
 use super::size::SizeError;
+use super::tokens::BadTime;
+use crate::access::right::UnknownOperation;
+use crate::access::rule::RuleError;
+use crate::access::token::{BadHash, BadName};
 use crate::cluster::crush::TextFault;
 use crate::cluster::{MapError, NodeName, PlacementKind, UnknownDomain};
 use crate::name::{ExcludeError, Prefix};
@@ -34,6 +38,17 @@ pub enum ConfigError {
     /// The secret file is refused.
     #[error(transparent)]
     Secret(#[from] SecretError),
+    /// A file with a signing key is refused.
+    #[error(transparent)]
+    SignKey(#[from] SignKeyError),
+    /// A file that gives rights may be changed by others.
+    #[error("{0} has mode {mode:04o}, so that others than its owner may change it: chmod 640 {0}", .file.display())]
+    Writable {
+        /// The file.
+        file: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
 }
 
 /// One setting that is refused, and where it stands.
@@ -110,6 +125,34 @@ pub enum Reason {
     /// Not a usable mode.
     #[error(transparent)]
     Mode(#[from] ModeError),
+    /// Not something that a right is needed for.
+    #[error(transparent)]
+    Operation(#[from] UnknownOperation),
+    /// Not a point in time.
+    #[error(transparent)]
+    Time(#[from] BadTime),
+    /// Not the name of a token.
+    #[error(transparent)]
+    TokenName(#[from] BadName),
+    /// Not the hash of a token. It is not shown, for it may be the token itself.
+    #[error(transparent)]
+    TokenHash(BadHash),
+    /// A token stands in a file.
+    #[error(
+        "a token itself stands there, which is a secret: revoke it, and make a new one with webdfs token new"
+    )]
+    TokenInFile,
+    /// Two of one name.
+    #[error("{0} stands there twice; every name and id is given once")]
+    Twice(String),
+    /// A path that is not this node's.
+    #[error("lies outside of the prefix {0}, below which this node serves")]
+    PrivateElsewhere(Prefix),
+    /// Files that other URLs lead to as well.
+    #[error(
+        "with layout = \"webdfs_hashed\" other names lead to the same file, so that nothing can be private"
+    )]
+    PrivateHashed,
     /// Not a rule for who may write.
     #[error(transparent)]
     Rule(#[from] RuleError),
@@ -165,7 +208,7 @@ pub enum Reason {
         "the storage root cannot be the whole file system; use a folder of its own, such as \"/srv/webdfs\""
     )]
     RootIsEverything,
-    /// The secret would be served.
+    /// A file that is nobody's to read would be served.
     #[error("lies inside the storage root {}, from where the web server would serve it; move it out", .0.display())]
     SecretInRoot(PathBuf),
     /// Not one file name.

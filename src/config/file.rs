@@ -36,6 +36,10 @@ pub(super) struct NodeFile {
     #[serde(default)]
     pub write: WriteFile,
     #[serde(default)]
+    pub access: AccessFile,
+    #[serde(default)]
+    pub limits: LimitsFile,
+    #[serde(default)]
     pub agent: AgentFile,
 }
 
@@ -64,6 +68,53 @@ pub(super) struct WriteFile {
     pub allow: Option<Vec<Spanned<String>>>,
     pub object_max: Text,
     pub reserve: Text,
+}
+
+/// node.toml, the table `[access]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table that starts with a line [access]")]
+pub(super) struct AccessFile {
+    pub tokens: Text,
+    pub private: Option<Vec<Spanned<String>>>,
+    pub users: Option<Vec<Spanned<UserFile>>>,
+    pub sign_keys: Option<Vec<Spanned<String>>>,
+}
+
+/// node.toml, one of `[access] users`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a user: { name = \"ann\", prefix = \"/\", methods = [\"PUT\"] }")]
+pub(super) struct UserFile {
+    pub name: Text,
+    pub prefix: Text,
+    pub methods: Option<Vec<Spanned<String>>>,
+}
+
+/// node.toml, the table `[limits]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table that starts with a line [limits]")]
+pub(super) struct LimitsFile {
+    pub requests_per_second: Option<Spanned<i64>>,
+    pub bytes_per_second: Text,
+    pub uploads: Option<Spanned<i64>>,
+}
+
+/// tokens.toml.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TokensFile {
+    #[serde(default)]
+    pub token: Vec<Spanned<TokenFile>>,
+}
+
+/// tokens.toml, one `[[token]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, expecting = "a table that starts with a line [[token]]")]
+pub(super) struct TokenFile {
+    pub name: Text,
+    pub hash: Text,
+    pub prefix: Text,
+    pub methods: Option<Vec<Spanned<String>>>,
+    pub expires: Text,
 }
 
 /// node.toml, the table `[agent]`.
@@ -153,6 +204,8 @@ mod tests {
         keys.extend(known::<ListenFile>("listen."));
         keys.extend(known::<DeliverFile>("deliver."));
         keys.extend(known::<WriteFile>("write."));
+        keys.extend(known::<AccessFile>("access."));
+        keys.extend(known::<LimitsFile>("limits."));
         keys.extend(known::<AgentFile>("agent."));
         assert_eq!(documented(include_str!("../../conf/node.toml")), keys);
     }

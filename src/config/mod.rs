@@ -18,18 +18,23 @@ mod map_file;
 mod map_text;
 mod mode;
 mod secret;
+mod sign_key;
 mod size;
 mod source;
+mod tokens;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::access::limits::LimitSettings;
+use crate::access::rule::AllowList;
+use crate::access::signed::SigningKey;
 use crate::cluster::NodeName;
 use crate::name::{Exclude, Prefix};
 use crate::php::PhpVersion;
 use crate::semantics::FrontKind;
 
-pub use access::{Access, AllowRule, RuleError};
+pub use access::AccessSettings;
 pub use agent::{Agent, Rate, RateError};
 pub use duration::DurationError;
 pub use error::{ConfigError, Reason, Refusal};
@@ -38,7 +43,11 @@ pub use map_file::{MapText, load_map, parse_map, parse_map_with};
 pub use map_text::{crush_file, map_text};
 pub use mode::ModeError;
 pub use secret::{SecretContentError, SecretError, Secrets};
-pub use size::SizeError;
+pub use sign_key::{SignKeyError, read_sign_key};
+pub use size::{SizeError, parse as parse_size};
+pub use tokens::{
+    BadEnd, BadTime, load_tokens, parse_end, parse_time, parse_tokens, show_time, with_token, without_token,
+};
 
 use decide::{DURABILITIES, FRONTS, READS, REMOTES, word};
 
@@ -87,6 +96,10 @@ pub struct Settings {
     pub deliver: Deliver,
     /// Who may write, and how much.
     pub write: Write,
+    /// Who else may read and write.
+    pub access: AccessSettings,
+    /// How much one client may write.
+    pub limits: LimitSettings,
     /// How the background work goes.
     pub agent: Agent,
 }
@@ -155,7 +168,7 @@ pub enum Remote {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Write {
     /// Who may.
-    pub allow: Access,
+    pub allow: AllowList,
     /// The largest object, in bytes; at least 1.
     pub object_max: u64,
     /// Below this much free space uploads are refused.
@@ -229,6 +242,8 @@ pub struct Site {
     pub index: Option<String>,
     /// As [`Settings::exclude_patterns`].
     pub exclude_patterns: Vec<String>,
+    /// As [`AccessSettings::private`].
+    pub private: Vec<Prefix>,
     /// As [`Settings::front`].
     pub front: FrontKind,
     /// As [`Settings::read`].
@@ -272,6 +287,44 @@ pub fn load_site(node_toml: &Path) -> Result<Site, ConfigError> {
     let (bytes, path) = read(node_toml)?;
     let source = source::Source::new(node_toml, &bytes)?;
     decide::decide_site(&source, &source.parse()?, path)
+}
+
+/// Where a node's tokens are.
+#[derive(Debug)]
+pub struct TokensPlace {
+    /// As [`AccessSettings::tokens`].
+    pub file: Option<PathBuf>,
+    /// As [`Settings::secret_file`]: who may read that is who webdfs runs as.
+    pub secret: PathBuf,
+}
+
+/// Reads from node.toml where the tokens are. Nothing else is read.
+///
+/// # Errors
+/// When the file cannot be read, a key is unknown, or one of these settings has an impossible value.
+pub fn load_tokens_place(node_toml: &Path) -> Result<TokensPlace, ConfigError> {
+    let (bytes, path) = read(node_toml)?;
+    let source = source::Source::new(node_toml, &bytes)?;
+    decide::decide_tokens_place(&source, &source.parse()?, &path)
+}
+
+/// What signs a node's URLs.
+#[derive(Debug)]
+pub struct Signing {
+    /// As [`Settings::prefix`].
+    pub prefix: Prefix,
+    /// As [`AccessSettings::sign_keys`].
+    pub keys: Vec<SigningKey>,
+}
+
+/// Reads from node.toml what signs URLs, and the files with the keys. The cluster's secret is left alone.
+///
+/// # Errors
+/// When a file cannot be read or is refused, a key is unknown, or one of these settings has an impossible value.
+pub fn load_signing(node_toml: &Path) -> Result<Signing, ConfigError> {
+    let (bytes, path) = read(node_toml)?;
+    let source = source::Source::new(node_toml, &bytes)?;
+    decide::decide_signing(&source, &source.parse()?, &path)
 }
 
 /// The word for a web server, as `front` in node.toml has it.
@@ -334,6 +387,8 @@ impl Settings {
             ("write.reserve", reserve),
         ]
         .into_iter()
+        .chain(self.access.decided())
+        .chain(access::decided_limits(&self.limits))
         .chain(self.agent.decided())
     }
 }

@@ -194,6 +194,24 @@ impl NameError {
     }
 }
 
+/// Checks an absolute URL path, decoded: that of an object, or, with a slash at its end, of a folder.
+///
+/// # Errors
+/// The rule of [`ObjectName`] that it breaks.
+pub fn check_path(path: &[u8]) -> Result<(), NameError> {
+    let below = path.strip_prefix(b"/").ok_or(NameError::NotAPath)?;
+    match below {
+        b"" => Ok(()),
+        _ => ObjectName::from_bytes(below.strip_suffix(b"/").unwrap_or(below)).map(drop),
+    }
+}
+
+/// A decoded URL path, percent-encoded in the one way that webdfs does it: all but letters, digits and `-._~/!(),=@`, in
+/// capital hexadecimal digits.
+pub fn encoded_path(path: &[u8]) -> String {
+    percent_encode(path, URL_ENCODED).to_string()
+}
+
 fn check_length(length: usize) -> Result<(), NameError> {
     match length {
         0 => Err(NameError::Empty),

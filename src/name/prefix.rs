@@ -30,6 +30,11 @@ impl Prefix {
         path
     }
 
+    /// Whether a decoded, normalised path lies below it.
+    pub fn covers(&self, path: &[u8]) -> bool {
+        path.starts_with(&self.0)
+    }
+
     /// What follows the prefix in a decoded, normalised path.
     pub(super) fn strip<'a>(&self, path: &'a [u8]) -> Option<&'a [u8]> {
         path.strip_prefix(self.0.as_slice())

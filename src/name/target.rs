@@ -32,6 +32,17 @@ impl Target {
     }
 }
 
+impl Target {
+    /// Its absolute URL path, decoded.
+    pub fn url_path(&self, prefix: &Prefix) -> Vec<u8> {
+        let key = match self {
+            Target::Object(name) => name.as_bytes(),
+            Target::Folder(folder) => folder.as_bytes(),
+        };
+        [prefix.as_bytes(), key].concat()
+    }
+}
+
 /// A folder below the prefix: nothing by itself, but it makes names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Folder {

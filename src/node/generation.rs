@@ -9,13 +9,14 @@ use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
 use super::NodeError;
+use crate::access::Access;
 use crate::agent::count::Counting;
 use crate::agent::offers::Offers;
 use crate::agent::tasks::Tasks;
 use crate::agent::throttle::Throttle;
 use crate::agent::traffic::Traffic;
 use crate::agent::{Agent, GossipSettings, Hearsay, Mandate, Works};
-use crate::config::Settings;
+use crate::config::{ConfigError, Settings};
 use crate::deliver::DeliverSettings;
 use crate::front::fastcgi::{self, Params};
 use crate::front::http as embedded;
@@ -25,7 +26,7 @@ use crate::peer::sign::Signer;
 use crate::reconcile::Walks;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
-use crate::service::{Service, ServiceParts, ServiceSettings};
+use crate::service::{Gate, Service, ServiceParts, ServiceSettings};
 use crate::store::{Store, StoreSettings};
 
 /// Everything that is made anew when the configuration is read again.
@@ -94,6 +95,7 @@ impl Generation {
             unattended: process.unattended.clone(),
             background: process.background.clone(),
             known,
+            gate: gate(&settings)?,
             settings: service_settings(&settings),
         };
         let service = Arc::new(Service::new(parts));
@@ -116,11 +118,21 @@ pub fn store_settings(settings: &Settings) -> StoreSettings {
     }
 }
 
+/// Who may do what, as the settings and the file with the tokens say.
+fn gate(settings: &Settings) -> Result<Gate, ConfigError> {
+    let access = Access {
+        allow: settings.write.allow.clone(),
+        users: settings.access.users.clone(),
+        private: settings.access.private.clone(),
+        sign_keys: settings.access.sign_keys.clone(),
+    };
+    Gate::new(access, settings.access.tokens.as_deref(), settings.limits)
+}
+
 fn service_settings(settings: &Settings) -> ServiceSettings {
     ServiceSettings {
         index: settings.index.clone(),
         exclude: settings.exclude.clone(),
-        access: settings.write.allow.clone(),
         object_max: settings.write.object_max,
         remote: settings.deliver.remote,
         read: settings.read,

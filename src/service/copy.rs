@@ -12,6 +12,7 @@ use super::put::stored_answer;
 use super::refusal::{refuse, text};
 use super::upload::{Upload, UploadError, store};
 use super::{NOT_STORED, Service};
+use crate::access::right::Operation;
 use crate::name::{ObjectName, Target};
 use crate::request::Request;
 use crate::response::Response;
@@ -25,6 +26,10 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, from: &Obj
         Ok(to) => to,
         Err((status, problem)) => return text(status, &problem),
     };
+    let path = service.path_of_object(&to);
+    if let Err(refused) = service.admit_write(request, Operation::Put, &path).await {
+        return refused;
+    }
     if to == *from {
         return text(StatusCode::FORBIDDEN, "Destination is the object itself");
     }
@@ -50,7 +55,8 @@ pub(super) async fn answer(service: &Arc<Service>, request: &Request, from: &Obj
         headers.insert(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
     }
     let (length, crc32) = (Some(source.length), source.crc32);
-    let upload = Upload { name: &to, length, body: source.body, headers: &headers, crc32 };
+    let size_max = service.settings.object_max;
+    let upload = Upload { name: &to, length, size_max, body: source.body, headers: &headers, crc32 };
     let stored = match store(service, upload).await {
         Ok(stored) => stored,
         // The client sent no body: it is not at fault.

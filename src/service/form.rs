@@ -79,6 +79,7 @@ async fn file_of(service: &Arc<Service>, folder: &Folder, part: &Part) -> Option
             let upload = Upload {
                 name: &name,
                 length: None,
+                size_max: service.settings.object_max,
                 body: part.body(),
                 headers: &HeaderMap::new(),
                 crc32: None,

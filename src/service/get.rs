@@ -76,7 +76,7 @@ async fn elsewhere(service: &Arc<Service>, request: &Request, name: &ObjectName,
     let route = Route::of(&map, name);
     note_failed_peers(service, &map, request);
     if !route.own
-        && let Some(response) = hand_on(service, &map, request, &route)
+        && let Some(response) = hand_on(service, &map, request, name, &route)
     {
         return response;
     }
@@ -237,18 +237,20 @@ fn note_failed_peers(service: &Service, map: &View, request: &Request) {
 
 /// Hands a request for another node's object on, as configured. Never one that was handed on to us. While files move, a
 /// new owner may neither have it nor know of the map yet: only those are gone to that owned it before.
-fn hand_on(service: &Service, map: &View, request: &Request, route: &Route) -> Option<Response> {
+fn hand_on(
+    service: &Service,
+    map: &View,
+    request: &Request,
+    name: &ObjectName,
+    route: &Route,
+) -> Option<Response> {
     let remote = service.settings.remote;
     let can_hand_on = match remote {
         Remote::Proxy => false,
-        Remote::Redirect => true,
+        Remote::Redirect => service.is_admitted_anywhere(request, name),
         Remote::Internal => request.via == Via::WebServer && request.failed_peers.is_empty(),
     };
-    let now = clock::seconds();
-    let mark = request.headers.get(deliver::HOP);
-    let is_hop =
-        mark.is_some_and(|mark| sign::is_hop(&service.signer, &request.target, mark.as_bytes(), now));
-    if !can_hand_on || is_hop {
+    if !can_hand_on || service.is_hop(request) {
         return None;
     }
     // Not before it is known that somebody goes there: the first of them may be one whose turn it is to be tried again.
@@ -256,7 +258,7 @@ fn hand_on(service: &Service, map: &View, request: &Request, route: &Route) -> O
     if remote == Remote::Redirect {
         return deliver::redirect(owner, &request.target);
     }
-    Some(deliver::internal_redirect(owner, &sign::hop(&service.signer, &request.target, now)))
+    Some(deliver::internal_redirect(owner, &sign::hop(&service.signer, &request.target, clock::seconds())))
 }
 
 /// Answers with another owner's copy. A whole copy that this node should have is kept while it is served.

@@ -29,7 +29,7 @@ pub enum IntakeError {
         promised: u64,
     },
     /// More bytes than are allowed.
-    #[error("the body is larger than the {max} bytes allowed ([write] object_max)")]
+    #[error("the body is larger than the {max} bytes allowed")]
     TooLarge {
         /// The limit.
         max: u64,

@@ -1,5 +1,6 @@
 //! What webdfs does with a request: one file per kind of request, the same whichever front it came through.
 
+mod admission;
 mod attempts;
 mod batch;
 mod copy;
@@ -29,12 +30,14 @@ use std::sync::{Arc, OnceLock};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 
+pub use admission::Gate;
 pub use former::REMOVED_AFTER;
 pub use intake::IntakeError;
 pub use refusal::text as refusal_of;
 
+use crate::access::right::Operation;
 use crate::cluster::{NodeName, View};
-use crate::config::{Access, Read, Remote};
+use crate::config::{Read, Remote};
 use crate::deliver::DeliverSettings;
 use crate::disk::on_thread;
 use crate::maps::Maps;
@@ -44,6 +47,7 @@ use crate::peer::sign::Signer;
 use crate::request::Request;
 use crate::response::{ByteStream, Response};
 use crate::store::{KnownRoot, Store};
+use admission::too_many;
 use keep::Keeping;
 use lookups::Lookups;
 use newest::Comparisons;
@@ -70,8 +74,6 @@ pub struct ServiceSettings {
     pub index: Option<String>,
     /// Names that are never accepted or served.
     pub exclude: Exclude,
-    /// Who may write.
-    pub access: Access,
     /// The largest object, in bytes.
     pub object_max: u64,
     /// How a request for an object elsewhere is handed on.
@@ -98,6 +100,7 @@ pub struct Service {
     known: OnceLock<KnownRoot>,
     unattended: TaskTracker,
     background: Handle,
+    gate: Gate,
     settings: ServiceSettings,
 }
 
@@ -119,6 +122,8 @@ pub struct ServiceParts {
     pub background: Handle,
     /// What another process of the root knows, or an earlier service of this one.
     pub known: Option<KnownRoot>,
+    /// Who may do what.
+    pub gate: Gate,
     /// The settings.
     pub settings: ServiceSettings,
 }
@@ -126,7 +131,7 @@ pub struct ServiceParts {
 impl Service {
     /// A service of these parts.
     pub fn new(parts: ServiceParts) -> Self {
-        let ServiceParts { name, maps, store, peers, signer, unattended, background, known, settings } =
+        let ServiceParts { name, maps, store, peers, signer, unattended, background, known, gate, settings } =
             parts;
         Self {
             name,
@@ -140,6 +145,7 @@ impl Service {
             known: known.into_iter().fold(OnceLock::new(), |_, known| OnceLock::from(known)),
             unattended,
             background,
+            gate,
             settings,
         }
     }
@@ -182,23 +188,43 @@ impl Service {
             Err(error) => return text(error.status(), &error.to_string()),
         };
         match request.method.as_str() {
-            "GET" | "HEAD" => match self.object_of(target) {
-                Some(name) => get::answer(self, request, &name).await,
-                None => text(StatusCode::NOT_FOUND, "not found"),
-            },
+            "GET" | "HEAD" if self.is_private(&target) => Box::pin(self.read_private(request, target)).await,
+            "GET" | "HEAD" => self.read(request, target).await,
             "OPTIONS" => allowing(Response::new(StatusCode::NO_CONTENT)),
             "PUT" | "DELETE" | "POST" | "COPY" | "MOVE" => Box::pin(self.write(request, target, body)).await,
             _ => allowing(text(StatusCode::METHOD_NOT_ALLOWED, "this method is not supported")),
         }
     }
 
+    async fn read(self: &Arc<Self>, request: &Request, target: Target) -> Response {
+        match self.object_of(target) {
+            Some(name) => get::answer(self, request, &name).await,
+            None => text(StatusCode::NOT_FOUND, "not found"),
+        }
+    }
+
+    /// What has been admitted by another node that handed it on is not asked about again.
+    async fn read_private(self: &Arc<Self>, request: &Request, target: Target) -> Response {
+        if !self.is_hop(request)
+            && let Err(refused) = self.admit(request, Operation::Get, &self.path_of(&target)).await
+        {
+            return refused;
+        }
+        let mut response = self.read(request, target).await;
+        // Between here and the client nobody else is to keep it.
+        response.headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("private"));
+        response
+    }
+
     async fn write(self: &Arc<Self>, request: &Request, target: Target, body: ByteStream) -> Response {
-        if is_cross_site(&request.headers) {
-            return text(StatusCode::FORBIDDEN, "a page of another site may not write here");
-        }
-        if !self.settings.access.admits(request.address, request.user.as_deref()) {
-            return text(StatusCode::FORBIDDEN, "writing is not allowed from here ([write] allow)");
-        }
+        let (_permit, body) = match self.within_limits(request, body) {
+            Ok(permitted) => permitted,
+            Err(over) => return too_many(over),
+        };
+        let size_max = match self.admit_writer(request, &target).await {
+            Ok(size_max) => size_max,
+            Err(refused) => return refused,
+        };
         if request.method == Method::POST {
             return match target {
                 Target::Folder(folder) => form::answer(self, request, &folder, body).await,
@@ -218,10 +244,30 @@ impl Service {
             return text(StatusCode::FORBIDDEN, NOT_STORED);
         }
         match request.method.as_str() {
-            "PUT" => put::answer(self, request, &name, body).await,
+            "PUT" => put::answer(self, request, &name, body, size_max).await,
             "DELETE" => delete::answer(self, request, &name).await,
             _ => copy::answer(self, request, &name).await,
         }
+    }
+
+    /// Asks whether a request may write at its target, and how much; what COPY and MOVE do at their destination is asked
+    /// once that is known.
+    async fn admit_writer(&self, request: &Request, target: &Target) -> Result<u64, Response> {
+        let path = self.path_of(target);
+        let object_max = self.settings.object_max;
+        match request.method.as_str() {
+            "DELETE" => drop(self.admit_write(request, Operation::Delete, &path).await?),
+            "COPY" => drop(self.admit(request, Operation::Get, &path).await?),
+            "MOVE" => {
+                self.admit(request, Operation::Get, &path).await?;
+                self.admit_write(request, Operation::Delete, &path).await?;
+            }
+            _ => {
+                let admitted = self.admit_write(request, Operation::Put, &path).await?;
+                return Ok(admitted.max_size.unwrap_or(u64::MAX).min(object_max));
+            }
+        }
+        Ok(object_max)
     }
 
     /// The object a target of GET means; `None` if it can be none that is served.

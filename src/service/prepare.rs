@@ -94,6 +94,7 @@ pub(super) struct Arrival<'a> {
     /// The checksum its bytes should have, if that is known.
     crc32: Option<u32>,
     length: u64,
+    size_max: u64,
     source: Source,
 }
 
@@ -101,9 +102,9 @@ impl<'a> Arrival<'a> {
     /// Checks what can be checked before the body comes. One of unknown length is spooled here first, since between nodes every
     /// body has a length.
     pub async fn of(service: &Arc<Service>, upload: Upload<'a>) -> Result<Self, UploadError> {
-        let Upload { name, length, body, headers, crc32 } = upload;
+        let Upload { name, length, size_max, body, headers, crc32 } = upload;
         Expected::from_headers(headers)?;
-        let limits = Limits { length, max: service.settings.object_max };
+        let limits = Limits { length, max: size_max };
         limits.check_so_far(length.unwrap_or(0)).map_err(UploadError::Body)?;
         let (length, source) = match length {
             Some(length) => (length, Source::once(body)),
@@ -112,7 +113,7 @@ impl<'a> Arrival<'a> {
                 (slice.length, Source::file(slice))
             }
         };
-        Ok(Self { name, headers, crc32, length, source })
+        Ok(Self { name, headers, crc32, length, size_max, source })
     }
 
     /// Goes back to the beginning of the body, if that is still to be had.
@@ -132,7 +133,7 @@ pub(super) async fn prepare(
     let needed = map.write_quorum();
     let mut expected = Expected::from_headers(upload.headers)?;
     let length = upload.length;
-    let limits = Limits { length: Some(length), max: service.settings.object_max };
+    let limits = Limits { length: Some(length), max: upload.size_max };
 
     let mut answers: JoinSet<BranchAnswer> = JoinSet::new();
     let mut branches: Vec<Branch> = owners

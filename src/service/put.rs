@@ -20,6 +20,7 @@ pub(super) async fn answer(
     request: &Request,
     name: &ObjectName,
     body: ByteStream,
+    size_max: u64,
 ) -> Response {
     // RFC 9110 section 14.4: a PUT with Content-Range that is taken for a whole one would destroy the object.
     if request.headers.contains_key(header::CONTENT_RANGE) {
@@ -28,8 +29,8 @@ pub(super) async fn answer(
             "an object is stored as a whole: PUT with Content-Range is not supported",
         );
     }
-    let upload =
-        Upload { name, length: request.content_length, body, headers: &request.headers, crc32: None };
+    let (length, headers) = (request.content_length, &request.headers);
+    let upload = Upload { name, length, size_max, body, headers, crc32: None };
     match store(service, upload).await {
         Ok(stored) => stored_answer(service, &stored),
         Err(error) => refuse(error.status(), &error),

@@ -45,6 +45,8 @@ pub(super) struct Upload<'a> {
     pub name: &'a ObjectName,
     /// Its length, if that is known.
     pub length: Option<u64>,
+    /// Bytes at most.
+    pub size_max: u64,
     /// Its bytes.
     pub body: ByteStream,
     /// The client's headers: digests to check and conditions on what is there now.

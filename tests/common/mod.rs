@@ -25,6 +25,8 @@ pub mod load;
 pub mod map;
 /// A FastCGI handler that does odd things.
 pub mod odd;
+/// The web server's configuration as `webdfs config` prints it.
+pub mod printed;
 /// Real processes that never outlive the test program.
 pub mod process;
 /// The web servers in front of the nodes, each around its shipped configuration.

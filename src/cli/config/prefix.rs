@@ -50,6 +50,11 @@ impl Part {
         Ok(Some(Self { server, pattern: literal(&path), path, root }))
     }
 
+    /// A URL path below the prefix without it.
+    pub(super) fn strip<'p>(&self, path: &'p str) -> &'p str {
+        path.strip_prefix(&self.path).unwrap_or(path)
+    }
+
     /// What to say at the top of a file.
     pub(super) fn note(&self, file: &str) -> String {
         let how = match self.server {

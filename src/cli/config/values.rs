@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::Filled;
-use super::exclude::Excluded;
+use super::exclude::{Excluded, literal};
 use super::prefix::Part;
 use super::servers::{Server, SiteError};
 use super::snippet::{Value, fill as fill_text};
@@ -35,6 +35,8 @@ pub(super) fn fill(server: Server, site: &Site, program: &Path) -> Result<Vec<Fi
     let patterns = patterns.collect::<Result<Vec<_>, _>>()?;
     // Stands in rewrite rules, where `$` and `%` mean something.
     let index = site.index.as_deref().unwrap_or_default();
+    let private = site.private.iter().map(|prefix| server.text("[access] private", &prefix.to_string(), "$"));
+    let private = private.collect::<Result<Vec<_>, _>>()?;
     // Stands in the line at the top of what is printed.
     server.path("the path of node.toml", &site.path)?;
     let index = server.text("index", index, " \"'\\$%{}")?;
@@ -43,6 +45,7 @@ pub(super) fn fill(server: Server, site: &Site, program: &Path) -> Result<Vec<Fi
         server,
         site,
         patterns,
+        private,
         index,
         part: Part::of(server, site, &root)?,
         root,
@@ -85,6 +88,8 @@ struct Node<'a> {
     server: Server,
     site: &'a Site,
     patterns: Vec<String>,
+    /// As [`Site::private`], decoded.
+    private: Vec<String>,
     /// Empty for none.
     index: String,
     root: String,
@@ -131,6 +136,13 @@ impl Node<'_> {
         let everything =
             if self.asks_for_everything() { everything.replace('#', "") } else { everything.to_owned() };
         values.push(Value::new(EVERYTHING, everything));
+        if let Some(blocks) = self.private_lines(|path| {
+            format!("location ^~ \"{path}\" {{\n    error_page 404 = @webdfs;\n    return 404;\n}}")
+        }) {
+            const BLOCK: &str =
+                "#location ^~ \"/members/\" {\n#    error_page 404 = @webdfs;\n#    return 404;\n#}";
+            values.push(Value::new(BLOCK, blocks));
+        }
         match &self.part {
             None => values.push(self.root(ROOT)),
             Some(part) => values.extend(part.nginx(&size)),
@@ -161,6 +173,15 @@ impl Node<'_> {
         ];
         if self.asks_for_everything() {
             values.push(Value::new("#RewriteRule", "RewriteRule"));
+        }
+        // Apache merges slashes, unless it is told not to.
+        let pattern = |path: &str| {
+            let path = literal(self.below(path));
+            path.trim_end_matches('/').replace('/', "/+")
+        };
+        let line = |path: &str| format!("RewriteCond $1 \"!^{}/\"", pattern(path));
+        if let Some(lines) = self.private_lines(line) {
+            values.push(Value::new("#RewriteCond $1 \"!^/+members/\"", lines));
         }
         values
     }
@@ -225,6 +246,11 @@ impl Node<'_> {
             Value::new("\"/$1index.html$2\"", index),
             Value::new("\"socket\" => \"/run/webdfs/webdfs.sock\"", responder),
         ];
+        let line = |path: &str| format!("\"(?i)^{}\" => \"/_webdfs/client\",", as_written(path));
+        if let Some(lines) = self.private_lines(line) {
+            let lines = lines.replace('\n', "\n    ");
+            values.push(Value::new("#\"(?i)^/members/\" => \"/_webdfs/client\",", lines));
+        }
         if self.site.fcgi == FcgiListen::Inherited {
             values.push(Value::new("#\"bin-path\"", "\"bin-path\""));
             values.push(Value::new("#\"max-procs\"", "\"max-procs\""));
@@ -258,6 +284,12 @@ impl Node<'_> {
             Value::new("max_size 1GiB", format!("max_size {}", self.size(&["B", "KiB", "MiB", "GiB"]))),
             Value::new(SHIPPED, format!("(?i){}", names.join("|"))),
         ];
+        let line = |path: &str| {
+            format!("not path_regexp {}", self.server.word_of(format!("^{}", literal(self.below(path)))))
+        };
+        if let Some(lines) = self.private_lines(line) {
+            values.push(Value::new("#not path_regexp ^/members/", lines.replace('\n', "\n\t")));
+        }
         if self.asks_for_everything() {
             // No request has this method.
             values.push(Value::new("\tmethod GET HEAD\n", "\tmethod NONE\n"));
@@ -321,9 +353,25 @@ impl Node<'_> {
     }
 
     /// Whether webdfs is asked for every file: the server would find none, since they do not lie under their URL paths, or
-    /// would not know whether the one it finds is the newest.
+    /// would not know whether the one it finds is the newest, or who may have it.
     fn asks_for_everything(&self) -> bool {
-        self.site.layout != Layout::Path || self.site.read == Read::Quorum
+        let all_is_private =
+            self.site.private.iter().any(|private| private.covers(self.site.prefix.as_bytes()));
+        self.site.layout != Layout::Path || self.site.read == Read::Quorum || all_is_private
+    }
+
+    /// What is to be said of each private path that is a part of what the node serves; none if there are none.
+    fn private_lines(&self, line: impl Fn(&str) -> String) -> Option<String> {
+        if self.private.is_empty() || self.asks_for_everything() {
+            return None;
+        }
+        let lines: Vec<String> = self.private.iter().map(|path| line(path)).collect();
+        Some(lines.join("\n"))
+    }
+
+    /// A URL path without the node's prefix, which some servers have taken away when they look at it.
+    fn below<'p>(&self, path: &'p str) -> &'p str {
+        self.part.as_ref().map_or(path, |part| part.strip(path))
     }
 
     /// `object_max` in the largest of the units (bytes and multiples of 1,024) in which it is a whole number.
@@ -336,6 +384,18 @@ impl Node<'_> {
         }
         format!("{number}{}", units[unit])
     }
+}
+
+/// A regular expression for a URL path as clients may write it. Letters, digits and the few others that nobody encodes stand for
+/// themselves: lighttpd leaves it to webdfs if they are encoded all the same. Anything else may be encoded or not.
+fn as_written(path: &str) -> String {
+    let byte = |byte: u8| match byte {
+        b'.' => "\\.".to_owned(),
+        b'/' | b'-' | b'_' | b'~' => char::from(byte).to_string(),
+        _ if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        _ => "(?:%[0-9a-f]{2}|.)".to_owned(),
+    };
+    path.bytes().map(byte).collect()
 }
 
 #[cfg(test)]

@@ -119,6 +119,41 @@ fn a_root_with_hashed_names_and_reads_that_are_compared_leave_every_request_to_w
 }
 
 #[test]
+fn what_is_private_is_left_to_webdfs() {
+    let text = "name = \"img1\"\nroot = \"/srv/webdfs\"\n";
+    let private = "[access]\nprivate = [\"/members/\", \"/é.x y\"]\n";
+    let below = "prefix = \"/img\"\n[access]\nprivate = [\"/img/members/\"]\n";
+    let cond = "\nRewriteCond $1 \"!^/+members/\"\n";
+    let says = [
+        (
+            Server::Nginx,
+            "\nlocation ^~ \"/é.x y/\" {\n    error_page",
+            "\n    location ^~ \"/img/members/\" {\n",
+        ),
+        (Server::ApacheFcgid, "\nRewriteCond $1 \"!^/+é\\.x y/\"\n", cond),
+        (Server::ApacheProxy, cond, cond),
+        (
+            Server::Lighttpd,
+            "\n    \"(?i)^/(?:%[0-9a-f]{2}|.)(?:%[0-9a-f]{2}|.)\\.x(?:%[0-9a-f]{2}|.)y/\" => \"/_webdfs/client\",\n",
+            "\n        \"(?i)^/img/members/\" => \"/_webdfs/client\",\n",
+        ),
+        (Server::Caddy, "\n\tnot path_regexp \"^/é\\.x y/\"\n", "\n\t\tnot path_regexp ^/members/\n"),
+    ];
+    for (server, whole, part) in says {
+        let printed = filled(server, &format!("{text}{private}")).unwrap();
+        assert!(printed.contains(whole), "{server:?}: {printed}");
+        assert!(filled(server, &format!("{text}{below}")).unwrap().contains(part), "{server:?}");
+        let all = filled(server, &format!("{text}[access]\nprivate = [\"/\"]\n")).unwrap();
+        assert_eq!(all, filled(server, &format!("{text}read = \"quorum\"\n")).unwrap(), "{server:?}");
+    }
+    let odd = format!("{text}[access]\nprivate = ['/a\"b/']\n");
+    assert!(matches!(
+        filled(Server::Nginx, &odd),
+        Err(SiteError::Unsayable { what: "[access] private", .. })
+    ));
+}
+
+#[test]
 fn what_a_server_cannot_be_told_is_refused_with_the_character() {
     let with_root = |root: &str| format!("name = \"img1\"\nroot = '{root}'\n");
     for (server, root, character) in [
