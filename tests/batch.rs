@@ -62,11 +62,9 @@ fn send(cluster: &Cluster, to: usize, copies: Vec<Copy>) -> Result<Vec<CopyOutco
     let own = cluster.name(1).parse().unwrap();
     let map = View::new(&own, Arc::new(map_of(cluster)), Vec::new()).unwrap();
     let node = map.index_of(&cluster.name(to).parse().unwrap()).unwrap();
-    let (copies, bodies): (Vec<_>, Vec<ByteStream>) = copies
-        .into_iter()
-        .map(|(copy, bytes)| (copy, futures_util::stream::iter([Ok(Bytes::from(bytes))])))
-        .map(|(copy, body)| (copy, Box::pin(body) as ByteStream))
-        .unzip();
+    let (copies, bodies): (Vec<_>, Vec<_>) =
+        copies.into_iter().map(|(copy, bytes)| (copy, Ok(Bytes::from(bytes)))).unzip();
+    let bodies: ByteStream = Box::pin(futures_util::stream::iter(bodies));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let peers = PeerClient::new(own, signer(), None);

@@ -9,6 +9,17 @@ use crate::held::Held;
 use crate::name::ObjectName;
 
 impl Store {
+    /// Has copies removed that this node does not own, and makes that durable for all of them at once.
+    ///
+    /// # Errors
+    /// When the sync fails: after a loss of power any of them may be there again, and is removed anew.
+    pub fn remove_together<T>(&self, remove: impl FnOnce() -> T) -> Result<T, StoreError> {
+        let disk = self.open_disk()?;
+        let removed = remove();
+        self.sync_all(&disk)?;
+        Ok(removed)
+    }
+
     /// Moves the copy of a key into the quarantine, if it still is this one: this node is no owner of it, and some owner
     /// lacks it. Whether it was.
     ///
@@ -35,7 +46,8 @@ impl Store {
     }
 
     /// Takes a file by hand away of which this node is no owner, if it still is what was read: every owner holds this copy.
-    /// If an owner holds something newer instead, it has lost to that and goes to quarantine. Whether it was.
+    /// If an owner holds something newer instead, it has lost to that and goes to quarantine. Whether it was. Durable once
+    /// [`Store::remove_together`] has ended.
     ///
     /// # Errors
     /// When the disk fails.
@@ -53,7 +65,7 @@ impl Store {
             let reason = "was put there by hand and is older than what its owners hold";
             self.quarantine(name, hash, (&found.path, &file), reason)?;
         } else {
-            self.unlink_durably(&found.path)?;
+            self.unlink(&found.path)?;
         }
         Ok(true)
     }

@@ -44,13 +44,33 @@ impl Store {
     /// # Errors
     /// When the disk fails.
     pub fn unlink_confirmed(&self, name: &ObjectName, confirmed: &Held) -> Result<bool, StoreError> {
+        self.unlink_copy(name, confirmed, Self::unlink_durably)
+    }
+
+    /// The same, durable once [`Store::remove_together`] has ended.
+    ///
+    /// # Errors
+    /// When the disk fails.
+    pub fn unlink_stray(&self, name: &ObjectName, confirmed: &Held) -> Result<bool, StoreError> {
+        self.unlink_copy(name, confirmed, Self::unlink)
+    }
+
+    fn unlink_copy(
+        &self,
+        name: &ObjectName,
+        confirmed: &Held,
+        unlink: fn(&Self, &Path) -> Result<(), StoreError>,
+    ) -> Result<bool, StoreError> {
         self.check_writable()?;
         let hash = NameHash::of(name);
         let _lock = self.lock_key(name, hash)?;
         let has_checksum = confirmed.copy().is_some_and(|copy| copy.crc32.is_some());
         let is_same = has_checksum && self.held_now(name, hash)? == *confirmed;
-        if is_same {
-            self.put_away_replicas(name, hash)?;
+        for replica in self.places(name, hash)?.iter().filter(|_| is_same) {
+            match self.checksum_of(replica)? {
+                Some(_) => unlink(self, &replica.path)?,
+                None => self.put_away(name, hash, replica)?,
+            }
         }
         Ok(is_same)
     }
@@ -88,13 +108,25 @@ impl Store {
     }
 
     /// Removes a replica. The caller holds the key's lock.
-    pub(super) fn unlink_durably(&self, path: &Path) -> Result<(), StoreError> {
+    fn unlink_durably(&self, path: &Path) -> Result<(), StoreError> {
         self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
         self.sync_removal(path)?;
+        self.leave_folder(path);
+        Ok(())
+    }
+
+    /// The same, and whoever calls this sees to it that it becomes durable.
+    pub(super) fn unlink(&self, path: &Path) -> Result<(), StoreError> {
+        self.calls.unlink(path).map_err(|source| self.io("remove", path, source))?;
+        self.leave_folder(path);
+        Ok(())
+    }
+
+    /// Removes the folders in which a replica was the last file.
+    fn leave_folder(&self, path: &Path) {
         if !path.starts_with(layout::PRIVATE) {
             self.remove_empty_parents(path);
         }
-        Ok(())
     }
 
     /// Ends what a crash between two steps left behind: a replica below its tombstone, a tombstone below its

@@ -97,7 +97,8 @@ fn quarantine_stray(store: &Store) {
 
 fn lose_by_hand(store: &Store) {
     let found = store.read_by_hand(&name("x"), rested(), &mut |_| Ok(())).expect("the disk is well");
-    found.map(|found| store.part_with_by_hand(&name("x"), &found, true).expect("the disk is well"));
+    let part = |found| store.part_with_by_hand(&name("x"), &found, true).expect("the disk is well");
+    store.remove_together(|| found.map(part)).expect("the disk is well");
 }
 
 fn expect<T: PartialEq + std::fmt::Debug>(what: &str, found: T, expected: T) -> Result<(), String> {
@@ -208,7 +209,8 @@ pub fn all() -> Vec<Repair> {
             by_hand: None,
             work: |store| {
                 let held = store.held(&name("a/x")).unwrap();
-                assert!(store.unlink_confirmed(&name("a/x"), &held).unwrap());
+                let removed = store.remove_together(|| store.unlink_stray(&name("a/x"), &held).unwrap());
+                assert!(removed.unwrap());
             },
             check: |store, root, done| {
                 let read = support::read(store, &name("a/x"));

@@ -90,7 +90,7 @@ impl Stray {
             (fate, Some(found)) => store.part_with_by_hand(name, found, fate == Fate::Quarantine),
             (Fate::Goes, None) => match held {
                 Held::Tombstone { version } => store.forget_tombstone(name, *version),
-                held => store.unlink_confirmed(name, held),
+                held => store.unlink_stray(name, held),
             },
             (Fate::Quarantine, None) => store.quarantine_stray(name, held),
         }
@@ -119,6 +119,9 @@ impl Pass<'_> {
 
     /// Removes strays, as far as `peers` are their owners and have them.
     pub(super) async fn remove_strays(&self, mut strays: Vec<Stray>, peers: &[NodeIndex]) {
+        if strays.is_empty() {
+            return;
+        }
         // Not in between: what owners have confirmed is to be acted upon while it is so.
         self.agent.throttle.unpaused().await;
         let asked: Vec<Vec<_>> = strays
@@ -141,20 +144,25 @@ impl Pass<'_> {
         let (store, maps) = (Arc::clone(&self.agent.store), Arc::clone(&self.agent.maps));
         let epoch = self.agent.map.epoch_in_force();
         let ended = on_thread(move || {
-            let end = |stray: Stray| {
+            let end = |stray: &Stray| {
                 // What was confirmed under one map says nothing about the next, under which this node may be an owner.
                 let ended = store
                     .hold_maps()
                     .and_then(|_these| if maps.is_in_force(epoch) { stray.end(&store) } else { Ok(false) });
                 // Who has replaced it meanwhile has taken it away from here.
                 let is_gone = || Ok(store.held(&stray.item.name)? == Held::Nothing);
-                let ended = ended.and_then(|ended| if ended { Ok(true) } else { is_gone() });
-                (ended, stray)
+                ended.and_then(|ended| if ended { Ok(true) } else { is_gone() })
             };
-            strays.into_iter().map(end).collect()
+            let ended = store.remove_together(|| strays.iter().map(end).collect::<Vec<_>>());
+            (strays, ended)
         });
-        let ended: Vec<_> = ended.await;
-        for (result, stray) in ended {
+        let (strays, ended) = ended.await;
+        let ended = match ended {
+            Ok(ended) => ended,
+            // They may be there again after a loss of power: the next pass knows.
+            Err(error) => return strays.iter().for_each(|stray| self.leave(&stray.item.name, &error)),
+        };
+        for (result, stray) in ended.into_iter().zip(&strays) {
             match (result, stray.fate()) {
                 (Err(error), _) => self.leave(&stray.item.name, &error),
                 (Ok(false), _) => {
