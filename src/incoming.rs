@@ -2,16 +2,17 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::Stream;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::Body;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
 use crate::response::{BodyError, ByteStream};
 
 /// The bytes of a body; it counts as cut off when nothing has come for longer than `patience`.
-pub fn unstalled(body: Incoming, patience: Duration) -> ByteStream {
+pub fn unstalled(body: impl Body<Data = Bytes> + Send + Unpin + 'static, patience: Duration) -> ByteStream {
     Box::pin(futures_util::stream::unfold(Some(body), move |body| async move {
         let mut body = body?;
         loop {

@@ -27,6 +27,7 @@ use tokio::time::{sleep, timeout};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::task::TaskTracker;
 
+use super::linger::Lingering;
 use crate::deliver::file;
 use crate::incoming::unstalled;
 use crate::request::{Request, Via};
@@ -223,7 +224,11 @@ fn received(request: hyper::Request<Incoming>, address: IpAddr) -> (Request, Byt
         failed_file: false,
         sends_files: false,
     };
-    (request, unstalled(body, BODY_TIMEOUT))
+    // Its client waits for a word before it sends anything.
+    if request.headers.contains_key(header::EXPECT) {
+        return (request, unstalled(body, BODY_TIMEOUT));
+    }
+    (request, unstalled(Lingering::new(body), BODY_TIMEOUT))
 }
 
 fn sent(
@@ -249,6 +254,7 @@ fn bytes_of(body: Body) -> impl Stream<Item = Result<Bytes, BodyError>> + Send +
 
 #[cfg(test)]
 mod tests {
+    use hyper_util::rt::TokioExecutor;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -274,6 +280,30 @@ mod tests {
         let head = format!("GET {target} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(head.as_bytes()).await.unwrap();
         stream
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn whoever_sends_a_body_that_nobody_reads_gets_the_answer_all_the_same() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let serving = tokio::spawn(serve(listener, Endless, Limits::default(), stopped));
+        let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new()).build_http();
+        for attempt in 0..500 {
+            let piece = || Ok::<_, BodyError>(Frame::data(Bytes::from_static(&[7; 10_000])));
+            let body = StreamBody::new(stream::repeat_with(piece).take(30));
+            let request = hyper::Request::put(format!("http://{address}/a"))
+                .header(header::CONTENT_LENGTH, 300_000)
+                .body(body)
+                .unwrap();
+            let answer = client.request(request).await;
+            assert!(
+                answer.as_ref().is_ok_and(|answer| answer.status() == StatusCode::OK),
+                "{attempt}: {answer:?}"
+            );
+        }
+        stop.send_replace(true);
+        serving.await.unwrap();
     }
 
     /// Waits for its permission after it was asked, then says that it is done.

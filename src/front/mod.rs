@@ -2,4 +2,5 @@
 
 pub mod fastcgi;
 pub mod http;
+mod linger;
 pub mod listen;

@@ -4,6 +4,8 @@ use std::fs;
 use std::os::unix::fs::FileExt;
 use std::process::Command;
 
+use webdfs::peer::batch::BATCH_FILE_BYTES_MAX;
+
 use crate::common::{Cluster, Front, Options, clock_off_by, wait_until};
 
 use super::repairs::{self, PASS, Repair, SCRUB};
@@ -83,7 +85,9 @@ fn damage_and_repair(cluster: &Cluster) {
     cluster.set_environment(UNLUCKY, [notes(), clock_off_by(AHEAD)].concat());
     let file = cluster.file(UNLUCKY, &by_hand);
     fs::create_dir_all(file.parent().expect("a folder")).expect("it is made");
-    fs::write(file, "by hand").expect("it is written");
+    // Too large to be sent together with others.
+    let large = usize::try_from(BATCH_FILE_BYTES_MAX).expect("it fits in memory") + 1;
+    fs::write(file, vec![b'h'; large]).expect("it is written");
     restart(cluster, UNLUCKY);
     repair(cluster, UNLUCKY, PASS);
     wait_until("the others have it, too", || (1..3).all(|node| cluster.has_file(node, &by_hand)));
