@@ -51,7 +51,7 @@ struct Stalled;
 /// Tries again where HAProxy stalls. It forgets a stream of a shared connection now and then: nothing waits in a socket on either
 /// side, webdfs has answered all it was asked, and HAProxy sleeps (seen with 2.6).
 fn unless_it_stalls(test: impl Fn()) {
-    for _ in 0..4 {
+    for _ in 0..8 {
         match std::panic::catch_unwind(std::panic::AssertUnwindSafe(&test)) {
             Ok(()) => return,
             Err(problem) if problem.is::<Stalled>() => eprintln!("HAProxy holds a request back: once more"),
